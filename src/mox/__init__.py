@@ -1,0 +1,1 @@
+"""The notebook's API of Mox, imported when first used."""

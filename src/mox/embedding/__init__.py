@@ -1,0 +1,17 @@
+"""Text to vectors.
+
+A back end is a function from its Spec to a loaded `Embedder`. Its trait `reads` is a function
+from the Spec to the number of tokens that it reads, in its own tokens, or None: all of them.
+It answers without loading the model, since a plan asks for it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mox.registry import Registry
+from mox.types import Embedder
+
+embedders: Registry[Callable[[Any], Embedder]] = Registry(
+    "mox.embedders",
+    ["mox.embedding.wordllama", "mox.embedding.hashing", "mox.embedding.transformers"],
+)

@@ -1,0 +1,1 @@
+"""Scores per question against gold evidence, and the statistics of comparing them."""

@@ -1,0 +1,68 @@
+"""Where state lies and which services are used: `MOX_*` variables, read when asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+from urllib.request import url2pathname
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DISTRIBUTION = "mox-workbench"
+
+
+class Settings(BaseSettings):
+    """Settings from the environment. URIs may carry passwords: print them by `redact` only."""
+
+    model_config = SettingsConfigDict(env_prefix="MOX_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path(".mox"))
+    """The state folder; `.mox` in the working directory where MOX_HOME is not set."""
+    milvus_uri: str | None = None
+    """A Milvus server; Milvus Lite in the state folder where it is not set."""
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Processes that run quality stages side by side."""
+    stage_timeout_s: float = Field(default=1800.0, gt=0)
+    """Seconds after which a stage is ended and its trials are FAILED."""
+
+    @property
+    def root(self) -> Path:
+        """The state folder, absolute."""
+        return self.home.expanduser().absolute()
+
+
+def settings() -> Settings:
+    """Settings as the environment has them now."""
+    return Settings()
+
+
+def redact(uri: str) -> str:
+    """A URI without what it carries as user, password, query and fragment."""
+    parts = urlparse(uri)
+    if not parts.scheme or not parts.netloc:
+        return uri
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def install_line(extra: str | None = None) -> str:
+    """The command that installs Mox with an extra, right for how Mox was installed here."""
+    bracket = f"[{extra}]" if extra else ""
+    python = sys.executable or "python"
+    try:
+        found = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        found = None
+    if found:
+        origin = json.loads(found)
+        if origin.get("dir_info", {}).get("editable"):
+            tree = url2pathname(unquote(urlparse(origin["url"]).path))
+            return f"{python} -m pip install -e '{tree}{bracket}'"
+    return f"{python} -m pip install '{DISTRIBUTION}{bracket}'"

@@ -1,0 +1,303 @@
+"""The nouns that every room shares, and the protocols that rooms hand each other.
+
+Offsets are half-open and count Unicode code points of a document's parsed text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from mox.spec import digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mox.spec import IndexSpec, SearchSettings
+
+    Floats = NDArray[np.float32]
+    Ints = NDArray[np.int32]
+    Arrays = Mapping[str, NDArray[Any]]
+
+
+class Span(NamedTuple):
+    """Half-open [start, end) of one document's text, in code points."""
+
+    document: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One parsed source. `sha256` is of the source's bytes."""
+
+    id: str
+    text: str
+    sha256: str
+    media_type: str = "text/plain"
+    uri: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What answers a question, whatever the chunking: spans, or whole documents with grades.
+
+    `groups`: *all of* these, each *any of* its spans. `grades`: document id → grade (qrels).
+    At most one of the two is given; neither means unanswerable.
+    """
+
+    groups: tuple[tuple[Span, ...], ...] = ()
+    grades: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One labelled question. `group` is the unit of resampling: topic, article or document."""
+
+    id: str
+    text: str
+    group: str
+    evidence: Evidence
+    split: str | None = None
+    """`dev` or `test`; None where the corpus brings no split."""
+    kind: str = ""
+    answer: str | None = None
+
+    @property
+    def answerable(self) -> bool:
+        return bool(self.evidence.groups or self.evidence.grades)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents and questions in order.
+
+    `left_out`: question id → why a loader left it out (never silently).
+    """
+
+    name: str
+    documents: tuple[Document, ...]
+    questions: tuple[Question, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Licence, source, description: what a report says of it."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the documents' ids and texts: equal corpora have equal fingerprints."""
+        state = hashlib.sha256()
+        for document in self.documents:
+            for part in (document.id, document.text, document.media_type):
+                raw = part.encode()
+                state.update(len(raw).to_bytes(8, "little"))
+                state.update(raw)
+        return state.hexdigest()
+
+    @cached_property
+    def questions_fingerprint(self) -> str:
+        """SHA-256 over everything that is said of the questions."""
+        return digest(
+            [
+                [q.id, q.text, q.group, q.split, q.kind, q.answer,
+                 q.evidence.groups, dict(q.evidence.grades)]
+                for q in self.questions
+            ]
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What is embedded, apart from what is returned: verbatim spans of one document."""
+
+    document: str
+    spans: tuple[tuple[int, int], ...]
+    text: str
+    """The embedded text; the spans' text unless a chunker adds context such as a heading path."""
+
+
+@dataclass(frozen=True)
+class ChunkTable:
+    """All chunks of a corpus, column by column, **in tie order**.
+
+    Rows stand by document id descending (trec_eval's order of ties), then by start, then by
+    end. So a row number is a chunk's id within the table, and wherever scores are equal the
+    lower row comes first; nothing ever sorts hits by anything else.
+
+    `document`: (rows,) index into `documents`. `first`: (rows + 1,) where each row's spans
+    begin in `start` and `end`. `texts`: the embedded texts.
+    """
+
+    documents: tuple[str, ...]
+    document: Ints
+    first: Ints
+    start: Ints
+    end: Ints
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def spans(self, row: int) -> list[tuple[int, int]]:
+        """The returned spans of a row, in order."""
+        return [
+            (int(self.start[i]), int(self.end[i]))
+            for i in range(self.first[row], self.first[row + 1])
+        ]
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What a search found. Made by `mox.retrieval.hits.ranked` alone, which sets the order.
+
+    `ids`: (queries, k) int32 rows of a chunk table, best first, padded with -1.
+    `scores`: (queries, k) float32, higher is better, padded with -inf.
+    """
+
+    ids: Ints
+    scores: Floats
+
+    @property
+    def k(self) -> int:
+        return int(self.ids.shape[1])
+
+
+class Tokenizer(Protocol):
+    """Sizes and cuts, in tokens of a named vocabulary. Exact on any text without surrogates."""
+
+    name: str
+
+    def count(self, text: str) -> int:
+        """Number of tokens of a text by itself."""
+
+    def ends(self, text: str) -> Ints:
+        """(tokens,) the code-point offset at which each token of `text` ends.
+
+        A character split over several tokens ends with the first of them.
+        """
+
+
+class Embedder(Protocol):
+    """A loaded model."""
+
+    dims: int
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """(texts, dims) float32 vectors of length 1; all zero is legal and comes last."""
+
+    def tokens(self, texts: Sequence[str]) -> Ints:
+        """(texts,) tokens of each text as this model counts them, special tokens included."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What an index is built from. A back end refuses by name what it cannot hold."""
+
+    vectors: Floats | None = None
+    """(rows, dims) float32."""
+    sparse: Sequence[Mapping[int, float]] | None = None
+    texts: Sequence[str] | None = None
+    fields: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Scalar columns that a filter may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a collection lives: its name, and a server's URI or a folder of the state."""
+
+    name: str
+    folder: Path
+    uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was read back from an engine after a build, and what the build took."""
+
+    rows: int
+    parameters: Mapping[str, Any]
+    index_bytes: int
+    bytes_are: str
+    """`measured` where the engine's files were readable, else `formula`."""
+    build_s: float
+
+
+class Searcher(Protocol):
+    """An opened collection."""
+
+    def search(
+        self, queries: Floats, *, k: int, settings: SearchSettings, where: str | None = None
+    ) -> tuple[Ints, Floats]:
+        """(queries, k) row ids and scores as the engine answers, padded with -1 and -inf.
+
+        Scores: higher is better. `where` filters by scalar fields, where the engine can.
+        """
+
+
+class IndexBackend(Protocol):
+    """Builds, opens and drops collections of one or more kinds of index."""
+
+    def engine(self, uri: str | None) -> Mapping[str, str]:
+        """Name and version of the engine at a URI (None: embedded), as a fingerprint.
+
+        Raises:
+            EngineError: it is away; said within seconds.
+        """
+
+    def check(self, spec: IndexSpec, engine: Mapping[str, str]) -> None:
+        """Refuse what this engine's version cannot build, naming what it has (SpecError)."""
+
+    def build(self, spec: IndexSpec, rows: Rows, place: Place) -> Built:
+        """Build a collection, flush it, and verify what the engine says that it built.
+
+        Raises:
+            EngineError: the engine is away, refused, or built something else.
+        """
+
+    def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:
+        """Open a built collection for searching; leaving the context gives everything back."""
+
+    def rows(self, place: Place) -> int | None:
+        """How many rows the engine has there; None where there is no such collection."""
+
+    def drop(self, place: Place) -> None:
+        """Remove a collection; no error where there is none."""
+
+
+class CorpusLoader(Protocol):
+    """Reads a labelled corpus. `base` is the folder that relative paths start from."""
+
+    def __call__(self, spec: Any, base: Path, /) -> Corpus: ...
+
+
+class Chunker(Protocol):
+    """Cuts one document. The caller verifies spans, order and size."""
+
+    def __call__(
+        self, spec: Any, document: Document, tokenizer: Tokenizer, /
+    ) -> Iterator[Chunk]: ...
+
+
+class Retriever(Protocol):
+    """Searches texts themselves, without vectors: BM25 and its like.
+
+    Returns (queries, texts-at-most k) rows and scores, unordered ties allowed; what scores
+    nothing is left out by -1.
+    """
+
+    def __call__(
+        self, spec: Any, texts: Sequence[str], queries: Sequence[str], /, *, k: int
+    ) -> tuple[Ints, Floats]: ...
+
+
+class Fusion(Protocol):
+    """Fuses several hit lists of the same queries into one score matrix' best k."""
+
+    def __call__(self, spec: Any, lists: Sequence[Hits], /, *, k: int) -> Hits: ...
