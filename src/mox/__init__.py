@@ -1,1 +1,39 @@
-"""The notebook's API of Mox, imported when first used."""
+"""Mox: a research workbench for retrieval-augmented generation.
+
+`import mox` is light; each name below is imported when first used.
+
+    plan = mox.plan("experiments/quickstart.yaml")   # what would run, how long, how much
+    results = mox.run(plan)                          # resumes: stored stages are not redone
+    results.leaderboard()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mox.api import Plan, load, plan, run
+    from mox.errors import MoxError
+    from mox.results import Results
+
+_WHERE = {
+    "plan": "mox.api",
+    "run": "mox.api",
+    "load": "mox.api",
+    "Plan": "mox.api",
+    "Results": "mox.results",
+    "MoxError": "mox.errors",
+}
+
+__all__ = ["MoxError", "Plan", "Results", "load", "plan", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'mox' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

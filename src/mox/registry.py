@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mox.errors import FieldError, MissingError, SpecError
 from mox.settings import install_line
@@ -172,8 +172,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f", did you mean {near[0]!r}?" if near else ""
 
 
-def validate(spec: type[Spec], settings: Mapping[str, Any]) -> Spec:
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(spec: type[M], settings: Mapping[str, Any], *, name: str | None = None) -> M:
     """Settings as a Spec, refused with the field's name and the nearest valid one.
+
+    Args:
+        name: what the settings are called in messages; the `kind` where not given.
 
     Raises:
         SpecError: an unknown field, or a value that its field refuses; `.field` names it.
@@ -183,23 +189,23 @@ def validate(spec: type[Spec], settings: Mapping[str, Any]) -> Spec:
         return spec.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        kind = settings.get("kind", spec.__name__)
+        field = ".".join(str(part) for part in first["loc"])
+        kind = name or settings.get("kind", spec.__name__)
         if first["type"] == "extra_forbidden":
             raise FieldError(
-                f"{kind} has no field {name!r}{nearest(name, fields)}.",
+                f"{kind} has no field {field!r}{nearest(field, fields)}.",
                 mend=f"use one of {', '.join(fields)}.",
-                field=name,
+                field=field,
             ) from None
         if first["type"] == "missing":
             raise FieldError(
-                f"{kind} needs the field {name!r}.", mend=f"add `{name}:`.", field=name
+                f"{kind} needs the field {field!r}.", mend=f"add `{field}:`.", field=field
             ) from None
         said = first["msg"].removeprefix("Value error, ")
         raise FieldError(
-            f"{kind}.{name} = {first['input']!r}: {said}." if name else f"{kind}: {said}.",
+            f"{kind}.{field} = {first['input']!r}: {said}." if field else f"{kind}: {said}.",
             mend="give a value that the field takes; `mox schema` lists all fields.",
-            field=name,
+            field=field,
         ) from None
 
 

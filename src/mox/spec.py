@@ -32,6 +32,9 @@ class SearchSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    def check(self, index: IndexSpec, k: int) -> None:
+        """Refuse (SpecError) what cannot fill k places on this index."""
+
 
 IndexSpec.Search = SearchSettings
 

@@ -1,0 +1,93 @@
+"""Sections of a document by its headings, each with the path of titles that leads to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from mox.chunking import chunkers
+from mox.chunking.pieces import LEAST, pieces
+from mox.chunking.structure import (
+    Heading,
+    Section,
+    adorned_headings,
+    markdown_headings,
+    sections,
+)
+from mox.errors import DataError
+from mox.registry import versions
+from mox.spec import Spec
+from mox.types import Chunk, Document, Tokenizer
+
+_READERS = {
+    "text/markdown": markdown_headings,
+    "text/x-rst": adorned_headings,
+    "text/plain": adorned_headings,
+}
+
+
+class Headings(Spec):
+    """A chunk never crosses a heading; a section over the size is cut like `recursive`."""
+
+    kind: Literal["headings"] = "headings"
+    size: int = Field(200, ge=2 * LEAST)
+    """Most tokens of a chunk, the path included. 200 of cl100k are up to some 240 word pieces,
+    which an embedder that reads 256 reads whole."""
+    path: bool = True
+    """Put the titles that lead to a section before its text, in what is embedded only."""
+
+
+@chunkers.register(
+    Headings,
+    fingerprint=lambda _: versions("semchunk", "markdown-it-py", "bpe-openai", version="1"),
+    size=lambda spec: spec.size,
+    context=True,
+)
+def headings(spec: Headings, document: Document, tokenizer: Tokenizer) -> Iterator[Chunk]:
+    """Cut between sections, then within those that are too long.
+
+    Raises:
+        DataError: a media type whose headings are unknown.
+    """
+    for section in sections(document.text, _headings(document)):
+        prefix = _prefix(section.path, spec.size // 2, tokenizer) if spec.path else ""
+        for start, end in _cut(document, section, prefix, spec.size, tokenizer):
+            yield Chunk(document.id, ((start, end),), prefix + document.text[start:end])
+
+
+def _headings(document: Document) -> Iterator[Heading]:
+    media_type = document.media_type.partition(";")[0].strip().lower()
+    if media_type not in _READERS:
+        raise DataError(
+            f"headings cannot be found in document {document.id!r}, which is"
+            f" {document.media_type!r}; they can in {', '.join(_READERS)}.",
+            mend="use another chunker, such as recursive, or parse the document to one of these.",
+        )
+    return _READERS[media_type](document.text)
+
+
+def _prefix(path: tuple[str, ...], limit: int, tokenizer: Tokenizer) -> str:
+    """The path as it is embedded, without as many outer titles as `limit` tokens demand."""
+    for outer in range(len(path)):
+        prefix = " > ".join(path[outer:]) + "\n\n"
+        if tokenizer.count(prefix) <= limit:
+            return prefix
+    return ""
+
+
+def _cut(
+    document: Document, section: Section, prefix: str, size: int, tokenizer: Tokenizer
+) -> list[tuple[int, int]]:
+    """Spans of a section whose text after `prefix` has at most `size` tokens."""
+    text = document.text[section.start : section.end]
+    start = section.start + len(text) - len(text.lstrip())
+    end = section.start + len(text.rstrip())
+    budget = size - tokenizer.count(prefix)
+    while True:
+        spans = pieces(document, start, end, size=budget, tokenizer=tokenizer)
+        longest = max(tokenizer.count(prefix + document.text[a:b]) for a, b in spans)
+        if longest <= size:
+            return spans
+        budget -= longest - size  # tokens that the seam of prefix and text costs

@@ -1,0 +1,83 @@
+"""Paragraphs, else sentences, else clauses, else words: by semchunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field, ValidationInfo, field_validator
+
+from mox.chunking import chunkers
+from mox.chunking.pieces import LEAST, pieces
+from mox.registry import versions
+from mox.spec import Spec
+from mox.types import Chunk, Document, Tokenizer
+
+if TYPE_CHECKING:
+    from mox.types import Ints
+
+
+class Recursive(Spec):
+    """Cut at the largest structure that fits, by white space and punctuation."""
+
+    kind: Literal["recursive"] = "recursive"
+    size: int = Field(200, ge=LEAST)
+    """Most tokens of a chunk. 200 of cl100k are up to some 240 word pieces, which an embedder
+    that reads 256 reads whole; recall falls for those where chunks are longer."""
+    overlap: int = Field(0, ge=0)
+    """Most tokens of the text before that a chunk begins with; they count towards its size."""
+
+    @field_validator("overlap")
+    @classmethod
+    def _leaves_a_character(cls, overlap: int, info: ValidationInfo) -> int:
+        size = info.data.get("size")
+        if size is not None and overlap > size - LEAST:
+            raise ValueError(
+                f"overlap must leave {LEAST} tokens or more of size = {size},"
+                " since a character can take so many"
+            )
+        return overlap
+
+
+@chunkers.register(
+    Recursive,
+    fingerprint=lambda _: versions("semchunk", "bpe-openai", version="1"),
+    size=lambda spec: spec.size,
+)
+def recursive(spec: Recursive, document: Document, tokenizer: Tokenizer) -> Iterator[Chunk]:
+    """Cut into pieces of size - overlap tokens, each led in by what stands before it.
+
+    semchunk's own overlap cuts to pieces as small as the overlap and joins them, so that a
+    small overlap loses the structure, and joins them over white space that it hasn't counted.
+    """
+    text = document.text
+    spans = pieces(document, 0, len(text), size=spec.size - spec.overlap, tokenizer=tokenizer)
+    ends = tokenizer.ends(text) if spec.overlap else None
+    begin = 0
+    for start, end in spans:
+        begin = (
+            start if ends is None else _lead_in(spec, text, ends, (begin, start, end), tokenizer)
+        )
+        yield Chunk(document.id, ((begin, end),), text[begin:end])
+
+
+def _lead_in(
+    spec: Recursive, text: str, ends: Ints, span: tuple[int, int, int], tokenizer: Tokenizer
+) -> int:
+    """Where the chunk of a piece begins: at most `overlap` tokens before it, within `size`.
+
+    At a word's beginning where the tokens before the piece have one, else at a token's.
+
+    Args:
+        span: where it may begin at the earliest, where the piece begins, where it ends.
+    """
+    earliest, start, end = span
+    before = int(np.searchsorted(ends, start, side="right"))
+    cuts = [int(ends[i - 1]) if i else 0 for i in range(max(0, before - spec.overlap), before)]
+    words = [cut for cut in cuts if cut == 0 or text[cut].isspace() or text[cut - 1].isspace()]
+    for cut in words or cuts:
+        begin = cut + len(text[cut:start]) - len(text[cut:start].lstrip())
+        if earliest <= begin < start and tokenizer.count(text[begin:end]) <= spec.size:
+            return begin
+    return start

@@ -1,0 +1,172 @@
+"""Corpora of documents.jsonl and questions.jsonl, with gold spans by offset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mox.corpus import corpora
+from mox.corpus.jsonl import Row, claim, read_rows, typed
+from mox.corpus.labels import agree, all_or_none, evidence_field, sha256, split_field
+from mox.corpus.text import shown
+from mox.errors import DataError, MissingError
+from mox.registry import nearest
+from mox.spec import Spec
+from mox.types import Corpus, Document, Evidence, Question, Span
+
+DOCUMENT = ("id", "text", "title", "media_type", "uri", "metadata")
+QUESTION = ("id", "text", "evidence", "group", "split", "kind", "answer")
+SPAN = ("document", "start", "end", "text")
+
+
+class EvidenceSpec(Spec):
+    """A folder with documents.jsonl and questions.jsonl."""
+
+    kind: Literal["evidence"] = "evidence"
+    path: str = Field(min_length=1)
+    """The folder; relative to the file that names it."""
+
+
+@corpora.register(EvidenceSpec, fingerprint=lambda _: {"format": "1"})
+def load(spec: EvidenceSpec, base: Path) -> Corpus:
+    """Read and check a folder.
+
+    Raises:
+        MissingError: no such folder or file.
+        DataError: names file and line of what is wrong.
+    """
+    folder = need_folder(base, spec.path)
+    documents = _documents(folder / "documents.jsonl")
+    questions = _questions(folder / "questions.jsonl", documents)
+    return Corpus(
+        name=folder.resolve().name,
+        documents=tuple(documents.values()),
+        questions=questions,
+        about={"source": f"evidence: {spec.path}"},
+    )
+
+
+def need_folder(base: Path, path: str) -> Path:
+    """The folder of a corpus.
+
+    Raises:
+        MissingError: it isn't there; says where relative paths start.
+    """
+    folder = base / Path(path).expanduser()
+    if not folder.is_dir():
+        raise MissingError(
+            f"no corpus folder {folder}.",
+            mend=f"name a folder in `path:`; relative ones start from {base}.",
+        )
+    return folder
+
+
+def _documents(path: Path) -> dict[str, Document]:
+    found: dict[str, Document] = {}
+    seen: dict[str, str] = {}
+    for row in read_rows(path):
+        row.closed(DOCUMENT)
+        id_ = claim(row.need("id", str), row, seen, "document")
+        text = row.words("text")
+        title = row.get("title", str)
+        metadata = row.get("metadata", dict) or {}
+        found[id_] = Document(
+            id=id_,
+            text=text,
+            sha256=sha256(text),
+            media_type=row.get("media_type", str) or "text/plain",
+            uri=row.get("uri", str) or "",
+            metadata=metadata if title is None else {**metadata, "title": title},
+        )
+    if not found:
+        raise DataError(f"{path}: no documents.", mend="write one JSON object a line.")
+    return found
+
+
+def _questions(path: Path, documents: Mapping[str, Document]) -> tuple[Question, ...]:
+    found = []
+    seen: dict[str, str] = {}
+    splits: dict[str, str | None] = {}
+    for row in read_rows(path):
+        question = _question(row, documents, seen)
+        splits[row.place] = question.split
+        found.append(question)
+    if not found:
+        raise DataError(f"{path}: no questions.", mend="write one JSON object a line.")
+    all_or_none(splits)
+    return tuple(found)
+
+
+def _question(row: Row, documents: Mapping[str, Document], seen: dict[str, str]) -> Question:
+    row.closed(QUESTION)
+    id_ = claim(row.need("id", str), row, seen, "question")
+    kind = row.get("kind", str) or ""
+    groups = tuple(_group(item, row.place, documents) for item in evidence_field(row))
+    evidence = Evidence(groups=groups)
+    agree(row, kind, evidence)
+    return Question(
+        id=id_,
+        text=row.words("text"),
+        group=row.get("group", str) or (groups[0][0].document if groups else id_),
+        evidence=evidence,
+        split=split_field(row),
+        kind=kind,
+        answer=row.get("answer", str),
+    )
+
+
+def _group(item: Any, place: str, documents: Mapping[str, Document]) -> tuple[Span, ...]:
+    """One all-of item: a span, or a list of spans any of which will do."""
+    if type(item) is not list:
+        return (_span(item, place, documents),)
+    if not item:
+        raise DataError(
+            f"{place}: an empty list among the evidence can never be found.",
+            mend="give it at least one span, or drop it.",
+        )
+    return tuple(_span(each, place, documents) for each in item)
+
+
+def _span(item: Any, place: str, documents: Mapping[str, Document]) -> Span:
+    row = Row(typed(item, dict, place, "a piece of evidence"), place)
+    row.closed(SPAN)
+    name = row.need("document", str)
+    start, end = row.need("start", int), row.need("end", int)
+    quote = row.get("text", str)
+    if name not in documents:
+        raise DataError(
+            f"{place}: evidence in the document {shown(name)}, which isn't in the corpus"
+            f"{nearest(name, documents)}.",
+            mend="name a document of documents.jsonl.",
+        )
+    text = documents[name].text
+    if not 0 <= start < end <= len(text):
+        raise DataError(
+            f"{place}: evidence [{start}, {end}) lies outside of the document {shown(name)},"
+            f" which has {len(text)} characters, or is empty.",
+            mend=_mend(text, start, end, quote),
+        )
+    if quote is not None and text[start:end] != quote:
+        raise DataError(
+            f"{place}: the evidence says {shown(quote)}, and the document {shown(name)} has"
+            f" {shown(text[start:end])} at [{start}, {end}).",
+            mend=_mend(text, start, end, quote),
+        )
+    return Span(name, start, end)
+
+
+def _mend(text: str, start: int, end: int, quote: str | None) -> str:
+    """What offsets must count, and what these seem to count instead."""
+    rule = "offsets count Unicode code points from 0, the end left out"
+    if quote and 0 <= start <= end:
+        for unit, code, width in (("UTF-16 code units", "utf-16-le", 2), ("bytes", "utf-8", 1)):
+            if text.encode(code)[start * width : end * width] == quote.encode(code):
+                return f"{rule}; these count {unit}."
+        if text[start : end + 1] == quote:
+            return f"{rule}; these leave it in."
+        if (at := text.find(quote)) >= 0:
+            return f"{rule}; that text stands at [{at}, {at + len(quote)})."
+    return f"{rule}. Do these count UTF-16 code units or bytes?"

@@ -1,0 +1,90 @@
+"""Finding quotations in documents, white space normalised: every place where they stand."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mox.types import Document, Span
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mox.types import Ints
+
+# Normalised text has no white space but single spaces, so no quotation reaches over this.
+_SEAM = "\n"
+_LAST_WHITE = 0x3000
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Documents end to end, each run of white space one space, with the way back.
+
+    `origin`: (len(text),) where each character stands in its document, -1 at the seams.
+    `first`: where each document begins in `text`, ascending.
+    """
+
+    text: str
+    origin: Ints
+    first: tuple[int, ...]
+    ids: tuple[str, ...]
+
+
+def lay_out(documents: Sequence[Document]) -> Pages:
+    """Documents ready for finding; about 10 ns a character, done once."""
+    texts, origins, first = [], [], []
+    at = 0
+    for document in documents:
+        text, origin = _normalise(document.text)
+        texts.append(text)
+        origins += [origin, np.array([-1], np.int32)]
+        first.append(at)
+        at += len(text) + len(_SEAM)
+    return Pages(
+        text="".join(text + _SEAM for text in texts),
+        origin=np.concatenate(origins) if origins else np.empty(0, np.int32),
+        first=tuple(first),
+        ids=tuple(document.id for document in documents),
+    )
+
+
+def find(pages: Pages, quotation: str) -> Iterator[Span]:
+    """Every span whose words are the quotation's, in order; they may overlap.
+
+    Two texts are the same here when they are equal with each run of white space (as
+    `str.split` has it) turned into one space, and none at the ends. A span begins and ends
+    with a character that isn't white space.
+
+    Args:
+        quotation: with at least one character that isn't white space.
+    """
+    wanted = " ".join(quotation.split())
+    at = pages.text.find(wanted)
+    while at >= 0:
+        document = pages.ids[bisect_right(pages.first, at) - 1]
+        last = at + len(wanted) - 1
+        yield Span(document, int(pages.origin[at]), int(pages.origin[last]) + 1)
+        at = pages.text.find(wanted, at + 1)
+
+
+def _normalise(text: str) -> tuple[str, Ints]:
+    """The text with one space for each run, none at its start; and each character's origin."""
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    white = _white()[np.minimum(codes, _LAST_WHITE + 1)]
+    keep = ~white
+    keep[1:] |= keep[:-1].copy()
+    origin = np.flatnonzero(keep).astype(np.int32)
+    kept = np.where(white, ord(" "), codes).astype(np.uint32)[origin]
+    return kept.tobytes().decode("utf-32-le"), origin
+
+
+@cache
+def _white() -> NDArray[np.bool_]:
+    """(0x3002,) whether a code point is white space; the last stands for all beyond."""
+    return np.array([chr(code).isspace() for code in range(_LAST_WHITE + 2)])

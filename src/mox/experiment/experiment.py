@@ -1,0 +1,310 @@
+"""What a user writes: a corpus, labelled questions, axes to sweep, what to measure and choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mox.corpus import corpora
+from mox.errors import FieldError, MoxError, SpecError
+from mox.evaluation.measures import Measure
+from mox.experiment.source import Path_, Source, override, read
+from mox.experiment.trials import AXES, Trial, expand, flatten
+from mox.registry import nearest, validate
+from mox.spec import Spec
+
+COSTS = ("index_mb", "chunks", "build_s")
+"""What `prefer` may name besides a measure: a trial's costs."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class QuestionsPart(_Section):
+    """Which of the corpus' questions are asked."""
+
+    limit: int | None = Field(None, ge=1)
+    """The first N; all where null."""
+    split: Literal["dev", "test"] | None = None
+    """One split only; both where null. All are scored; choosing sees dev only."""
+
+
+class Split(_Section):
+    """How to part the questions, where the corpus brings no split."""
+
+    by: Literal["group"] = "group"
+    """Whole groups (topics, articles) go to one side, since their questions are not independent."""
+    test: float = Field(0.5, gt=0, lt=1)
+    """Share of questions on the test side."""
+    seed: int = 0
+    """Which groups go where."""
+
+
+class Prefer(_Section):
+    """Which of the trials that qualify is taken."""
+
+    minimise: str | None = None
+    maximise: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Prefer:
+        if (self.minimise is None) == (self.maximise is None):
+            raise ValueError("give one of minimise and maximise")
+        return self
+
+    @property
+    def name(self) -> str:
+        return self.minimise or self.maximise or ""
+
+    @property
+    def sign(self) -> int:
+        """+1 where less is better, else -1."""
+        return 1 if self.minimise else -1
+
+
+class Choose(_Section):
+    """How one trial is chosen, on dev."""
+
+    maximise: str
+    """A measure of `measure`."""
+    within: float | None = Field(None, gt=0, lt=1)
+    """Margin in the measure's own units: trials that are surely not worse than the best by more
+    qualify. The best is taken where it is null."""
+    prefer: Prefer | None = None
+    """Of those that qualify, which one; the best by the measure where null."""
+
+
+class Budget(_Section):
+    """Where a run stops by itself; what it finished is kept."""
+
+    usd: float | None = Field(None, ge=0)
+    minutes: float | None = Field(None, gt=0)
+
+
+KEYS = (
+    "name", "corpus", "questions", "split", "tokenizer", "axes", "measure", "baseline", "choose",
+    "budget", "seed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment as read and checked; nothing has run, no corpus has been opened."""
+
+    name: str
+    corpus: Spec
+    questions: QuestionsPart
+    split: Split | None
+    tokenizer: str
+    trials: tuple[Trial, ...]
+    alternatives: Mapping[str, list[Any]]
+    """The points of each axis as they were read, for lists and figures."""
+    measures: tuple[Measure, ...]
+    baseline: str
+    """The id of the trial that others are compared with."""
+    choose: Choose | None
+    budget: Budget
+    seed: int
+    source: Source
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was written, `--set` applied: what tracking keeps of it."""
+        return dict(self.source.settings)
+
+    @property
+    def varying(self) -> list[str]:
+        """Names of parameters in which trials differ, in the order of the axes."""
+        seen: dict[str, set[str]] = {}
+        for trial in self.trials:
+            for name, value in trial.params.items():
+                seen.setdefault(name, set()).add(repr(value))
+        every = len(self.trials)
+        present = {name: sum(name in t.params for t in self.trials) for name in seen}
+        return [name for name in seen if len(seen[name]) > 1 or present[name] < every]
+
+
+def load(
+    experiment: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None
+) -> Experiment:
+    """Read and check an experiment.
+
+    Args:
+        experiment: a YAML file, or the same as a mapping.
+        changes: dotted path → value, such as `{"questions.limit": 50}`; unknown names are
+            refused.
+
+    Raises:
+        SpecError: what is written cannot be meant; names file, line and the nearest valid name.
+    """
+    if isinstance(experiment, Mapping):
+        source = Source(experiment)
+    else:
+        source = read(Path(experiment))
+    return parse(override(source, changes or {}))
+
+
+def parse(source: Source) -> Experiment:
+    """Check settings and expand their axes. See `load`."""
+    settings = source.settings
+    _only(source, (), settings, KEYS)
+    for key in ("corpus", "axes", "measure"):
+        if settings.get(key) is None:
+            raise source.error(
+                (), SpecError(f"`{key}` is missing.", mend=f"add `{key}:`; see `mox schema`.")
+            )
+    axes = _mapping(source, ("axes",), settings["axes"])
+    _only(source, ("axes",), axes, AXES)
+    for axis in ("chunk", "search"):
+        if axes.get(axis) is None:
+            raise source.error(
+                ("axes",), SpecError(f"`axes.{axis}` is missing.", mend=f"add `{axis}:`.")
+            )
+    name = settings.get("name") or (source.file.stem if source.file else "experiment")
+    if not isinstance(name, str):
+        raise source.error(("name",), SpecError(f"name = {name!r} is no text.", mend="quote it."))
+    tokenizer = settings.get("tokenizer", "cl100k")
+    trials, alternatives = expand(source, tokenizer)
+    measures = _measures(source)
+    return Experiment(
+        name=name,
+        corpus=_corpus(source),
+        questions=_section(source, "questions", QuestionsPart),
+        split=_section(source, "split", Split) if settings.get("split") is not None else None,
+        tokenizer=tokenizer,
+        trials=tuple(trials),
+        alternatives=alternatives,
+        measures=measures,
+        baseline=_baseline(source, trials),
+        choose=_choose(source, measures),
+        budget=_section(source, "budget", Budget),
+        seed=_seed(source),
+        source=source,
+    )
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def _section(source: Source, key: str, shape: type[S]) -> S:
+    raw = source.settings.get(key)
+    value = _mapping(source, (key,), {} if raw is None else raw)
+    try:
+        return validate(shape, value, name=key)
+    except FieldError as error:
+        raise source.error((key, *error.field.split(".")), error) from None
+
+
+def _corpus(source: Source) -> Spec:
+    value = _mapping(source, ("corpus",), source.settings["corpus"])
+    try:
+        return corpora.parse(value)
+    except FieldError as error:
+        raise source.error(("corpus", *error.field.split(".")), error) from None
+    except MoxError as error:
+        raise source.error(("corpus", "kind"), error) from None
+
+
+def _measures(source: Source) -> tuple[Measure, ...]:
+    value = source.settings["measure"]
+    names = value if isinstance(value, list) else [value]
+    found: dict[str, Measure] = {}
+    for at, name in enumerate(names):
+        try:
+            measure = Measure.parse(str(name))
+        except MoxError as error:
+            raise source.error(("measure", at), error) from None
+        found.setdefault(str(measure), measure)
+    if not found:
+        raise source.error(
+            ("measure",), SpecError("`measure` is empty.", mend="name one: recall@1000t, say.")
+        )
+    return tuple(found.values())
+
+
+def _choose(source: Source, measures: tuple[Measure, ...]) -> Choose | None:
+    if source.settings.get("choose") is None:
+        return None
+    choose = _section(source, "choose", Choose)
+    names = [str(measure) for measure in measures]
+    if choose.maximise not in names:
+        raise source.error(
+            ("choose", "maximise"),
+            SpecError(
+                f"choose.maximise names {choose.maximise!r}, which is not measured"
+                f"{nearest(choose.maximise, names)}.",
+                mend=f"use one of {', '.join(names)}, or add it to `measure`.",
+            ),
+        )
+    if choose.prefer and choose.prefer.name not in (*COSTS, *names):
+        word = choose.prefer.name
+        raise source.error(
+            ("choose", "prefer"),
+            SpecError(
+                f"choose.prefer names {word!r}, which no trial reports"
+                f"{nearest(word, [*COSTS, *names])}.",
+                mend=f"use one of {', '.join([*COSTS, *names])}.",
+            ),
+        )
+    return choose
+
+
+def _baseline(source: Source, trials: list[Trial]) -> str:
+    """The first trial that agrees with every setting that `baseline` names."""
+    raw = source.settings.get("baseline")
+    if raw is None:
+        return trials[0].id
+    wanted = _mapping(source, ("baseline",), raw)
+    _only(source, ("baseline",), wanted, AXES)
+    flat = dict(flatten({axis: wanted[axis] for axis in wanted}))
+    for trial in trials:
+        if all(trial.params.get(name) == value for name, value in flat.items()):
+            return trial.id
+    for name, value in flat.items():
+        had = list(dict.fromkeys(str(t.params[name]) for t in trials if name in t.params))
+        if str(value) not in had:
+            raise source.error(
+                ("baseline", *name.split(".")),
+                SpecError(
+                    f"no trial has {name} = {value!r}.",
+                    mend=f"use one of {', '.join(had)}." if had else "name a swept setting.",
+                ),
+            )
+    raise source.error(
+        ("baseline",),
+        SpecError("no trial agrees with all of `baseline`.", mend="name settings of one trial."),
+    )
+
+
+def _seed(source: Source) -> int:
+    seed = source.settings.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise source.error(("seed",), SpecError(f"seed = {seed!r}.", mend="use a whole number."))
+    return seed
+
+
+def _mapping(source: Source, path: Path_, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        name = ".".join(str(part) for part in path)
+        raise source.error(
+            path, SpecError(f"{name} = {value!r} is no mapping.", mend=f"write `{name}: {{…}}`.")
+        )
+    return value
+
+
+def _only(source: Source, path: Path_, value: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in value:
+        if key not in known:
+            place = ".".join((*map(str, path), key))
+            raise source.error(
+                (*path, key),
+                SpecError(
+                    f"unknown field {place!r}{nearest(key, known)}.",
+                    mend=f"use one of {', '.join(known)}.",
+                ),
+            )

@@ -1,0 +1,142 @@
+"""What is left to do, and what can be done next. No threads, no processes: only the graph."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+
+from mox.pipeline.stages import Ref, Stage
+from mox.spec import canonical
+
+
+class Agenda:
+    """Stages to do, by key; each is ready when none of its inputs is to be done any more.
+
+    Args:
+        stages: all stages of the plan, by key, in prefix order.
+        todo: those to do; what they stand on is stored, or among them.
+    """
+
+    def __init__(self, stages: Mapping[str, Stage], todo: Iterable[Stage]) -> None:
+        self._stages = stages
+        self._order = {key: at for at, key in enumerate(stages)}
+        self._lacking: dict[str, set[str]] = {}
+        self._above: dict[str, list[str]] = {}
+        self._ready: list[tuple[int, str]] = []
+        self._running: set[str] = set()
+        self._held: dict[str, int] = {}
+        self.add(todo)
+
+    def add(self, stages: Iterable[Stage]) -> None:
+        """Put stages on the agenda: at the start, and again when an artifact was damaged."""
+        known = {*self._lacking, *self._running}
+        fresh = {stage.key: stage for stage in stages if stage.key not in known}
+        for key, lacking in self._lacking.items():
+            for ref in self._stages[key].inputs.values():
+                if ref.key in fresh and ref.key not in lacking:
+                    lacking.add(ref.key)
+                    self._above.setdefault(ref.key, []).append(key)
+        for key, stage in fresh.items():
+            self._lacking[key] = {
+                ref.key
+                for ref in stage.inputs.values()
+                if ref.key in fresh or ref.key in self._lacking or ref.key in self._running
+            }
+            for part in self._lacking[key]:
+                self._above.setdefault(part, []).append(key)
+            if not self._lacking[key]:
+                heapq.heappush(self._ready, (self._order[key], key))
+
+    def __len__(self) -> int:
+        """How many stages wait, those that run not counted."""
+        return len(self._lacking)
+
+    def take(self) -> list[Stage]:
+        """The next job: the first ready stage in prefix order whose resource is free.
+
+        A build takes the searches along that lack only it: one process owns an embedded
+        engine's folder, and opening it costs time. Empty where nothing can start now.
+        """
+        passed = []
+        job: list[Stage] = []
+        while self._ready and not job:
+            entry = heapq.heappop(self._ready)
+            stage = self._stages[entry[1]]
+            if self._lacking.get(entry[1], {""}):
+                continue  # was taken along with its build, dropped, or waits again
+            if self._held.get(resource(stage), 0):
+                passed.append(entry)
+                continue
+            job = [stage, *self._family(stage)]
+        for entry in passed:
+            heapq.heappush(self._ready, entry)
+        for stage in job:
+            del self._lacking[stage.key]
+            self._running.add(stage.key)
+            name = resource(stage)
+            self._held[name] = self._held.get(name, 0) + 1
+        return job
+
+    def _family(self, stage: Stage) -> list[Stage]:
+        if stage.kind == "build":
+            return [
+                self._stages[key]
+                for key in self._above.get(stage.key, [])
+                if self._lacking.get(key) == {stage.key}
+            ]
+        if stage.kind == "search":
+            build = stage.inputs["build"]
+            return [
+                other
+                for key, lacking in self._lacking.items()
+                if key != stage.key
+                and not lacking
+                and (other := self._stages[key]).kind == "search"
+                and other.inputs["build"] == build
+            ]
+        return []
+
+    def release(self, stage: Stage) -> None:
+        """A stage no longer runs; what became of it is said by `done`, `drop` or `add`."""
+        if stage.key in self._running:
+            self._running.discard(stage.key)
+            self._held[resource(stage)] -= 1
+
+    def done(self, stage: Stage) -> None:
+        """A stage is stored: what stood on it lacks one thing less."""
+        self.release(stage)
+        for key in self._above.pop(stage.key, []):
+            lacking = self._lacking.get(key)
+            if lacking is not None:
+                lacking.discard(stage.key)
+                if not lacking:
+                    heapq.heappush(self._ready, (self._order[key], key))
+
+    def drop(self, stage: Stage) -> list[Stage]:
+        """A stage failed: it and all that waits on it leave the agenda.
+
+        Returns:
+            The stages above it that can't be done now.
+        """
+        self.release(stage)
+        lost: list[Stage] = []
+        wanted = self._above.pop(stage.key, [])
+        while wanted:
+            key = wanted.pop()
+            if key in self._lacking:
+                del self._lacking[key]
+                lost.append(self._stages[key])
+                wanted += self._above.pop(key, [])
+        return lost
+
+
+def resource(stage: Stage) -> str:
+    """What only one worker at a time may use: a collection, or an embedder's memo."""
+    if stage.kind == "build":
+        return stage.key
+    if stage.kind == "search":
+        build: Ref = stage.inputs["build"]
+        return build.key
+    if stage.kind in ("embed", "queries"):
+        return canonical(stage.spec["of"])
+    return stage.key

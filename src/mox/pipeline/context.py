@@ -1,0 +1,123 @@
+"""What a stage works with: artifacts, read once and kept for a while, and the open engine."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from mox.chunking.tokenizers import open_tokenizer
+from mox.corpus import corpora  # noqa: F401  rooms register when imported
+from mox.embedding import embedders
+from mox.errors import SpecError
+from mox.indexes import indexes
+from mox.pipeline import codec
+from mox.pipeline.stages import Ref
+from mox.pipeline.store import Artifact, Store
+from mox.settings import Settings
+from mox.spec import IndexSpec, Spec
+from mox.types import (
+    ChunkTable,
+    Document,
+    Embedder,
+    Hits,
+    Place,
+    Question,
+    Searcher,
+    Tokenizer,
+)
+
+if TYPE_CHECKING:
+    from mox.types import Floats
+
+T = TypeVar("T")
+
+KEPT = 24
+"""Decoded artifacts kept per process: a few chunkings, their vectors and hits."""
+
+
+class Context:
+    """One process' view of the store. Not shared between threads."""
+
+    def __init__(self, store: Store, settings: Settings, tick: Callable[[], None]) -> None:
+        self.store = store
+        self.settings = settings
+        self.tick = tick
+        """Called as work goes on, so that a time limit measures standstill, not size."""
+        self._kept: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._engine: tuple[str, ExitStack, Searcher] | None = None
+        self._embedders: dict[str, Embedder] = {}
+
+    def artifact(self, ref: Ref) -> Artifact:
+        return self.store.read(ref.kind, ref.key)
+
+    def documents(self, ref: Ref) -> tuple[Document, ...]:
+        return self.kept(ref, lambda: codec.unpack_documents(self.artifact(ref).arrays))
+
+    def questions(self, ref: Ref) -> tuple[Question, ...]:
+        return self.kept(ref, lambda: codec.unpack_questions(self.artifact(ref).arrays))
+
+    def chunks(self, ref: Ref) -> ChunkTable:
+        return self.kept(ref, lambda: codec.unpack_chunks(self.artifact(ref).arrays))
+
+    def vectors(self, ref: Ref) -> Floats:
+        return self.kept(ref, lambda: cast("Floats", self.artifact(ref).arrays["vectors"]))
+
+    def hits(self, ref: Ref) -> Hits:
+        return self.kept(ref, lambda: codec.unpack_hits(self.artifact(ref).arrays))
+
+    def kept(self, ref: Ref, make: Callable[[], T], role: str = "") -> T:
+        """A decoded artifact, or what was made of it (`role`), from memory where it still is."""
+        name = (role, ref.key)
+        if name not in self._kept:
+            self._kept[name] = make()
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(name)
+        return cast("T", self._kept[name])
+
+    def tokenizer(self, name: str) -> Tokenizer:
+        return open_tokenizer(name)
+
+    def embedder(self, spec: Spec) -> Embedder:
+        """A loaded model; loaded once a process."""
+        name = spec.model_dump_json()
+        if name not in self._embedders:
+            self._embedders[name] = embedders[spec](spec)
+        return self._embedders[name]
+
+    def place(self, build: Ref) -> Place:
+        """Where a build's collection lives."""
+        name = f"mox_{self.store.id}_{build.key[:20]}"
+        folder = self.store.root / "services" / "indexes"
+        folder.mkdir(parents=True, exist_ok=True)
+        return Place(name, folder, self.settings.milvus_uri)
+
+    def opened(self, build: Ref, spec: IndexSpec) -> Searcher:
+        """The open collection of a build; another build's is closed first."""
+        if self._engine is not None and self._engine[0] == build.key:
+            return self._engine[2]
+        self.close_engine()
+        stack = ExitStack()
+        searcher = stack.enter_context(indexes[spec].open(spec, self.place(build)))
+        self._engine = (build.key, stack, searcher)
+        return searcher
+
+    def close_engine(self) -> None:
+        """Give the open collection back: its memory, its threads and its lock."""
+        if self._engine is not None:
+            _, stack, _ = self._engine
+            self._engine = None
+            stack.close()
+
+
+def index_spec(settings: dict[str, Any]) -> IndexSpec:
+    """The Spec of an index from a stage's plain settings."""
+    spec = indexes.parse(settings)
+    if not isinstance(spec, IndexSpec):
+        raise SpecError(
+            f"{spec.kind} registers a Spec that is no IndexSpec.",
+            mend="derive its Spec from mox.spec.IndexSpec.",
+        )
+    return spec

@@ -1,0 +1,73 @@
+"""A plan in words and in JSON: unique stages, what is stored, how long, how many dollars."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from mox.pipeline.estimate import estimate
+from mox.pipeline.plan import Plan
+from mox.pipeline.stages import TITLES
+
+
+def describe(plan: Plan, workers: int) -> dict[str, Any]:
+    """The JSON of `mox plan --json`."""
+    todo = Counter(stage.kind for stage in plan.pending())
+    every = Counter(stage.kind for stage in plan.stages.values())
+    guess = estimate(plan, workers)
+    corpus = plan.corpus
+    return {
+        "schema": 1,
+        "experiment": plan.experiment.name,
+        "run_id": plan.run_id,
+        "corpus": {
+            "name": corpus.name,
+            "fingerprint": corpus.fingerprint,
+            "documents": len(corpus.documents),
+            "questions": len(corpus.questions),
+            "left_out": dict(corpus.left_out),
+        },
+        "trials": [{"id": t.id, "params": t.trial.params} for t in plan.trials],
+        "stages": {
+            "total": len(plan.stages),
+            "stored": len(plan.stages) - sum(todo.values()),
+            "to_run": sum(todo.values()),
+            "by_kind": {
+                kind: {"total": n, "stored": n - todo[kind], "to_run": todo[kind]}
+                for kind, n in every.items()
+            },
+        },
+        "seconds": round(guess["seconds"], 1),
+        "seconds_known": round(guess["known"], 3),
+        "usd": guess["usd"],
+        "notes": list(plan.notes),
+    }
+
+
+def text(plan: Plan, workers: int) -> str:
+    """The same for a reader."""
+    facts = describe(plan, workers)
+    stages = facts["stages"]
+    corpus = facts["corpus"]
+    lines = [
+        f"{facts['experiment']}: {len(facts['trials'])} trials on {corpus['name']}"
+        f" ({corpus['documents']} documents, {corpus['questions']} questions)",
+        "",
+        f"{'stage':<18}{'in all':>8}{'stored':>8}{'to run':>8}",
+    ]
+    for kind, row in stages["by_kind"].items():
+        lines.append(f"{TITLES[kind]:<18}{row['total']:>8}{row['stored']:>8}{row['to_run']:>8}")
+    lines.append(f"{'':<18}{stages['total']:>8}{stages['stored']:>8}{stages['to_run']:>8}")
+    known = facts["seconds_known"]
+    basis = "from earlier runs" if known > 0.9 else "from stated defaults"
+    if 0 < known <= 0.9:
+        basis = f"{known:.0%} from earlier runs, the rest from stated defaults"
+    lines += [
+        "",
+        f"about {facts['seconds']:.0f} s ({basis}), $ {facts['usd']:.2f}: no paid provider is"
+        " called."
+        if stages["to_run"]
+        else "everything is stored: a run takes no time and no money.",
+    ]
+    lines += [f"note: {note}" for note in facts["notes"]]
+    return "\n".join(lines)

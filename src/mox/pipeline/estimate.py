@@ -1,0 +1,99 @@
+"""How long a plan will take: from what earlier runs in this store took, else a stated default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mox.pipeline.plan import Plan
+from mox.pipeline.stages import Stage
+from mox.pipeline.store import Store, write_whole
+
+DEFAULTS: Mapping[str, float] = {
+    "documents": 0.1,
+    "questions": 0.05,
+    "chunk": 0.6,
+    "tokens": 0.3,
+    "embed": 1.0,
+    "queries": 1.0,
+    "exact": 0.1,
+    "build": 1.5,
+    "search": 1.0,
+    "lexical": 0.8,
+    "fuse": 0.1,
+    "score": 0.3,
+}
+"""Seconds per million characters of the corpus (chunk, tokens, embed, build, exact, lexical,
+documents) or per thousand questions (the others), as measured on two cores with the default
+back ends. A first run with a transformer takes far longer than these say; the second knows."""
+
+BY_CORPUS = ("documents", "chunk", "tokens", "embed", "exact", "build", "lexical")
+START_S = 3.0
+"""Seconds until the workers have imported what they need."""
+
+
+def estimate(plan: Plan, workers: int) -> dict[str, Any]:
+    """Expected seconds of what a plan lacks, and how much of that is known from earlier runs.
+
+    Returns:
+        `seconds` (wall, stages side by side), `by_kind` (CPU-bound seconds), `known` in [0, 1].
+    """
+    known = _read(plan.store)
+    sizes = _sizes(plan)
+    by_kind: dict[str, float] = {}
+    hits = 0
+    pending = plan.pending()
+    for stage in pending:
+        rate = known.get(_name(stage))
+        hits += rate is not None
+        default = DEFAULTS[stage.kind]
+        seconds = (default if rate is None else rate) * sizes[stage.kind in BY_CORPUS]
+        by_kind[stage.kind] = by_kind.get(stage.kind, 0.0) + seconds
+    total = sum(by_kind.values()) / max(1, min(workers, len(pending)))
+    return {
+        "seconds": total + START_S if pending else 0.0,
+        "by_kind": by_kind,
+        "known": hits / len(pending) if pending else 1.0,
+        "usd": 0.0,  # no stage of this plan calls a paid provider
+    }
+
+
+def learn(plan: Plan, ran: Mapping[str, float]) -> None:
+    """Note what stages took, for the next plan. The mean of now and before."""
+    if not ran:
+        return
+    known = _read(plan.store)
+    sizes = _sizes(plan)
+    fresh: dict[str, list[float]] = {}
+    for key, seconds in ran.items():
+        stage = plan.stages[key]
+        fresh.setdefault(_name(stage), []).append(seconds / sizes[stage.kind in BY_CORPUS])
+    for name, rates in fresh.items():
+        now = _mean(rates)
+        known[name] = now if name not in known else (known[name] + now) / 2
+    write_whole(plan.store.root / "timings.json", json.dumps(known, indent=1).encode())
+
+
+def _sizes(plan: Plan) -> tuple[float, float]:
+    """(thousands of questions, millions of characters)."""
+    characters = sum(len(document.text) for document in plan.corpus.documents)
+    return max(len(plan.corpus.questions), 1) / 1e3, max(characters, 1) / 1e6
+
+
+def _name(stage: Stage) -> str:
+    part = stage.spec.get("index") or stage.spec.get("of")
+    kind = part.get("kind", "") if isinstance(part, Mapping) else ""
+    return f"{stage.kind} {kind}".strip()
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found)
+
+
+def _read(store: Store) -> dict[str, float]:
+    try:
+        return dict(json.loads((store.root / "timings.json").read_bytes()))
+    except (OSError, ValueError):
+        return {}

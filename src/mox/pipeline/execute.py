@@ -1,0 +1,198 @@
+"""Running a plan: what is missing, in prefix order, side by side, each stage once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from mox.pipeline import codec
+from mox.pipeline.agenda import Agenda
+from mox.pipeline.plan import Plan
+from mox.pipeline.pool import Worker, environment
+from mox.pipeline.stages import VERSIONS, Stage
+from mox.settings import Settings
+
+INPUTS = ("documents", "questions")
+"""Stages of the process that has read the corpus; workers do the others."""
+
+Stopped = Literal["budget", "interrupted"]
+
+
+class Progress(Protocol):
+    """Watches a run. Called from the thread that runs the plan."""
+
+    def begin(self, plan: Plan, pending: list[Stage]) -> None: ...
+
+    def started(self, stage: Stage) -> None: ...
+
+    def finished(self, stage: Stage, *, stored: bool, failed: bool) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    seconds: float = 0.0
+    stopped: Stopped | None = None
+    ran: dict[str, float] = field(default_factory=dict)
+    """Key → seconds of each stage that was run now."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Key → message of each stage that failed, or that stands on one that did."""
+
+
+def execute(plan: Plan, settings: Settings, progress: Progress) -> Outcome:
+    """Run what a plan lacks.
+
+    A stage that fails takes only its trials with it. Ctrl-C ends the workers and keeps what was
+    finished; so does the budget's time.
+    """
+    outcome = Outcome()
+    began = time.monotonic()
+    pending = plan.pending()
+    progress.begin(plan, pending)
+    try:
+        if pending:
+            _write_inputs(plan, pending, outcome, progress)
+            minutes = plan.experiment.budget.minutes
+            deadline = began + 60 * minutes if minutes else None
+            todo = [stage for stage in pending if stage.kind not in INPUTS]
+            _Runner(plan, settings, progress, outcome, todo).run(deadline)
+    finally:
+        outcome.seconds = time.monotonic() - began
+        progress.end()
+    return outcome
+
+
+def _write_inputs(plan: Plan, pending: list[Stage], outcome: Outcome, progress: Progress) -> None:
+    """Documents and questions are written by the process that has read them."""
+    for stage in pending:
+        if stage.kind not in INPUTS:
+            continue
+        if stage.kind == "documents":
+            arrays = codec.pack_documents(plan.corpus.documents)
+        else:
+            arrays = codec.pack_questions(plan.corpus.questions)
+        progress.started(stage)
+        began = time.monotonic()
+        note = {"version": VERSIONS[stage.kind], "spec": dict(stage.spec), "inputs": {}}
+        with plan.store.lock(stage.key):
+            plan.store.write(stage.kind, stage.key, arrays, {"corpus": plan.corpus.name}, note)
+        outcome.ran[stage.key] = time.monotonic() - began
+        progress.finished(stage, stored=False, failed=False)
+
+
+class _Runner:
+    """Hands jobs to workers and takes in what they say. One thread touches its state."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        progress: Progress,
+        outcome: Outcome,
+        todo: list[Stage],
+    ) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._progress = progress
+        self._outcome = outcome
+        self._agenda = Agenda(plan.stages, todo)
+        self._count = max(1, min(settings.workers, len(todo)))
+        self._redone: set[tuple[str, str]] = set()
+        self._inbox: queue.Queue[tuple[int, Mapping[str, Any]]] = queue.Queue()
+
+    def run(self, deadline: float | None) -> None:
+        """Run all that is to do, or until the deadline (monotonic seconds) or Ctrl-C."""
+        ambient = environment(self._count)
+        workers = [Worker(ambient) for _ in range(self._count)]
+        threads: dict[int, threading.Thread] = {}
+        try:
+            while True:
+                for at, worker in enumerate(workers):
+                    if at not in threads and (job := self._agenda.take()):
+                        threads[at] = self._start(at, worker, job)
+                if not threads:
+                    break
+                if not self._receive(threads, deadline):
+                    self._outcome.stopped = "budget"
+                    break
+        except KeyboardInterrupt:
+            self._outcome.stopped = "interrupted"
+        finally:
+            for worker in workers:
+                worker.close()
+            for thread in threads.values():
+                thread.join(timeout=10)
+
+    def _start(self, at: int, worker: Worker, job: list[Stage]) -> threading.Thread:
+        def work() -> None:
+            try:
+                worker.do(
+                    job,
+                    lambda event: self._inbox.put((at, event)),
+                    timeout_s=self._settings.stage_timeout_s,
+                )
+            finally:
+                self._inbox.put((at, {"event": "free"}))
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
+    def _receive(self, threads: dict[int, threading.Thread], deadline: float | None) -> bool:
+        """Take one event in; False when the time is up."""
+        left = 0.5 if deadline is None else min(0.5, deadline - time.monotonic())
+        if left <= 0:
+            return False
+        try:
+            # Woken now and then, since Ctrl-C doesn't reach an endless wait everywhere.
+            at, event = self._inbox.get(timeout=left)
+        except queue.Empty:
+            return True
+        if event["event"] == "free":
+            threads.pop(at).join()
+        elif event["event"] != "alive":
+            self._handle(self._plan.stages[event["key"]], event)
+        return True
+
+    def _handle(self, stage: Stage, event: Mapping[str, Any]) -> None:
+        if event["event"] == "start":
+            self._progress.started(stage)
+        elif event["event"] == "done":
+            self._agenda.done(stage)
+            if not event["stored"]:
+                self._outcome.ran[stage.key] = event["seconds"]
+            self._progress.finished(stage, stored=event["stored"], failed=False)
+        elif event["event"] == "damaged" and (event["damaged"], stage.key) not in self._redone:
+            self._redone.add((event["damaged"], stage.key))
+            self._redo(event["damaged"], stage)
+        else:
+            self._fail(stage, f"{event['error']} {event.get('mend', '')}".strip())
+
+    def _redo(self, damaged: str, above: Stage) -> None:
+        """Do a damaged artifact again, with what it stands on where that is gone too."""
+        self._agenda.release(above)
+        again: dict[str, Stage] = {}
+        wanted = [damaged]
+        while wanted:
+            stage = self._plan.stages[wanted.pop()]
+            if self._plan.store.has(*stage.ref):
+                continue  # redone meanwhile, for another stage that met the damage
+            if stage.kind in INPUTS:
+                _write_inputs(self._plan, [stage], self._outcome, self._progress)
+                continue
+            again[stage.key] = stage
+            wanted += [ref.key for ref in stage.inputs.values() if not self._plan.store.has(*ref)]
+        self._agenda.add([*again.values(), above])
+
+    def _fail(self, stage: Stage, message: str) -> None:
+        """A stage failed, and with it all that stands on it."""
+        for lost in (stage, *self._agenda.drop(stage)):
+            self._outcome.failed[lost.key] = message
+            self._progress.finished(lost, stored=False, failed=True)

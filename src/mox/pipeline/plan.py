@@ -1,0 +1,196 @@
+"""Trials folded into one graph of stages: looked at, priced and compared with the store first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mox.chunking import chunkers, tokenizers
+from mox.embedding import embedders
+from mox.experiment import Experiment, Trial
+from mox.indexes import indexes
+from mox.pipeline.stages import VERSIONS, Ref, Stage, make
+from mox.pipeline.store import Store
+from mox.registry import versions
+from mox.retrieval import fusions, retrievers
+from mox.spec import IndexSpec, Spec, digest
+from mox.types import Corpus
+
+Engines = Callable[[IndexSpec], Mapping[str, str]]
+"""Name and version of the engine that an index would be built in."""
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial and its stages by role.
+
+    Roles: `chunk`, `score` and `hits` always; `embed`, `exact`, `build`, `search`, `lexical`
+    where it has them.
+    """
+
+    trial: Trial
+    roles: Mapping[str, Ref]
+
+    @property
+    def id(self) -> str:
+        return self.trial.id
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do. Nothing has run yet."""
+
+    experiment: Experiment
+    corpus: Corpus
+    store: Store
+    stages: Mapping[str, Stage]
+    """By key, in prefix order."""
+    trials: tuple[PlannedTrial, ...]
+    notes: tuple[str, ...] = ()
+    """What its reader should know before running it."""
+
+    @cached_property
+    def run_id(self) -> str:
+        """Names the run: the same trials, choice and data are the same run, resumed."""
+        e = self.experiment
+        return digest(
+            {
+                "name": e.name,
+                "scores": [trial.roles["score"].key for trial in self.trials],
+                "choose": e.choose.model_dump(mode="json") if e.choose else None,
+                "baseline": e.baseline,
+                "seed": e.seed,
+            }
+        )[:12]
+
+    def pending(self) -> list[Stage]:
+        """Stages that would run, in prefix order: what a missing score stands on and lacks."""
+        wanted: set[str] = set()
+
+        def want(ref: Ref) -> None:
+            if ref.key in wanted or self.store.has(*ref):
+                return
+            wanted.add(ref.key)
+            for part in self.stages[ref.key].inputs.values():
+                want(part)
+
+        for trial in self.trials:
+            want(trial.roles["score"])
+        return [stage for key, stage in self.stages.items() if key in wanted]
+
+
+class Graph:
+    """Collects stages while trials are walked; equal prefixes become one."""
+
+    def __init__(self, experiment: Experiment, corpus: Corpus, engines: Engines) -> None:
+        self._experiment = experiment
+        self._engines = engines
+        self._found: dict[str, Stage] = {}
+        self._fingerprints: dict[str, Mapping[str, str]] = {}
+        self.documents = self._add("documents", {"fingerprint": corpus.fingerprint}, {})
+        self.questions = self._add("questions", {"fingerprint": corpus.questions_fingerprint}, {})
+
+    def trial(self, trial: Trial) -> PlannedTrial:
+        """Add a trial's stages."""
+        chunk = self._chunk(trial.chunk)
+        roles = {"chunk": chunk}
+        search = trial.search
+        if search.settings is not None:
+            roles |= self._dense(trial, chunk)
+        if search.retriever is not None:
+            roles["lexical"] = self._lexical(search.retriever, chunk, trial)
+        roles["hits"] = roles.get("search") or roles.get("exact") or roles["lexical"]
+        if search.fusion is not None:
+            parts = {"dense": roles["hits"], "lexical": roles["lexical"]}
+            spec = {"of": _plain(search.fusion), "k": search.k}
+            roles["hits"] = self._add("fuse", spec, parts, self._print(fusions, search.fusion))
+        roles["score"] = self._score(chunk, roles["hits"])
+        return PlannedTrial(trial, {role: stage.ref for role, stage in roles.items()})
+
+    def stages(self) -> dict[str, Stage]:
+        """All stages by key, in prefix order; within a kind, in the order of the trials."""
+        order = list(VERSIONS)
+        return {
+            stage.key: stage
+            for stage in sorted(self._found.values(), key=lambda stage: order.index(stage.kind))
+        }
+
+    def _chunk(self, spec: Spec) -> Stage:
+        tokenizer = self._experiment.tokenizer
+        settings = {"of": _plain(spec), "tokenizer": tokenizer}
+        prints = {**self._print(chunkers, spec), **tokenizers.fingerprint(tokenizer)}
+        return self._add("chunk", settings, {"documents": self.documents}, prints)
+
+    def _dense(self, trial: Trial, chunk: Stage) -> dict[str, Stage]:
+        embed_spec, index, search = trial.embed, trial.index, trial.search
+        assert embed_spec is not None  # noqa: S101  trials.expand gives dense trials both
+        assert index is not None  # noqa: S101
+        assert search.settings is not None  # noqa: S101
+        prints = self._print(embedders, embed_spec)
+        of = {"of": _plain(embed_spec)}
+        embed = self._add("embed", of, {"chunk": chunk}, prints)
+        queries = self._add("queries", of, {"questions": self.questions}, prints)
+        pair = {"embed": embed, "queries": queries}
+        reach = {"k": search.dense_k, "clip": search.fusion is not None}
+        exact = self._add("exact", reach, pair, versions("numpy"))
+        if index.kind == "exact":
+            return {"embed": embed, "exact": exact}
+        built_with = {**self._print(indexes, index), **self._engines(index)}
+        build = self._add("build", {"of": _plain(index)}, {"embed": embed}, built_with)
+        spec = {"of": search.settings.model_dump(mode="json"), "index": _plain(index), **reach}
+        found = self._add("search", spec, {**pair, "build": build, "exact": exact}, built_with)
+        return {"embed": embed, "exact": exact, "build": build, "search": found}
+
+    def _lexical(self, spec: Spec, chunk: Stage, trial: Trial) -> Stage:
+        fused = trial.search.fusion is not None
+        settings = {"of": _plain(spec), "k": trial.search.dense_k, "clip": fused}
+        parts = {"chunk": chunk, "questions": self.questions}
+        return self._add("lexical", settings, parts, self._print(retrievers, spec))
+
+    def _score(self, chunk: Stage, hits: Stage) -> Stage:
+        measures = self._experiment.measures
+        parts = {"chunk": chunk, "questions": self.questions, "hits": hits}
+        if any(measure.unit == "tokens" for measure in measures):
+            tokenizer = self._experiment.tokenizer
+            parts["tokens"] = self._add(
+                "tokens",
+                {"tokenizer": tokenizer},
+                {"chunk": chunk, "documents": self.documents},
+                tokenizers.fingerprint(tokenizer),
+            )
+        return self._add("score", {"measures": [str(m) for m in measures]}, parts)
+
+    def _add(
+        self,
+        kind: str,
+        spec: Mapping[str, Any],
+        inputs: Mapping[str, Stage],
+        fingerprint: Mapping[str, str] | None = None,
+    ) -> Stage:
+        stage = make(kind, spec, inputs, fingerprint or {})
+        return self._found.setdefault(stage.key, stage)
+
+    def _print(self, registry: Any, spec: Spec) -> Mapping[str, str]:
+        name = f"{registry.group} {spec.model_dump_json()}"
+        if name not in self._fingerprints:
+            self._fingerprints[name] = registry.fingerprint(spec)
+        return self._fingerprints[name]
+
+
+def _plain(spec: Spec) -> dict[str, Any]:
+    return spec.model_dump(mode="json")
+
+
+def fold(
+    experiment: Experiment,
+    corpus: Corpus,
+    store: Store,
+    engines: Engines,
+    notes: Iterable[str] = (),
+) -> Plan:
+    """Fold an experiment's trials into a plan."""
+    graph = Graph(experiment, corpus, engines)
+    trials = tuple(graph.trial(trial) for trial in experiment.trials)
+    return Plan(experiment, corpus, store, graph.stages(), trials, tuple(notes))

@@ -1,0 +1,146 @@
+"""Worker processes that can be ended: each owned by a thread that feeds it jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any
+
+from mox.pipeline.stages import Stage
+from mox.pipeline.worker import to_plain
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+class Worker:
+    """One worker process. Started when first needed; started anew after it was ended."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[str] | None = None
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._errors: IO[bytes] | None = None
+        self._ended = threading.Lock()
+
+    def do(self, job: Sequence[Stage], report: Report, *, timeout_s: float) -> None:
+        """Do a job, reporting each event; returns when all its stages were reported.
+
+        A worker that stands still for `timeout_s` is ended; then, as when it dies, its stages
+        that were not reported are reported as failed.
+        """
+        waiting = {stage.key: stage for stage in job}
+        process = self._started()
+        assert process.stdin is not None  # noqa: S101  opened with PIPE
+        try:
+            process.stdin.write(json.dumps([to_plain(stage) for stage in job]) + "\n")
+            process.stdin.flush()
+            while True:
+                event = self._events.get(timeout=timeout_s)
+                if event is None:
+                    self._lost(waiting, report, f"its worker died{self._last_words()}")
+                    return
+                if event["event"] == "idle":
+                    return
+                if event["event"] in ("done", "failed", "damaged"):
+                    waiting.pop(event["key"])
+                report(event)
+        except queue.Empty:
+            self.end()
+            self._lost(waiting, report, f"stood still for {timeout_s:.0f} s and was ended")
+        except OSError:
+            self._lost(waiting, report, f"its worker died{self._last_words()}")
+
+    def end(self) -> None:
+        """End the process at once, with whatever it was doing."""
+        with self._ended:
+            process, self._process = self._process, None
+            if process is not None:
+                process.kill()
+                process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        try:
+                            pipe.close()
+                        except OSError:
+                            continue  # a pipe to the dead process could not be flushed
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.end()
+        self._events = queue.Queue()
+        if self._errors is not None:
+            self._errors.close()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+        process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+            [sys.executable, "-m", "mox.pipeline.worker", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=self._environment,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is for the parent, which decides what is kept
+        )
+        self._process = process
+        threading.Thread(target=_listen, args=(process, self._events), daemon=True).start()
+        return process
+
+    def _lost(self, waiting: Mapping[str, Stage], report: Report, why: str) -> None:
+        self.end()
+        for at, (key, stage) in enumerate(waiting.items()):
+            said = f"{stage.label} {why}" if at == 0 else f"{stage.label} was lost with it"
+            report(
+                {
+                    "event": "failed",
+                    "key": key,
+                    "error": f"{said}.",
+                    "mend": "run again; MOX_STAGE_TIMEOUT_S sets how long a stage may stand still.",
+                }
+            )
+
+    def _last_words(self) -> str:
+        """The last line that a dead worker wrote to standard error, if any."""
+        if self._errors is None:
+            return ""
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f" ({lines[-1][:300]})" if lines else ""
+
+    def close(self) -> None:
+        """End the process and give back its files."""
+        self.end()
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None
+
+
+def _listen(process: subprocess.Popen[str], events: queue.Queue[dict[str, Any] | None]) -> None:
+    assert process.stdout is not None  # noqa: S101  opened with PIPE
+    try:
+        for line in process.stdout:
+            events.put(json.loads(line))
+    except (ValueError, OSError):
+        pass  # the pipe was closed under us, or a line was cut by a kill
+    events.put(None)
+
+
+def environment(workers: int) -> dict[str, str]:
+    """A worker's environment: ours, with one thread for each numeric library.
+
+    Workers run side by side on the cores; a library that took them all would only get in the
+    way, and some of them are not deterministic on several threads.
+    """
+    found = dict(os.environ)
+    if workers > 1:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            found.setdefault(name, "1")
+    found["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    found["TOKENIZERS_PARALLELISM"] = "false"
+    return found

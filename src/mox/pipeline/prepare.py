@@ -1,0 +1,161 @@
+"""From an experiment to its plan: the corpus is read, engines are asked, what cannot work is
+refused before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mox.chunking import chunkers
+from mox.corpus import corpora
+from mox.corpus.split import apply_split, limit
+from mox.embedding import embedders
+from mox.errors import SpecError
+from mox.evaluation.measures import check as check_measures
+from mox.evaluation.statistics import smallest_margin
+from mox.experiment import Experiment
+from mox.indexes import indexes
+from mox.pipeline.plan import Plan, fold
+from mox.pipeline.store import Store, write_whole
+from mox.settings import Settings
+from mox.spec import IndexSpec, digest
+from mox.types import Corpus
+
+
+def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
+    """Read the corpus, ask the engines that would have to work, and fold the plan.
+
+    A plan whose hits are all stored asks no engine: versions are remembered by URI, and asked
+    again as soon as a build or a search has to run.
+
+    Raises:
+        MoxError: the corpus, a measure, the choice or an engine cannot be what was asked for.
+    """
+    corpus = open_corpus(experiment)
+    check_measures(experiment.measures, corpus.questions)
+    check_choice(experiment, corpus)
+    notes = [*_corpus_notes(experiment, corpus), *_unread_notes(experiment)]
+    known = _Engines(store, settings)
+    plan = fold(experiment, corpus, store, known.remembered, notes)
+    if any(stage.kind in ("build", "search") for stage in plan.pending()):
+        plan = fold(experiment, corpus, store, known.asked, notes)
+        for trial in experiment.trials:
+            if trial.index is not None:
+                indexes[trial.index].check(trial.index, known.asked(trial.index))
+    return plan
+
+
+def open_corpus(experiment: Experiment) -> Corpus:
+    """The corpus with the questions that are asked, each on a side of the split."""
+    corpus = corpora[experiment.corpus](experiment.corpus, experiment.source.base)
+    if experiment.split is not None:
+        corpus = apply_split(corpus, test=experiment.split.test, seed=experiment.split.seed)
+    part = experiment.questions
+    corpus = limit(corpus, part.limit, part.split)
+    if not corpus.questions:
+        raise SpecError(
+            f"{corpus.name}: no question is left to ask"
+            f" (questions: {part.model_dump(exclude_none=True)}).",
+            mend="widen `questions:`, or use a corpus with labels.",
+        )
+    return corpus
+
+
+def check_choice(experiment: Experiment, corpus: Corpus) -> None:
+    """Refuse to choose across chunkings by a rank cut over spans.
+
+    The first k hits of longer chunks are more text, so such a choice would reward length.
+    """
+    choose = experiment.choose
+    if choose is None:
+        return
+    sizes = {trial.chunk.model_dump_json() for trial in experiment.trials}
+    spans = any(question.evidence.groups for question in corpus.questions)
+    measure = next(m for m in experiment.measures if str(m) == choose.maximise)
+    if len(sizes) > 1 and spans and measure.unit == "hits":
+        raise experiment.source.error(
+            ("choose", "maximise"),
+            SpecError(
+                f"choosing across {len(sizes)} chunkings by {choose.maximise} would give longer"
+                " chunks more text.",
+                mend=f"choose by a context budget: {measure.metric}@1000t.",
+            ),
+        )
+
+
+def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
+    notes = []
+    answerable = [question for question in corpus.questions if question.answerable]
+    unanswerable = len(corpus.questions) - len(answerable)
+    if corpus.left_out:
+        names = ", ".join(corpus.left_out)
+        notes.append(f"{len(corpus.left_out)} questions are left out of {corpus.name}: {names}.")
+    if unanswerable:
+        notes.append(
+            f"{unanswerable} unanswerable questions are asked and stay out of retrieval measures."
+        )
+    if experiment.choose:
+        groups = {question.group for question in answerable if question.split == "dev"}
+        if not groups:
+            notes.append("no dev questions: nothing can be chosen.")
+        else:
+            margin = smallest_margin(len(groups))
+            notes.append(
+                f"{len(groups)} dev groups can show a margin of {margin:.3f} at best;"
+                f" within: {experiment.choose.within}."
+            )
+    return notes
+
+
+def _unread_notes(experiment: Experiment) -> list[str]:
+    """Names chunk settings that are larger than an embedder reads."""
+    notes: dict[str, None] = {}
+    for trial in experiment.trials:
+        if trial.embed is None:
+            continue
+        reads = embedders.entry(trial.embed.kind).traits["reads"](trial.embed)
+        size = chunkers.entry(trial.chunk.kind).traits["size"](trial.chunk)
+        if reads is not None and (size is None or size > reads):
+            named = trial.chunk.kind if size is None else f"{trial.chunk.kind} size {size}"
+            fate = (
+                "the rest stays unread (truncate: true)"
+                if getattr(trial.embed, "truncate", False)
+                else "trials with longer texts are refused unless `truncate: true`"
+            )
+            notes[f"{trial.embed.kind} reads {reads} tokens and {named} may exceed it: {fate}."] = (
+                None
+            )
+    return list(notes)
+
+
+class _Engines:
+    """Versions of engines by URI: as remembered by the store, or as asked now."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._path = store.root / "engines.json"
+        self._uri = settings.milvus_uri
+        self._asked: dict[int, Mapping[str, str]] = {}
+        self._memory: dict[str, dict[str, str]] = {}
+        try:
+            self._memory = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            self._memory = {}
+
+    def remembered(self, spec: IndexSpec) -> Mapping[str, str]:
+        found = self._memory.get(self._name(spec))
+        return found if self._uri and found else self.asked(spec)
+
+    def asked(self, spec: IndexSpec) -> Mapping[str, str]:
+        backend: Any = indexes[spec]
+        if id(backend) not in self._asked:
+            engine = dict(backend.engine(self._uri))
+            self._asked[id(backend)] = engine
+            if self._uri and self._memory.get(self._name(spec)) != engine:
+                self._memory[self._name(spec)] = engine
+                write_whole(self._path, json.dumps(self._memory).encode())
+        return self._asked[id(backend)]
+
+    def _name(self, spec: IndexSpec) -> str:
+        # Hashed, since a URI may carry a password.
+        return digest([type(indexes[spec]).__name__, self._uri])[:16]

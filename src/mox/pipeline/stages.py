@@ -1,0 +1,90 @@
+"""Stages: what can be done, and the key under which what was done is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from mox.spec import digest
+
+VERSIONS: Mapping[str, int] = {
+    "documents": 1,
+    "questions": 1,
+    "chunk": 1,
+    "tokens": 1,
+    "embed": 1,
+    "queries": 1,
+    "exact": 1,
+    "build": 1,
+    "search": 1,
+    "lexical": 1,
+    "fuse": 1,
+    "score": 1,
+}
+"""Stages in prefix order, and the version of each one's code. A version is raised whenever the
+stage's output changes for the same input; a golden test fails when that was forgotten."""
+
+TITLES: Mapping[str, str] = {
+    "documents": "store documents",
+    "questions": "store questions",
+    "chunk": "chunk",
+    "tokens": "measure tokens",
+    "embed": "embed chunks",
+    "queries": "embed questions",
+    "exact": "search exactly",
+    "build": "build indexes",
+    "search": "search indexes",
+    "lexical": "search texts",
+    "fuse": "fuse",
+    "score": "score",
+}
+
+
+class Ref(NamedTuple):
+    """An artifact: its stage and key."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One piece of work: a function of its spec and its inputs."""
+
+    kind: str
+    key: str
+    spec: Mapping[str, Any]
+    inputs: Mapping[str, Ref] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.kind, self.key)
+
+    @property
+    def label(self) -> str:
+        """What it is called in progress and errors: `build HNSW m=8`."""
+        part = self.spec.get("of")
+        if not isinstance(part, Mapping):
+            return self.kind
+        rest = " ".join(f"{name}={value}" for name, value in part.items() if name != "kind")
+        return " ".join(word for word in (self.kind, str(part.get("kind", "")), rest) if word)
+
+
+def make(
+    kind: str,
+    spec: Mapping[str, Any],
+    inputs: Mapping[str, Stage],
+    fingerprint: Mapping[str, str],
+) -> Stage:
+    """A stage with its key: SHA-256 of stage, version, fingerprint, spec and input keys."""
+    key = digest(
+        {
+            "stage": kind,
+            "version": VERSIONS[kind],
+            "fingerprint": dict(fingerprint),
+            "spec": dict(spec),
+            "inputs": {role: stage.key for role, stage in inputs.items()},
+        }
+    )
+    return Stage(kind, key, spec, {role: stage.ref for role, stage in inputs.items()})

@@ -1,0 +1,260 @@
+"""Artifacts on disk, addressed by content: what a stage made, once and for all.
+
+An artifact is a folder `artifacts/<stage>/<key>/` holding `data.npz` (arrays, no pickles) and
+a sidecar `artifact.json`. It is written under a temporary name, synced and renamed, so that it
+is there whole or not at all, whenever the writer is killed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mox.errors import StoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mox.types import Arrays
+
+SCHEMA = 1
+
+
+class DamagedError(StoreError):
+    """An artifact's bytes are not what its sidecar says; it was removed and has to be redone."""
+
+    def __init__(self, kind: str, key: str, said: str) -> None:
+        super().__init__(
+            f"artifact {kind}/{key[:12]} is damaged ({said}).", mend="run again: it is redone."
+        )
+        self.key = key
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Arrays and facts of one stage's result. `facts` are small, and readable without `arrays`."""
+
+    arrays: dict[str, NDArray[Any]]
+    facts: dict[str, Any]
+
+
+class Store:
+    """The state folder. Safe for several processes: one writer per key, readers at any time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.id = _identify(root)
+
+    def folder(self, kind: str, key: str) -> Path:
+        return self.root / "artifacts" / kind / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether an artifact is there, with all its bytes (their checksum is read with them)."""
+        folder = self.folder(kind, key)
+        try:
+            size = (folder / "data.npz").stat().st_size
+        except OSError:
+            return False
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if json.loads((folder / "artifact.json").read_bytes())["bytes"] == size:
+                return True
+        return False
+
+    def sidecar(self, kind: str, key: str) -> dict[str, Any]:
+        """What is noted beside an artifact: stage, spec, facts, seconds, bytes, SHA-256."""
+        try:
+            raw = (self.folder(kind, key) / "artifact.json").read_bytes()
+            return dict(json.loads(raw))
+        except (OSError, ValueError) as error:
+            raise self._damaged(kind, key, f"sidecar: {error}") from None
+
+    def read(self, kind: str, key: str) -> Artifact:
+        """An artifact, its checksum verified.
+
+        Raises:
+            DamagedError: its bytes are not what was written; it is removed.
+        """
+        import numpy as np
+
+        sidecar = self.sidecar(kind, key)
+        try:
+            raw = (self.folder(kind, key) / "data.npz").read_bytes()
+        except OSError as error:
+            raise self._damaged(kind, key, str(error)) from None
+        if hashlib.sha256(raw).hexdigest() != sidecar.get("sha256"):
+            raise self._damaged(kind, key, "checksum differs")
+        with np.load(io.BytesIO(raw), allow_pickle=False) as data:
+            arrays = {name: data[name] for name in data.files}
+        return Artifact(arrays, sidecar["facts"])
+
+    def write(
+        self, kind: str, key: str, arrays: Arrays, facts: Mapping[str, Any], note: Mapping[str, Any]
+    ) -> None:
+        """Write an artifact; one that is there already keeps its bytes.
+
+        Args:
+            note: what else the sidecar says (spec, version, inputs, seconds).
+
+        Raises:
+            StoreError: the disk is full or the folder cannot be written; nothing is left over.
+        """
+        final = self.folder(kind, key)
+        raw = _npz(arrays)
+        sidecar = {
+            "stage": kind,
+            "key": key,
+            **note,
+            "facts": facts,
+            "bytes": len(raw),
+            "sha256": hashlib.sha256(raw).hexdigest(),
+        }
+        temporary = final.parent / f".{key}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        try:
+            temporary.mkdir(parents=True)
+            write_synced(temporary / "data.npz", raw)
+            write_synced(
+                temporary / "artifact.json", json.dumps(sidecar, ensure_ascii=False).encode()
+            )
+            try:
+                temporary.rename(final)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            sync_folder(final.parent)
+        except OSError as error:
+            raise unwritable(final, error) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def remove(self, kind: str, key: str) -> None:
+        """Remove an artifact; no error where there is none."""
+        shutil.rmtree(self.folder(kind, key), ignore_errors=True)
+
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """(stage, key) of every artifact."""
+        for folder in sorted((self.root / "artifacts").glob("*/*")):
+            if not folder.name.startswith("."):
+                yield folder.parent.name, folder.name
+
+    @contextmanager
+    def lock(self, key: str, *, wait_s: float = -1) -> Iterator[None]:
+        """Hold a key: one writer at a time over all processes. Freed when the holder dies.
+
+        Raises:
+            TimeoutError: another holder kept it longer than `wait_s`.
+        """
+        from filelock import FileLock, Timeout
+
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{key[:24]}.lock")
+        try:
+            lock.acquire(timeout=wait_s, poll_interval=0.02)
+        except Timeout:
+            raise TimeoutError(key) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _damaged(self, kind: str, key: str, said: str) -> DamagedError:
+        self.remove(kind, key)
+        return DamagedError(kind, key, said)
+
+
+def write_synced(path: Path, raw: bytes) -> None:
+    """Write a file whose bytes are on the disk when this returns."""
+    with path.open("wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_whole(path: Path, raw: bytes) -> None:
+    """Write or replace a file at once: a reader sees the old bytes or the new ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    try:
+        write_synced(temporary, raw)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """A clear error for a path that the system would not write."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            f"the disk is full: cannot write {path}.",
+            mend="free some space (`mox gc` removes what no run needs) and run again: what was"
+            " finished is kept.",
+        )
+    return StoreError(f"cannot write {path}: {error.strerror}.", mend="check MOX_HOME.")
+
+
+def _npz(arrays: Arrays) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    contents: dict[str, np.ndarray[Any, Any]] = dict(arrays)
+    np.savez(buffer, allow_pickle=False, **contents)
+    return buffer.getvalue()
+
+
+def _identify(root: Path) -> str:
+    """The store's id, made with the store."""
+    path = root / "store.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return _create(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path} cannot be read: {error}.", mend="point MOX_HOME at another folder."
+        ) from None
+    if found["schema"] > SCHEMA:
+        raise StoreError(
+            f"{root} was written by a newer Mox (store schema {found['schema']}; this one knows"
+            f" {SCHEMA}).",
+            mend="upgrade Mox, or point MOX_HOME at another folder.",
+        )
+    return str(found["id"])
+
+
+def _create(path: Path) -> str:
+    """Make a new store's identity; where two processes make it at once, one wins."""
+    raw = json.dumps({"schema": SCHEMA, "id": uuid.uuid4().hex[:8]}).encode()
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(temporary, raw)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return str(json.loads(path.read_bytes())["id"])

@@ -1,0 +1,232 @@
+"""What each stage does: functions of a stage and the context that reads its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mox.chunking import chunkers
+from mox.chunking.cut import chunk_corpus
+from mox.embedding import embedders
+from mox.embedding.check import unread_share, verify
+from mox.errors import DataError, SpecError
+from mox.evaluation.agreement import recall_of_exact
+from mox.evaluation.measures import Measure
+from mox.evaluation.score import Relevance, TokenEnds, prepare, score
+from mox.indexes import indexes
+from mox.indexes.exact import nearest
+from mox.pipeline import codec
+from mox.pipeline.context import Context, index_spec
+from mox.pipeline.memo import VectorMemo
+from mox.pipeline.stages import Stage
+from mox.registry import validate
+from mox.retrieval import fusions, retrievers
+from mox.retrieval.hits import ranked
+from mox.spec import digest
+from mox.types import ChunkTable, Rows
+
+if TYPE_CHECKING:
+    from mox.types import Arrays, Floats
+
+
+class Output(NamedTuple):
+    """A stage's result: arrays, and small facts for the sidecar."""
+
+    arrays: Arrays
+    facts: Mapping[str, Any]
+
+
+def chunk(stage: Stage, context: Context) -> Output:
+    """Documents → chunk table."""
+    spec = chunkers.parse(stage.spec["of"])
+    documents = context.documents(stage.inputs["documents"])
+    table = chunk_corpus(spec, documents, context.tokenizer(stage.spec["tokenizer"]))
+    return Output(codec.pack_chunks(table), {"chunks": len(table)})
+
+
+def tokens(stage: Stage, context: Context) -> Output:
+    """Where each token of each chunk's returned text ends: what context budgets are cut by."""
+    import numpy as np
+
+    table = context.chunks(stage.inputs["chunk"])
+    texts = {d.id: d.text for d in context.documents(stage.inputs["documents"])}
+    tokenizer = context.tokenizer(stage.spec["tokenizer"])
+    ends = [tokenizer.ends(returned_text(table, row, texts)) for row in range(len(table))]
+    first = np.zeros(len(ends) + 1, dtype=np.int64)
+    np.cumsum([len(part) for part in ends], out=first[1:])
+    every = np.concatenate(ends) if ends else np.empty(0, dtype=np.int32)
+    return Output({"first": first, "ends": every.astype(np.int32)}, {"tokens": int(first[-1])})
+
+
+def returned_text(table: ChunkTable, row: int, texts: Mapping[str, str]) -> str:
+    """What a hit returns: its spans' verbatim text, joined."""
+    text = texts[table.documents[table.document[row]]]
+    return "".join(text[start:end] for start, end in table.spans(row))
+
+
+def embed(stage: Stage, context: Context) -> Output:
+    """Chunk table → (chunks, dims) vectors."""
+    table = context.chunks(stage.inputs["chunk"])
+    return _embed(stage, context, table.texts)
+
+
+def queries(stage: Stage, context: Context) -> Output:
+    """Questions → (questions, dims) vectors."""
+    asked = context.questions(stage.inputs["questions"])
+    return _embed(stage, context, tuple(question.text for question in asked))
+
+
+def _embed(stage: Stage, context: Context, texts: tuple[str, ...]) -> Output:
+    spec = embedders.parse(stage.spec["of"])
+    embedder = context.embedder(spec)
+    reads = embedders.entry(spec.kind).traits["reads"](spec)
+    unread = unread_share(embedder, reads, texts)
+    if unread > 0 and not getattr(spec, "truncate", False):
+        raise SpecError(
+            f"{spec.kind} reads {reads} tokens; {100 * unread:.1f} % of this text lies beyond.",
+            mend="use smaller chunks, or set `truncate: true` on the embedder to leave it unread.",
+        )
+    name = digest({"embedder": stage.spec["of"], "fingerprint": embedders.fingerprint(spec)})
+
+    def checked(batch: Any) -> Floats:
+        made = embedder.embed(batch)
+        verify(made, len(batch), embedder.dims, name=spec.kind)
+        return made
+
+    with context.store.lock(name):
+        memo = VectorMemo(context.store.root / "memo" / name[:24])
+        vectors, made = memo.vectors(texts, checked, embedder.dims, tick=context.tick)
+    facts = {"texts": len(texts), "embedded": made, "dims": embedder.dims, "unread": unread}
+    return Output({"vectors": vectors}, facts)
+
+
+def exact(stage: Stage, context: Context) -> Output:
+    """The k nearest by exact search: hits of `exact`, and the truth that indexes are held to."""
+    vectors, asked = _vectors(stage, context)
+    k = stage.spec["k"]
+    ids, scores = nearest(vectors, asked, min(k, len(vectors)))
+    return Output(codec.pack_hits(ranked(ids, scores, k=k)), {"index_bytes": vectors.nbytes})
+
+
+def build(stage: Stage, context: Context) -> Output:
+    """Vectors → a collection in an engine, verified."""
+    spec = index_spec(stage.spec["of"])
+    place = context.place(stage.ref)
+    backend = indexes[spec]
+    backend.drop(place)
+    built = backend.build(spec, Rows(context.vectors(stage.inputs["embed"])), place)
+    return Output(
+        {},
+        {
+            "rows": built.rows,
+            "parameters": dict(built.parameters),
+            "index_bytes": built.index_bytes,
+            "bytes_are": built.bytes_are,
+            "build_s": built.build_s,
+        },
+    )
+
+
+def search(stage: Stage, context: Context) -> Output:
+    """A built collection and questions → hits, and their agreement with exact search."""
+    source = stage.inputs["build"]
+    spec = index_spec(stage.spec["index"])
+    settings = validate(spec.Search, stage.spec["of"])
+    vectors, asked = _vectors(stage, context)
+    rebuild_if_gone(Stage("build", source.key, {"of": stage.spec["index"]}, stage.inputs), context)
+    k = stage.spec["k"]
+    searcher = context.opened(source, spec)
+    ids, scores = searcher.search(asked, k=min(k, len(vectors)), settings=settings)
+    hits = ranked(ids, scores, k=k)
+    truth = context.hits(stage.inputs["exact"])
+    agreement = recall_of_exact(hits, truth, vectors=vectors, queries=asked, k=k)
+    return Output(
+        {**codec.pack_hits(hits), "recall_of_exact": agreement},
+        {"short_answers": int(((hits.ids >= 0).sum(axis=1) < min(k, len(vectors))).sum())},
+    )
+
+
+def rebuild_if_gone(stage: Stage, context: Context) -> None:
+    """A collection counts as stored only while the engine has it with its rows."""
+    spec = index_spec(dict(stage.spec["of"]))
+    place = context.place(stage.ref)
+    with context.store.lock(stage.key):
+        expected = context.store.sidecar("build", stage.key)["facts"]["rows"]
+        if indexes[spec].rows(place) != expected:
+            build(stage, context)
+
+
+def lexical(stage: Stage, context: Context) -> Output:
+    """Texts and questions → hits, without vectors."""
+    spec = retrievers.parse(stage.spec["of"])
+    table = context.chunks(stage.inputs["chunk"])
+    asked = context.questions(stage.inputs["questions"])
+    k = _fits(stage.spec["k"], len(table), stage.spec.get("clip", False))
+    entry = retrievers.entry(spec.kind)
+    ids, scores = entry.backend(spec, table.texts, [question.text for question in asked], k=k)
+    size = entry.traits.get("index_bytes")
+    facts = {"index_bytes": size(spec, table.texts) if size else None}
+    return Output(codec.pack_hits(ranked(ids, scores, k=stage.spec["k"])), facts)
+
+
+def fuse(stage: Stage, context: Context) -> Output:
+    """Several hit lists → one."""
+    spec = fusions.parse(stage.spec["of"])
+    lists = [context.hits(stage.inputs[role]) for role in ("dense", "lexical")]
+    return Output(codec.pack_hits(fusions[spec](spec, lists, k=stage.spec["k"])), {})
+
+
+def score_hits(stage: Stage, context: Context) -> Output:
+    """Hits against evidence → a value per question and measure."""
+    measures = [Measure.parse(name) for name in stage.spec["measures"]]
+    hits = context.hits(stage.inputs["hits"])
+    scores = score(_relevance(stage, context), measures, hits)
+    return Output(scores.values, {"short": dict(scores.short)})
+
+
+def _relevance(stage: Stage, context: Context) -> Relevance:
+    source = stage.inputs["chunk"]
+
+    def make() -> Relevance:
+        table = context.chunks(source)
+        questions = context.questions(stage.inputs["questions"])
+        ends = None
+        if "tokens" in stage.inputs:
+            arrays = context.artifact(stage.inputs["tokens"]).arrays
+            ends = TokenEnds(arrays["first"], arrays["ends"])
+        return prepare(table, questions, ends=ends)
+
+    role = "relevance" + stage.inputs["questions"].key + ("t" if "tokens" in stage.inputs else "")
+    return context.kept(source, make, role)
+
+
+def _vectors(stage: Stage, context: Context) -> tuple[Floats, Floats]:
+    vectors = context.vectors(stage.inputs["embed"])
+    asked = context.vectors(stage.inputs["queries"])
+    _fits(stage.spec["k"], len(vectors), stage.spec.get("clip", False))
+    return vectors, asked
+
+
+def _fits(k: int, rows: int, clip: bool) -> int:
+    """k where it fits; a side of a fusion (`clip`) may see fewer, a trial's own hits may not."""
+    if k > rows and not clip:
+        raise DataError(
+            f"k = {k} is larger than the {rows} chunks of this chunking.",
+            mend=f"lower k to {rows} or less, or use smaller chunks.",
+        )
+    return min(k, rows)
+
+
+WORK: Mapping[str, Callable[[Stage, Context], Output]] = {
+    "chunk": chunk,
+    "tokens": tokens,
+    "embed": embed,
+    "queries": queries,
+    "exact": exact,
+    "build": build,
+    "search": search,
+    "lexical": lexical,
+    "fuse": fuse,
+    "score": score_hits,
+}
+"""What a worker can do. `documents` and `questions` are written by the process that read them."""

@@ -1,0 +1,152 @@
+"""The process that does stages: `python -m mox.pipeline.worker`.
+
+It speaks JSON lines: jobs on standard input, events on standard output. Nothing is pickled and
+the parent's `__main__` is never imported, so it works the same from a script without a guard,
+from `python -` and from a notebook. It ends when its parent does, whatever it is doing: it
+asks the kernel for that where it can, and a thread of its own waits for standard input to end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from mox.errors import MoxError
+from mox.pipeline.stages import VERSIONS, Ref, Stage
+from mox.pipeline.store import DamagedError, Store
+from mox.settings import settings
+
+Job = list[dict[str, Any]]
+
+
+def main() -> None:
+    """Do jobs until standard input ends."""
+    parent = int(sys.argv[1])
+    die_with(parent)
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Libraries that print would break the protocol: what they print goes to standard error.
+    os.dup2(2, 1)
+    jobs: queue.Queue[Job] = queue.Queue()
+    threading.Thread(target=_receive, args=(sys.stdin, jobs), daemon=True).start()
+    _serve(jobs, out)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process with its parent (Linux); ends at once if it is gone."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _receive(source: IO[str], jobs: queue.Queue[Job]) -> None:
+    for line in source:
+        jobs.put(json.loads(line))
+    # The parent closed the pipe or died; a stage under way leaves only a temporary name.
+    os._exit(0)
+
+
+def _serve(jobs: queue.Queue[Job], out: IO[str]) -> None:
+    from mox.pipeline.context import Context
+
+    def say(**event: Any) -> None:
+        out.write(json.dumps(event) + "\n")
+        out.flush()
+
+    here = settings()
+    context = Context(Store(here.root), here, lambda: say(event="alive"))
+    while True:
+        job = jobs.get()
+        for plain in job:
+            _do(plain, context, say)
+        context.close_engine()
+        say(event="idle")
+
+
+def _do(plain: Mapping[str, Any], context: Any, say: Callable[..., None]) -> None:
+    stage = from_plain(plain)
+    say(event="start", key=stage.key)
+    try:
+        seconds, stored = perform(stage, context)
+        say(event="done", key=stage.key, stored=stored, seconds=seconds)
+    except DamagedError as error:
+        context.close_engine()
+        say(event="damaged", key=stage.key, damaged=error.key, error=str(error))
+    except MoxError as error:
+        context.close_engine()
+        say(event="failed", key=stage.key, error=error.message, mend=error.mend)
+    except Exception as error:  # noqa: BLE001  whatever a back end raises fails its trials only
+        context.close_engine()
+        said = f"{type(error).__name__}: {error}"
+        say(event="failed", key=stage.key, error=said, mend=_trace(error))
+
+
+def perform(stage: Stage, context: Any) -> tuple[float, bool]:
+    """Do a stage unless it is stored, alone among all processes on this store.
+
+    Returns:
+        Seconds of work, and whether it was stored already (another process did it meanwhile).
+    """
+    from mox.pipeline.work import WORK
+
+    store: Store = context.store
+    while True:
+        try:
+            with store.lock(stage.key, wait_s=1.0):
+                if store.has(stage.kind, stage.key):
+                    return 0.0, True
+                began = time.perf_counter()
+                output = WORK[stage.kind](stage, context)
+                seconds = time.perf_counter() - began
+                note = {
+                    "version": VERSIONS[stage.kind],
+                    "spec": dict(stage.spec),
+                    "inputs": {role: list(ref) for role, ref in stage.inputs.items()},
+                    "seconds": seconds,
+                    "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                }
+                store.write(stage.kind, stage.key, output.arrays, output.facts, note)
+                return seconds, False
+        except TimeoutError as error:
+            if str(error) != stage.key:
+                raise
+            # Another process does this very stage: waiting for it is no standstill.
+            context.tick()
+
+
+def _trace(error: BaseException) -> str:
+    """Where it was raised, for an error that no one foresaw."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1]
+    return f"raised in {last.name} ({os.path.basename(last.filename)}:{last.lineno})."  # noqa: PTH119
+
+
+def to_plain(stage: Stage) -> dict[str, Any]:
+    """A stage as JSON."""
+    return {
+        "kind": stage.kind,
+        "key": stage.key,
+        "spec": dict(stage.spec),
+        "inputs": {role: list(ref) for role, ref in stage.inputs.items()},
+    }
+
+
+def from_plain(plain: Mapping[str, Any]) -> Stage:
+    """A stage from JSON."""
+    inputs = {role: Ref(*ref) for role, ref in plain["inputs"].items()}
+    return Stage(plain["kind"], plain["key"], plain["spec"], inputs)
+
+
+if __name__ == "__main__":
+    main()

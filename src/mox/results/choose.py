@@ -1,0 +1,254 @@
+"""Choosing one trial on dev, confirming it on test, and saying how sure that is.
+
+Of the trials whose paired difference to the best has a simultaneous lower bound above −within,
+the preferred one is taken; without `within`, the best. The group is the unit of resampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mox.evaluation.statistics import (
+    bootstrap_means,
+    randomisation_p,
+    simultaneous_interval,
+    simultaneous_lower,
+)
+from mox.results.run import TrialRun, every
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mox.results.results import Interval, Results
+
+SHORT = 0.05
+"""Above this share of questions whose hits end before the context budget, choosing by it is
+refused: the trial would be judged by less text than the others."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, of what, and by how much it may be worse than the best on dev.
+
+    `refused` says why nothing was chosen; then `trial` is None.
+    """
+
+    trial: str | None
+    reason: str
+    measure: str
+    within: float | None = None
+    best: str | None = None
+    candidates: tuple[str, ...] = ()
+    indistinguishable: tuple[str, ...] = ()
+    same_hits: tuple[str, ...] = ()
+    may_lose: float | None = None
+    """Simultaneous upper bound (95 %) of how much worse than the best it may be, on dev."""
+    dev: Mapping[str, Interval] | None = None
+    test: Mapping[str, Interval] | None = None
+    vs_baseline: Mapping[str, Any] | None = None
+    test_looks: int = 0
+    refused: str | None = None
+
+
+def choose(results: Results) -> Choice | None:
+    """The choice that the experiment asked for; None where it asked for none."""
+    rule = results.run.choose
+    if rule is None:
+        return None
+    measure = rule["maximise"]
+    trials = results.finished
+    refused = _refusal(results, measure)
+    if refused:
+        return Choice(None, refused, measure, rule["within"], refused=refused)
+    rows = results.rows("dev")
+    groups = results.groups(rows)
+    values = results.values(measure)[rows]
+    seed = results.run.seed
+    best = int(values.mean(axis=0).argmax())  # the first of equals: the order written
+    differences = values - values[:, [best]]
+    lower = simultaneous_lower(differences, groups, seed=seed)
+    low, high = simultaneous_interval(differences, groups, seed=seed)
+    same = [
+        at for at in range(len(trials)) if at != best and _same_hits(results, at, best, differences)
+    ]
+    alike = [
+        at for at in range(len(trials)) if at == best or at in same or low[at] <= 0 <= high[at]
+    ]
+    within = rule["within"]
+    qualify = [best]
+    if within is not None:
+        qualify = [
+            at for at in range(len(trials)) if at == best or at in same or lower[at] > -within
+        ]
+    taken = _preferred(results, qualify, rule["prefer"], values, best)
+    may_lose = 0.0 if taken == best or taken in same else float(max(0.0, -lower[taken]))
+    chosen = trials[taken]
+    summary = results.summary[chosen.id]
+    return Choice(
+        trial=chosen.id,
+        reason=_sentence(results, rule, taken, best, qualify, may_lose, taken in same),
+        measure=measure,
+        within=within,
+        best=trials[best].id,
+        candidates=tuple(trials[at].id for at in qualify),
+        indistinguishable=tuple(trials[at].id for at in alike),
+        same_hits=tuple(trials[at].id for at in same),
+        may_lose=may_lose,
+        dev=summary.get("dev"),
+        test=summary.get("test"),
+        vs_baseline=_against_baseline(results, measure, taken),
+        test_looks=_looks(results),
+    )
+
+
+def _refusal(results: Results, measure: str) -> str | None:
+    """Why nothing can be chosen, or None."""
+    if not results.finished:
+        return "no trial finished, so nothing is chosen."
+    if not len(results.rows("dev")):
+        return "there are no dev questions to choose on: use a corpus with a split, or `split:`."
+    short = {
+        trial.id: share
+        for trial in results.finished
+        if (share := results.scores(trial).facts["short"].get(measure, 0.0)) > SHORT
+    }
+    if short:
+        worst = max(short, key=lambda name: short[name])
+        return (
+            f"{len(short)} trials spend their hits before the budget of {measure} on more than"
+            f" {100 * SHORT:.0f} % of the questions ({worst}: {100 * short[worst]:.0f} %): raise k."
+        )
+    return None
+
+
+def _same_hits(results: Results, at: int, best: int, differences: NDArray[np.float64]) -> bool:
+    """Whether a trial returns the best's very hits on every question: the same answer."""
+    a, b = results.finished[at], results.finished[best]
+    if a.roles["chunk"] != b.roles["chunk"] or differences[:, at].any():
+        return False
+    ours, theirs = results.hits(a).ids, results.hits(b).ids
+    return ours.shape == theirs.shape and bool((ours == theirs).all())
+
+
+def _preferred(
+    results: Results,
+    qualify: Sequence[int],
+    prefer: Mapping[str, Any] | None,
+    values: NDArray[np.float64],
+    best: int,
+) -> int:
+    """The one to take: least cost, then best mean, then the order written."""
+    if prefer is None:
+        return best
+    name = prefer["minimise"] or prefer["maximise"]
+    sign = 1 if prefer["minimise"] else -1
+    means = values.mean(axis=0)
+
+    def order(at: int) -> tuple[float, float, int]:
+        cost = worth(results, results.finished[at], name)
+        return (float("inf") if cost is None else sign * cost, -float(means[at]), at)
+
+    return min(qualify, key=order)
+
+
+def worth(results: Results, trial: TrialRun, name: str) -> float | None:
+    """A cost or a dev mean of a trial, by name; None where it isn't known."""
+    if name in results.run.measures:
+        return results.summary[trial.id]["dev"][name].mean
+    value = results.costs[trial.id].get(name)
+    return None if value is None else float(value)
+
+
+def _against_baseline(results: Results, measure: str, taken: int) -> dict[str, Any] | None:
+    """Paired difference to the baseline on test, or on dev where there is no test."""
+    names = [trial.id for trial in results.finished]
+    if results.run.baseline not in names:
+        return None
+    base = names.index(results.run.baseline)
+    split = "test" if len(results.rows("test")) else "dev"
+    rows = results.rows(split)
+    values = results.values(measure)[rows]
+    difference = values[:, [taken]] - values[:, [base]]
+    groups = results.groups(rows)
+    low, high = bootstrap_means(difference, groups, seed=results.run.seed, bounds=(-1.0, 1.0))
+    return {
+        "mean": float(difference.mean()),
+        "low": float(low[0]),
+        "high": float(high[0]),
+        "p": randomisation_p(difference[:, 0], groups, seed=results.run.seed),
+        "on": split,
+    }
+
+
+def _looks(results: Results) -> int:
+    """How many runs of this store have looked at these questions' test side, this one included."""
+    print_ = results.run.corpus["questions_fingerprint"]
+    others = {
+        run.id
+        for run in every(results.store)
+        if run.choose and run.corpus["questions_fingerprint"] == print_
+    }
+    return len({*others, results.run.id})
+
+
+def _sentence(
+    results: Results,
+    rule: Mapping[str, Any],
+    taken: int,
+    best: int,
+    qualify: Sequence[int],
+    may_lose: float,
+    same: bool,
+) -> str:
+    """The choice in one sentence: what, by how much it may be worse, what it saves."""
+    trials = results.finished
+    measure = rule["maximise"]
+    chosen, top = trials[taken], trials[best]
+    mean = results.summary[chosen.id]["dev"][measure].mean
+    said = f"{results.label(chosen)} is chosen: {measure} {mean:.3f} on dev, "
+    if taken == best:
+        said += "the best of all trials"
+    elif same:
+        said += "with the same hits as the best on every question"
+    else:
+        top_mean = results.summary[top.id]["dev"][measure].mean
+        said += (
+            f"at most {may_lose:.3f} worse than the best ({results.label(top)}, {top_mean:.3f};"
+            " 95 %, all trials at once)"
+        )
+    if rule["within"] is not None:
+        said += (
+            f"; {len(qualify)} of {len(trials)} trials are within {rule['within']:g} of the best"
+        )
+    said += _saving(results, rule["prefer"], chosen, top) + "."
+    return said + _index_remark(results, chosen)
+
+
+def _saving(
+    results: Results, prefer: Mapping[str, Any] | None, chosen: TrialRun, top: TrialRun
+) -> str:
+    if prefer is None or chosen.id == top.id:
+        return ""
+    name = prefer["minimise"] or prefer["maximise"]
+    ours, theirs = worth(results, chosen, name), worth(results, top, name)
+    if ours is None or theirs is None:
+        return ""
+    return f", and it has {name} {ours:.3g} instead of {theirs:.3g}"
+
+
+def _index_remark(results: Results, chosen: TrialRun) -> str:
+    """Whether an approximate index pays at this size, where the sweep can tell."""
+    approximate = [trial for trial in results.finished if "search" in trial.roles]
+    exact = [t for t in results.finished if "exact" in t.roles and "search" not in t.roles]
+    if not approximate or not exact:
+        return ""
+    chunks = results.costs[chosen.id]["chunks"]
+    if "search" not in chosen.roles:
+        return (
+            f" At this size ({chunks:,} chunks) no approximate index pays: none that qualifies"
+            " is preferred to what searches without one."
+        )
+    return ""

@@ -1,0 +1,63 @@
+"""The leaderboard as a table: rows that a frame, a terminal and a CSV share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mox.results.results import Results
+    from mox.results.run import TrialRun
+
+
+def rows(results: Results, split: str | None = None) -> list[dict[str, Any]]:
+    """Finished trials, best first: rank, trial, what varies, means with intervals, costs, marks.
+
+    Args:
+        split: `dev` or `test`; all questions where None.
+    """
+    choice = results.choice
+    found = []
+    for rank, trial in enumerate(results.ranked(), start=1):
+        params = results.params(trial)
+        summary = results.summary[trial.id].get(split or "all", {})
+        row: dict[str, Any] = {"rank": rank, "trial": trial.id}
+        row |= {name: params.get(name) for name in results.run.varying}
+        for measure, interval in summary.items():
+            row |= {
+                measure: interval.mean,
+                f"{measure} low": interval.low,
+                f"{measure} high": interval.high,
+            }
+        row |= {name: value for name, value in results.costs[trial.id].items() if name != "unread"}
+        row["unread"] = results.costs[trial.id]["unread"]
+        row["chosen"] = bool(choice) and trial.id == choice.trial
+        row["baseline"] = trial.id == results.run.baseline
+        row["qualifies"] = bool(choice) and trial.id in choice.candidates
+        row["indistinguishable"] = bool(choice) and trial.id in choice.indistinguishable
+        found.append(row)
+    return found
+
+
+def frame(results: Results, split: str | None = None) -> pd.DataFrame:
+    """The rows as a pandas frame, indexed by trial."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows(results, split))
+    return table.set_index("trial") if len(table) else table
+
+
+def marks(results: Results, trial: TrialRun) -> str:
+    """What a trial is, in a word or two: `chosen`, `baseline`, `= best`."""
+    choice = results.choice
+    words = []
+    if choice and trial.id == choice.trial:
+        words.append("chosen")
+    if trial.id == results.run.baseline:
+        words.append("baseline")
+    if choice and trial.id == choice.best:
+        words.append("best on dev")
+    elif choice and trial.id in choice.indistinguishable:
+        words.append("not told apart")
+    return ", ".join(words)

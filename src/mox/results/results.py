@@ -1,0 +1,284 @@
+"""What a run found: read from the store when asked for, averaged only in reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from mox.errors import SpecError
+from mox.evaluation.statistics import bootstrap_means
+from mox.experiment.trials import flatten
+from mox.pipeline import codec
+from mox.pipeline.stages import Ref
+from mox.pipeline.store import Artifact, Store
+from mox.registry import nearest
+from mox.results.run import Run, TrialRun
+from mox.types import ChunkTable, Document, Hits, Question
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mox.results.choose import Choice
+    from mox.results.html import Comparison, Inspection
+    from mox.results.questions import QuestionScores
+
+    Values = NDArray[np.float64]
+
+SPLITS = ("dev", "test")
+MB = 1e6
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over questions and its 95 % bootstrap interval over groups. `n` counts questions."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class Results:
+    """Trials of one run, compared. Everything is read from the store, nothing from MLflow.
+
+    Args:
+        run: the run's record.
+        store: where its artifacts lie.
+    """
+
+    def __init__(self, run: Run, store: Store) -> None:
+        self.run = run
+        self.store = store
+
+    @cached_property
+    def questions_asked(self) -> tuple[Question, ...]:
+        return codec.unpack_questions(self.store.read(*self.run.questions).arrays)
+
+    @cached_property
+    def documents(self) -> Mapping[str, Document]:
+        """Documents by id."""
+        found = codec.unpack_documents(self.store.read(*self.run.documents).arrays)
+        return {document.id: document for document in found}
+
+    @property
+    def finished(self) -> list[TrialRun]:
+        """Trials with scores, in the order of the file."""
+        return [trial for trial in self.run.trials if trial.status == "FINISHED"]
+
+    def trial(self, name: str) -> TrialRun:
+        """A trial by its id or the first letters of it.
+
+        Raises:
+            SpecError: no such trial, or several.
+        """
+        found = [trial for trial in self.run.trials if trial.id.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        known = [trial.id for trial in self.run.trials]
+        raise SpecError(
+            f"{len(found) or 'no'} trials of run {self.run.id} begin with {name!r}"
+            f"{nearest(name, known)}.",
+            mend="name one by its id; `mox results` lists them.",
+        )
+
+    def params(self, trial: TrialRun) -> dict[str, Any]:
+        """A trial's configuration, flat."""
+        return dict(flatten(trial.config))
+
+    def label(self, trial: TrialRun) -> str:
+        """What a trial is called where space is short: its kinds and what varies of the rest."""
+        config = trial.config
+        words = []
+        for axis in ("chunk", "embed", "index", "search"):
+            if axis not in config:
+                continue
+            params = dict(flatten(config[axis]))
+            extra = [
+                f"{name}={value}"
+                for name, value in params.items()
+                if f"{axis}.{name}" in self.run.varying and name != "kind"
+            ]
+            words.append(" ".join([str(config[axis]["kind"]), *extra]))
+        return " · ".join(words)
+
+    def scores(self, trial: TrialRun) -> Artifact:
+        """(questions,) values by measure, NaN for unanswerable questions; `facts["short"]`."""
+        return self._artifacts(trial.roles["score"])
+
+    def hits(self, trial: TrialRun) -> Hits:
+        return codec.unpack_hits(self._artifacts(trial.roles["hits"]).arrays)
+
+    def chunks(self, trial: TrialRun) -> ChunkTable:
+        ref = trial.roles["chunk"]
+        if ref not in self._tables:
+            self._tables[ref] = codec.unpack_chunks(self.store.read(*ref).arrays)
+        return self._tables[ref]
+
+    @cached_property
+    def _tables(self) -> dict[Ref, ChunkTable]:
+        return {}
+
+    @cached_property
+    def _read(self) -> dict[Ref, Artifact]:
+        return {}
+
+    def _artifacts(self, ref: Ref) -> Artifact:
+        if ref not in self._read:
+            self._read[ref] = self.store.read(*ref)
+        return self._read[ref]
+
+    def values(self, measure: str) -> Values:
+        """(questions, finished trials) values of a measure; NaN for unanswerable questions."""
+        import numpy as np
+
+        return np.stack([self.scores(trial).arrays[measure] for trial in self.finished], axis=1)
+
+    def rows(self, split: str | None) -> NDArray[np.intp]:
+        """Questions of a split (None: all) that retrieval measures are about."""
+        import numpy as np
+
+        return np.array(
+            [
+                at
+                for at, question in enumerate(self.questions_asked)
+                if question.answerable and split in (None, question.split)
+            ],
+            dtype=np.intp,
+        )
+
+    def groups(self, rows: NDArray[np.intp]) -> Sequence[str]:
+        return [self.questions_asked[row].group for row in rows]
+
+    @cached_property
+    def summary(self) -> Mapping[str, Mapping[str, Mapping[str, Interval]]]:
+        """trial id → split (`all`, `dev`, `test`) → measure → mean with interval."""
+        found: dict[str, dict[str, dict[str, Interval]]] = {t.id: {} for t in self.finished}
+        if not self.finished:
+            return found
+        for split in ("all", *SPLITS):
+            rows = self.rows(None if split == "all" else split)
+            if not len(rows):
+                continue
+            groups = self.groups(rows)
+            for measure in self.run.measures:
+                values = self.values(measure)[rows]
+                low, high = bootstrap_means(values, groups, seed=self.run.seed)
+                means = values.mean(axis=0)
+                for at, trial in enumerate(self.finished):
+                    found[trial.id].setdefault(split, {})[measure] = Interval(
+                        float(means[at]), float(low[at]), float(high[at]), len(rows)
+                    )
+        return found
+
+    @cached_property
+    def costs(self) -> Mapping[str, Mapping[str, Any]]:
+        """trial id → what it costs: chunks, index_mb, build_s, unread, recall_of_exact@k."""
+        return {trial.id: self._costs(trial) for trial in self.finished}
+
+    def _costs(self, trial: TrialRun) -> dict[str, Any]:
+        roles = trial.roles
+        facts = {role: self._facts(roles[role]) for role in roles if role not in ("score", "hits")}
+        answering = [role for role in ("build", "lexical") if role in facts]
+        if "exact" in facts and "build" not in facts:
+            answering.append("exact")
+        sizes = [facts[role].get("index_bytes") for role in answering]
+        known = all(size is not None for size in sizes)
+        build = facts.get("build", {})
+        costs: dict[str, Any] = {
+            "chunks": facts["chunk"]["chunks"],
+            "index_mb": sum(sizes) / MB if known else None,
+            "index_mb_is": build.get("bytes_are", "formula"),
+            "build_s": build.get("build_s"),
+            "unread": facts.get("embed", {}).get("unread", 0.0),
+        }
+        if "search" in roles:
+            agreement = self._artifacts(roles["search"]).arrays["recall_of_exact"]
+            search = trial.config["search"]
+            depth = search.get("depth", search["k"])
+            costs[f"recall_of_exact@{depth}"] = float(agreement.mean())
+            costs["short_answers"] = facts["search"]["short_answers"]
+        return costs
+
+    @cached_property
+    def _facts_read(self) -> dict[Ref, Mapping[str, Any]]:
+        return {}
+
+    def _facts(self, ref: Ref) -> Mapping[str, Any]:
+        if ref not in self._facts_read:
+            facts = self.store.sidecar(*ref)["facts"]
+            self._facts_read[ref] = cast("Mapping[str, Any]", facts)
+        return self._facts_read[ref]
+
+    @cached_property
+    def choice(self) -> Choice | None:
+        """The chosen trial and why; None without `choose`."""
+        from mox.results.choose import choose
+
+        return choose(self)
+
+    @property
+    def chosen(self) -> TrialRun | None:
+        """The chosen trial."""
+        return self.trial(self.choice.trial) if self.choice and self.choice.trial else None
+
+    def ranked(self) -> list[TrialRun]:
+        """Finished trials, best first by the measure that is chosen by, else by the first."""
+        choose = self.run.choose
+        measure = choose["maximise"] if choose else self.run.measures[0]
+        split = "dev" if choose and len(self.rows("dev")) else "all"
+        return sorted(self.finished, key=lambda trial: -self.summary[trial.id][split][measure].mean)
+
+    def leaderboard(self, split: str | None = None) -> pd.DataFrame:
+        """Finished trials, best first: what varies, means with intervals, costs, and the choice.
+
+        Args:
+            split: `dev` or `test`; all questions where None.
+        """
+        from mox.results.leaderboard import frame
+
+        return frame(self, split)
+
+    def questions(self, trial: str) -> QuestionScores:
+        """A trial's score and hits for every question."""
+        from mox.results.questions import question_scores
+
+        return question_scores(self, self.trial(trial))
+
+    def inspect(self, question: str, *trials: str) -> Inspection:
+        """One question: its evidence and the trials' hits, marked in the source documents.
+
+        Args:
+            trials: ids; the chosen one and the baseline where none is given.
+        """
+        from mox.results.html import inspection
+
+        return inspection(self, question, trials)
+
+    def compare(self, a: str, b: str, measure: str | None = None) -> Comparison:
+        """Two trials paired on the same questions: difference with interval, won and lost."""
+        from mox.results.html import comparison
+
+        return comparison(self, self.trial(a), self.trial(b), measure)
+
+    def pareto(self, quality: str | None = None, cost: str = "index_mb") -> Any:
+        """Quality against a cost, the undominated trials marked: a figure that shows anywhere."""
+        from mox.results.figures import pareto
+
+        return pareto(self, quality, cost)
+
+    def __repr__(self) -> str:
+        from mox.results.terminal import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from mox.results.html import card
+
+        return card(self)

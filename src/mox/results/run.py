@@ -1,0 +1,203 @@
+"""A run as it is kept: what was asked, which artifacts hold the answers, how each trial ended."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from mox.errors import MissingError, StoreError
+from mox.pipeline.execute import Outcome
+from mox.pipeline.plan import Plan, PlannedTrial
+from mox.pipeline.stages import Ref
+from mox.pipeline.store import Store, write_whole
+from mox.settings import DISTRIBUTION
+
+SCHEMA = 1
+Status = Literal["FINISHED", "FAILED", "SKIPPED"]
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """How one trial ended, and where its results lie."""
+
+    id: str
+    config: Mapping[str, Any]
+    roles: Mapping[str, Ref]
+    status: Status
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a plan; the same plan run again is the same run."""
+
+    id: str
+    name: str
+    settings: Mapping[str, Any]
+    """The experiment as written, changes applied."""
+    file: str | None
+    measures: tuple[str, ...]
+    choose: Mapping[str, Any] | None
+    baseline: str
+    seed: int
+    corpus: Mapping[str, Any]
+    """name, fingerprint, questions_fingerprint, about, left_out."""
+    documents: Ref
+    questions: Ref
+    varying: tuple[str, ...]
+    trials: tuple[TrialRun, ...]
+    stages: Mapping[str, Any]
+    seconds: float
+    stopped: str | None
+    started: str
+    environment: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+
+def record(plan: Plan, outcome: Outcome) -> Run:
+    """What a run came to."""
+    e = plan.experiment
+    corpus = plan.corpus
+    first = {stage.kind: stage.ref for stage in reversed(plan.stages.values())}
+    return Run(
+        id=plan.run_id,
+        name=e.name,
+        settings=e.settings,
+        file=str(e.source.file) if e.source.file else None,
+        measures=tuple(str(measure) for measure in e.measures),
+        choose=e.choose.model_dump(mode="json") if e.choose else None,
+        baseline=e.baseline,
+        seed=e.seed,
+        corpus={
+            "name": corpus.name,
+            "fingerprint": corpus.fingerprint,
+            "questions_fingerprint": corpus.questions_fingerprint,
+            "documents": len(corpus.documents),
+            "questions": len(corpus.questions),
+            "unanswerable": sum(not question.answerable for question in corpus.questions),
+            "about": dict(corpus.about),
+            "left_out": dict(corpus.left_out),
+        },
+        documents=first["documents"],
+        questions=first["questions"],
+        varying=tuple(e.varying),
+        trials=tuple(_trial(plan.store, planned, outcome) for planned in plan.trials),
+        stages=counts(plan, outcome),
+        seconds=outcome.seconds,
+        stopped=outcome.stopped,
+        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - outcome.seconds)),
+        environment=environment(),
+        notes=plan.notes,
+    )
+
+
+def _trial(store: Store, planned: PlannedTrial, outcome: Outcome) -> TrialRun:
+    score = planned.roles["score"]
+    status: Status = "SKIPPED"
+    error = None
+    if score.key in outcome.failed:
+        status, error = "FAILED", outcome.failed[score.key]
+    elif store.has(*score):
+        status = "FINISHED"
+    return TrialRun(planned.id, planned.trial.config, planned.roles, status, error)
+
+
+def counts(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """Stages in all, run now, stored already, failed; and the same by kind."""
+    by_kind: dict[str, dict[str, int]] = {}
+    missing = {stage.key for stage in plan.pending()}
+    for stage in plan.stages.values():
+        row = by_kind.setdefault(
+            stage.kind, {"total": 0, "run": 0, "stored": 0, "failed": 0, "left": 0}
+        )
+        row["total"] += 1
+        if stage.key in outcome.failed:
+            row["failed"] += 1
+        elif stage.key in outcome.ran:
+            row["run"] += 1
+        elif stage.key in missing:
+            row["left"] += 1
+        else:
+            row["stored"] += 1
+    total = {
+        name: sum(row[name] for row in by_kind.values()) for name in next(iter(by_kind.values()))
+    }
+    return {**total, "by_kind": by_kind}
+
+
+def environment() -> dict[str, str]:
+    """Versions of what made the results: noted, never part of a key by itself."""
+    names = (DISTRIBUTION, "numpy", "pymilvus", "milvus-lite", "bm25s", "semchunk", "wordllama",
+             "scikit-learn", "bpe-openai", "mlflow")  # fmt: skip
+    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def folder(store: Store) -> Path:
+    return store.root / "runs"
+
+
+def save(store: Store, run: Run) -> None:
+    """Write a run's record, whole."""
+    raw = json.dumps(asdict(run), ensure_ascii=False, indent=1).encode()
+    write_whole(folder(store) / f"{run.id}.json", raw)
+
+
+def read(store: Store, run_id: str) -> Run:
+    """The record of a run, by its id or the first letters of it.
+
+    Raises:
+        MissingError: no such run, or several; names those that are there.
+    """
+    names = sorted(path.stem for path in folder(store).glob("*.json"))
+    matches = [name for name in names if name.startswith(run_id)]
+    if run_id in names:
+        matches = [run_id]
+    if len(matches) != 1:
+        several = f"{len(matches)} runs begin with {run_id!r}" if matches else f"no run {run_id!r}"
+        raise MissingError(
+            f"{several} in {store.root}.",
+            mend=f"use one of {', '.join(matches or names) or '(none yet)'}, or run an experiment.",
+        )
+    path = folder(store) / f"{matches[0]}.json"
+    return _parse(json.loads(path.read_bytes()), path)
+
+
+def every(store: Store) -> Iterator[Run]:
+    """All runs of the store, by id."""
+    for path in sorted(folder(store).glob("*.json")):
+        yield _parse(json.loads(path.read_bytes()), path)
+
+
+def _parse(plain: dict[str, Any], path: Path) -> Run:
+    if plain["schema"] > SCHEMA:
+        raise StoreError(
+            f"{path} was written by a newer Mox (schema {plain['schema']}).", mend="upgrade Mox."
+        )
+    trials = tuple(
+        TrialRun(**{**trial, "roles": {role: Ref(*ref) for role, ref in trial["roles"].items()}})
+        for trial in plain["trials"]
+    )
+    return Run(
+        **{
+            **plain,
+            "trials": trials,
+            "documents": Ref(*plain["documents"]),
+            "questions": Ref(*plain["questions"]),
+            "measures": tuple(plain["measures"]),
+            "varying": tuple(plain["varying"]),
+            "notes": tuple(plain["notes"]),
+        }
+    )

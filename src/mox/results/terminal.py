@@ -1,0 +1,124 @@
+"""Results as text: the leaderboard, the choice in one sentence, what failed."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from mox.results.leaderboard import marks
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mox.results.results import Results
+    from mox.results.run import TrialRun
+
+SHOWN = 15
+"""Trials shown before the rest is only counted."""
+
+
+def text(results: Results, width: int = 110) -> str:
+    """The results as plain text."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    show(results, Console(file=buffer, width=width, color_system=None))
+    return buffer.getvalue().rstrip()
+
+
+def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
+    """Print the leaderboard, the choice, and what failed."""
+    run = results.run
+    console.print(_table(results, shown))
+    rest = len(results.finished) - shown
+    if rest > 0:
+        console.print(f"… and {rest} more; `mox results {run.id} --all` shows them.", style="dim")
+    _show_failures(results, console)
+    for note in run.notes:
+        console.print(f"note: {note}", style="dim", soft_wrap=True, highlight=False)
+    choice = results.choice
+    if choice is None:
+        return
+    if choice.refused:
+        console.print(f"\nNothing is chosen: {choice.refused}", soft_wrap=True, highlight=False)
+        return
+    console.print(f"\n{choice.reason}", style="bold", soft_wrap=True, highlight=False)
+    confirmed = (choice.test or {}).get(choice.measure)
+    if confirmed:
+        looks = "once" if choice.test_looks == 1 else f"by {choice.test_looks} runs"
+        console.print(
+            f"Confirmed on test: {choice.measure} {confirmed} (n = {confirmed.n}; this test side"
+            f" has been looked at {looks}).",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if choice.vs_baseline and choice.trial != run.baseline:
+        versus = choice.vs_baseline
+        console.print(
+            f"Against the baseline on {versus['on']}: {versus['mean']:+.3f}"
+            f" [{versus['low']:+.3f}, {versus['high']:+.3f}], p = {versus['p']:.2g}.",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def _table(results: Results, shown: int) -> Any:
+    from rich.table import Table
+
+    run = results.run
+    split = "dev" if run.choose and len(results.rows("dev")) else "all"
+    over = f"{len(results.rows(None if split == 'all' else split))} questions"
+    table = Table(
+        title=f"{run.name}: {len(results.finished)} of {len(run.trials)} trials, {split} ({over})",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("trial", no_wrap=True, style="dim")
+    table.add_column("configuration", overflow="fold", ratio=1)
+    for measure in run.measures:
+        table.add_column(measure, no_wrap=True, justify="right")
+    for name in ("chunks", "index MB", "of exact"):
+        table.add_column(name, no_wrap=True, justify="right")
+    table.add_column("", overflow="fold")
+    for trial in results.ranked()[:shown]:
+        table.add_row(*_cells(results, trial, split), style=_style(results, trial))
+    return table
+
+
+def _cells(results: Results, trial: TrialRun, split: str) -> list[str]:
+    costs = results.costs[trial.id]
+    agreement = next((v for name, v in costs.items() if name.startswith("recall_of_exact")), None)
+    size = costs["index_mb"]
+    return [
+        trial.id,
+        results.label(trial),
+        *(str(results.summary[trial.id][split][measure]) for measure in results.run.measures),
+        f"{costs['chunks']:,}",
+        "?" if size is None else f"{size:.2f}",
+        "" if agreement is None else f"{agreement:.3f}",
+        marks(results, trial),
+    ]
+
+
+def _style(results: Results, trial: TrialRun) -> str:
+    chosen = results.choice and results.choice.trial == trial.id
+    return "bold green" if chosen else ""
+
+
+def _show_failures(results: Results, console: Console) -> None:
+    failed = [trial for trial in results.run.trials if trial.status == "FAILED"]
+    skipped = sum(trial.status == "SKIPPED" for trial in results.run.trials)
+    said: dict[str, list[str]] = {}
+    for trial in failed:
+        said.setdefault(trial.error or "", []).append(trial.id)
+    for message, names in said.items():
+        console.print(
+            f"FAILED {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}):"
+            f" {message}",
+            style="red",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if skipped:
+        console.print(f"SKIPPED {skipped}: the run was stopped ({results.run.stopped}).")
