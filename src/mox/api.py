@@ -8,7 +8,8 @@ from typing import Any
 
 from mox.errors import MoxError
 from mox.experiment import load as load_experiment
-from mox.pipeline import describe, plan as plans
+from mox.pipeline import describe
+from mox.pipeline import plan as plans
 from mox.pipeline.estimate import learn
 from mox.pipeline.execute import Outcome, execute
 from mox.pipeline.prepare import prepare

@@ -46,7 +46,7 @@ def test_signs_alternate_so_that_collisions_cancel():
 def test_dims_are_swept():
     assert embed("alpha").shape == (1, 512)
     assert embed("alpha", dims=64).shape == (1, 64)
-    with pytest.raises(SpecError, match="hashing.dims = 0"):
+    with pytest.raises(SpecError, match=r"hashing\.dims = 0"):
         embedders.parse({"kind": "hashing", "dims": 0})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from importlib.util import find_spec
 
@@ -118,7 +117,9 @@ class TestMiniLmWheel:
 
     def test_the_same_model_by_its_folder_gives_the_same_vectors(self, embedder):
         spec = SentenceTransformers(model=str(folder_of(MiniLm())))
-        assert embedders[spec](spec).embed(["hello"]).tobytes() == embedder.embed(["hello"]).tobytes()
+        assert (
+            embedders[spec](spec).embed(["hello"]).tobytes() == embedder.embed(["hello"]).tobytes()
+        )
         assert embedders.fingerprint(spec) == embedders.fingerprint(MiniLm())
 
     def test_loading_prints_nothing(self, capfd):
@@ -128,9 +129,10 @@ class TestMiniLmWheel:
     def test_a_model_that_reads_otherwise_than_its_files_say_is_refused(self, tmp_path):
         origin = folder_of(MiniLm())
         for file in origin.iterdir():
-            os.symlink(file, tmp_path / file.name)
-        # sentence-transformers reads the first of these that it finds, we the first by name.
-        (tmp_path / "sentence_albert_config.json").write_text('{"max_seq_length": 64}')
+            (tmp_path / file.name).symlink_to(file)
+        own = tmp_path / "sentence_bert_config.json"
+        own.unlink()
+        own.write_text('{"max_seq_length": 256, "tokenizer_args": {"model_max_length": 64}}')
         spec = SentenceTransformers(model=str(tmp_path))
-        with pytest.raises(EngineError, match="reads 256 tokens, its files say 64"):
+        with pytest.raises(EngineError, match="reads 64 tokens, its files say 256"):
             embedders[spec](spec)

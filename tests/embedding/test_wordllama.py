@@ -58,7 +58,7 @@ def test_fewer_dimensions_are_the_first_ones_normalised(dims):
 
 
 def test_dimensions_that_the_wheel_lacks_are_refused():
-    with pytest.raises(SpecError, match="wordllama.dims = 512"):
+    with pytest.raises(SpecError, match=r"wordllama\.dims = 512"):
         embedders.parse({"kind": "wordllama", "dims": 512})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def chunk_document(spec: Spec, document: Document, tokenizer: Tokenizer) -> list
     for chunk in entry.backend(spec, document, tokenizer):
         if fault := _fault(chunk, document, entry, size, tokenizer):
             raise DataError(
-                f"{spec.kind} cut document {document.id!r} wrongly at {list(chunk.spans)}: {fault}.",
+                f"{spec.kind} cut document {document.id!r} at {list(chunk.spans)}: {fault}.",
                 mend=f"use another chunker, and report it to {entry.plugin or 'Mox'}.",
             )
         if not all(document.text[start:end].isspace() for start, end in chunk.spans):
@@ -86,7 +87,7 @@ def _fault(
         return f"the text ends at {len(document.text)}"
     if any(start >= end for start, end in chunk.spans):
         return "a span is empty"
-    if any(here > there for here, there in zip(bounds, bounds[1:], strict=False)):
+    if any(here > there for here, there in itertools.pairwise(bounds)):
         return "its spans overlap or are out of order"
     if not entry.traits.get("context") and chunk.text != "".join(
         document.text[start:end] for start, end in chunk.spans

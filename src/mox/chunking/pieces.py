@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from mox.errors import DataError
 from mox.types import Document, Tokenizer
 
@@ -21,16 +23,17 @@ def pieces(
     Raises:
         DataError: runs of white space of more lengths than semchunk can descend into.
     """
-    from semchunk import chunk
+    from semchunk.semchunk import chunk
 
     text = document.text[start:end]
     try:
         # semchunk's own memo is kept for ever, in its module; the tokenizer has a bounded one.
-        _, spans = chunk(text, size, tokenizer.count, memoize=False, offsets=True)
+        found = chunk(text, size, tokenizer.count, memoize=False, offsets=True)
     except RecursionError:
         raise DataError(
             f"document {document.id!r} [{start}, {end}) has white space of so many different"
             " lengths that semchunk cannot descend into it.",
             mend="chunk it with kind: fixed, or mend how it was parsed.",
         ) from None
+    spans = cast("list[tuple[int, int]]", found[1])
     return [(start + first, start + last) for first, last in spans]

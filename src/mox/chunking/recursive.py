@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -53,31 +54,33 @@ def recursive(spec: Recursive, document: Document, tokenizer: Tokenizer) -> Iter
     """
     text = document.text
     spans = pieces(document, 0, len(text), size=spec.size - spec.overlap, tokenizer=tokenizer)
-    ends = tokenizer.ends(text) if spec.overlap else None
+    tokens = np.concatenate(([0], tokenizer.ends(text)[:-1])) if spec.overlap else None
     begin = 0
     for start, end in spans:
-        begin = (
-            start if ends is None else _lead_in(spec, text, ends, (begin, start, end), tokenizer)
-        )
+        if tokens is None:
+            begin = start
+        else:
+            begin = _lead_in(spec, text, (begin, start, end), tokens, tokenizer)
         yield Chunk(document.id, ((begin, end),), text[begin:end])
 
 
 def _lead_in(
-    spec: Recursive, text: str, ends: Ints, span: tuple[int, int, int], tokenizer: Tokenizer
+    spec: Recursive, text: str, span: tuple[int, int, int], tokens: Ints, tokenizer: Tokenizer
 ) -> int:
     """Where the chunk of a piece begins: at most `overlap` tokens before it, within `size`.
 
-    At a word's beginning where the tokens before the piece have one, else at a token's.
+    At the beginning of a word if those tokens have one, else of a token.
 
     Args:
         span: where it may begin at the earliest, where the piece begins, where it ends.
+        tokens: where each token of the text begins.
     """
     earliest, start, end = span
-    before = int(np.searchsorted(ends, start, side="right"))
-    cuts = [int(ends[i - 1]) if i else 0 for i in range(max(0, before - spec.overlap), before)]
-    words = [cut for cut in cuts if cut == 0 or text[cut].isspace() or text[cut - 1].isspace()]
-    for cut in words or cuts:
-        begin = cut + len(text[cut:start]) - len(text[cut:start].lstrip())
+    before = int(np.searchsorted(tokens, start))
+    cuts: list[int] = tokens[max(0, before - spec.overlap) : before].tolist()
+    words = (cut for cut in cuts if not cut or text[cut].isspace() or text[cut - 1].isspace())
+    for cut in itertools.chain(words, cuts):
+        begin = start - len(text[cut:start].lstrip())
         if earliest <= begin < start and tokenizer.count(text[begin:end]) <= spec.size:
             return begin
     return start

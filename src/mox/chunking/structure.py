@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -68,7 +69,7 @@ def markdown_headings(text: str) -> Iterator[Heading]:
     front = _FRONT_MATTER.match(text)
     begins = [line.start() for line in _LINE.finditer(text)]
     tokens = parser.parse(text)
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in itertools.pairwise(tokens):
         if opening.type != "heading_open" or opening.level or opening.map is None:
             continue
         start, end = begins[opening.map[0]], begins[opening.map[1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -104,11 +105,14 @@ def open_tokenizer(name: str = "cl100k") -> Bpe:
             f"unknown tokenizer {name!r}{nearest(name, NAMES)}.",
             mend=f"use one of {', '.join(NAMES)}.",
         )
-    try:
-        import bpe_openai
-    except ModuleNotFoundError:
-        raise missing_package("bpe-openai") from None
-    encoding = bpe_openai.get_encoding(NAMES[name])
+    with warnings.catch_warnings():
+        # bpe-openai reads its tables by a call that Python 3.11 and 3.12 deprecate.
+        warnings.filterwarnings("ignore", "open_binary is deprecated", DeprecationWarning)
+        try:
+            import bpe_openai
+        except ModuleNotFoundError:
+            raise missing_package("bpe-openai") from None
+        encoding = bpe_openai.get_encoding(NAMES[name])
     return Bpe(name, encoding.encode_ordinary, encoding.token_byte_values())
 
 

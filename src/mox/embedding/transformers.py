@@ -87,10 +87,10 @@ def reads(spec: MiniLm | SentenceTransformers) -> int | None:
     if module["type"].endswith("StaticEmbedding"):
         return None
     first = folder / module["path"]
-    for own in sorted(first.glob("sentence_*_config.json")):
-        limit = _json(own).get("max_seq_length")
-        if limit is not None:
-            return int(limit)
+    own = first / "sentence_bert_config.json"
+    limit = _json(own).get("max_seq_length") if own.is_file() else None
+    if limit is not None:
+        return int(limit)
     # As sentence-transformers does: the tokenizer's limit, within the model's positions.
     positions = _json(first / "config.json").get("max_position_embeddings", UNLIMITED)
     tokenizer = first / "tokenizer_config.json"
@@ -107,8 +107,9 @@ def _json(path: Path) -> Any:
 
 
 def _fingerprint(spec: MiniLm | SentenceTransformers) -> Mapping[str, str]:
+    folder = folder_of(spec)
     _installed()
-    return versions(*DISTRIBUTIONS, model=sha256_of_folder(folder_of(spec), MODEL_FILES))
+    return versions(*DISTRIBUTIONS, model=sha256_of_folder(folder, MODEL_FILES))
 
 
 def _installed() -> None:

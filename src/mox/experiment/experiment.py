@@ -142,10 +142,7 @@ def load(
     Raises:
         SpecError: what is written cannot be meant; names file, line and the nearest valid name.
     """
-    if isinstance(experiment, Mapping):
-        source = Source(experiment)
-    else:
-        source = read(Path(experiment))
+    source = Source(experiment) if isinstance(experiment, Mapping) else read(Path(experiment))
     return parse(override(source, changes or {}))
 
 

@@ -89,10 +89,7 @@ class Context:
 
     def place(self, build: Ref) -> Place:
         """Where a build's collection lives."""
-        name = f"mox_{self.store.id}_{build.key[:20]}"
-        folder = self.store.root / "services" / "indexes"
-        folder.mkdir(parents=True, exist_ok=True)
-        return Place(name, folder, self.settings.milvus_uri)
+        return place_of(self.store, self.settings, build)
 
     def opened(self, build: Ref, spec: IndexSpec) -> Searcher:
         """The open collection of a build; another build's is closed first."""
@@ -110,6 +107,14 @@ class Context:
             _, stack, _ = self._engine
             self._engine = None
             stack.close()
+
+
+def place_of(store: Store, settings: Settings, build: Ref) -> Place:
+    """Where a build's collection lives: named after store and key, so that no other store's
+    collection on the same server is ever touched."""
+    folder = store.root / "services" / "indexes"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Place(f"mox_{store.id}_{build.key[:20]}", folder, settings.milvus_uri)
 
 
 def index_spec(settings: dict[str, Any]) -> IndexSpec:

@@ -141,7 +141,7 @@ class Store:
         """Remove an artifact; no error where there is none."""
         shutil.rmtree(self.folder(kind, key), ignore_errors=True)
 
-    def keys(self) -> Iterator[tuple[str, str]]:
+    def held(self) -> Iterator[tuple[str, str]]:
         """(stage, key) of every artifact."""
         for folder in sorted((self.root / "artifacts").glob("*/*")):
             if not folder.name.startswith("."):

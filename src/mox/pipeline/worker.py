@@ -66,28 +66,35 @@ def _serve(jobs: queue.Queue[Job], out: IO[str]) -> None:
     context = Context(Store(here.root), here, lambda: say(event="alive"))
     while True:
         job = jobs.get()
+        failed: dict[str, dict[str, Any]] = {}
         for plain in job:
-            _do(plain, context, say)
+            stage = from_plain(plain)
+            said = next((failed[r.key] for r in stage.inputs.values() if r.key in failed), None)
+            said = said or _do(stage, context, say)
+            if said is not None:
+                failed[stage.key] = said
+                say(event="failed", key=stage.key, **said)
         context.close_engine()
         say(event="idle")
 
 
-def _do(plain: Mapping[str, Any], context: Any, say: Callable[..., None]) -> None:
-    stage = from_plain(plain)
+def _do(stage: Stage, context: Any, say: Callable[..., None]) -> dict[str, Any] | None:
+    """Do one stage and say so; returns what failed, for the caller to say of all it takes along."""
     say(event="start", key=stage.key)
     try:
         seconds, stored = perform(stage, context)
-        say(event="done", key=stage.key, stored=stored, seconds=seconds)
     except DamagedError as error:
         context.close_engine()
         say(event="damaged", key=stage.key, damaged=error.key, error=str(error))
     except MoxError as error:
         context.close_engine()
-        say(event="failed", key=stage.key, error=error.message, mend=error.mend)
+        return {"error": error.message, "mend": error.mend}
     except Exception as error:  # noqa: BLE001  whatever a back end raises fails its trials only
         context.close_engine()
-        said = f"{type(error).__name__}: {error}"
-        say(event="failed", key=stage.key, error=said, mend=_trace(error))
+        return {"error": f"{type(error).__name__}: {error}", "mend": _trace(error)}
+    else:
+        say(event="done", key=stage.key, stored=stored, seconds=seconds)
+    return None
 
 
 def perform(stage: Stage, context: Any) -> tuple[float, bool]:

@@ -77,7 +77,7 @@ class QuestionScores:
         }
 
     def _repr_html_(self) -> str:
-        return str(self.frame._repr_html_())  # type: ignore[operator]  # noqa: SLF001  IPython's protocol
+        return str(self.frame._repr_html_())  # type: ignore[operator]
 
 
 def question_scores(results: Results, trial: TrialRun) -> QuestionScores:

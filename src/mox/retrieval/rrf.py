@@ -49,7 +49,6 @@ def fuse(spec: Rrf, lists: Sequence[Hits], /, *, k: int) -> Hits:
             f"rrf: {len(lists)} lists of {sorted(sizes)} queries cannot be fused.",
             mend="fuse lists of the same questions.",
         )
-    queries = sizes.pop()
     ids = np.concatenate([hits.ids for hits in lists], axis=1)
     shares = np.concatenate([1 / (spec.k + np.arange(1, hits.k + 1)) for hits in lists])
     # Each query's shares of a row together and in one order, so that a sum has no history.
@@ -63,4 +62,4 @@ def fuse(spec: Rrf, lists: Sequence[Hits], /, *, k: int) -> Hits:
     if ids.size:
         rows[first] = ids[first]
         sums[first] = np.add.reduceat(shares.ravel(), np.flatnonzero(first))
-    return ranked(rows.reshape(queries, -1), sums, k=k)
+    return ranked(rows, sums, k=k)

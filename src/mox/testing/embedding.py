@@ -1,10 +1,11 @@
 """What every embedder is held to, ours and third parties'.
 
-    class TestMine(EmbedderContract):
-        @pytest.fixture
-        def spec(self):
-            return MySpec()
+class TestMine(EmbedderContract):
+    @pytest.fixture
+    def spec(self):
+        return MySpec()
 """
+# ruff: noqa: S101
 
 from __future__ import annotations
 

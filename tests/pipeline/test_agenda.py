@@ -1,0 +1,99 @@
+"""The agenda: every stage once, never before what it stands on, never two on one resource."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mox.pipeline.agenda import Agenda, resource
+from mox.pipeline.stages import Ref, Stage
+
+
+def stage(key: str, kind: str = "score", **inputs: Stage) -> Stage:
+    refs = {role: Ref(part.kind, part.key) for role, part in inputs.items()}
+    return Stage(kind, key, {"of": {"kind": key}}, refs)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Stage]:
+    """Layers of embeds, builds, searches and scores with random links."""
+    embeds = [stage(f"e{n}", "embed") for n in range(draw(st.integers(1, 3)))]
+    builds = [stage(f"b{n}", "build", embed=draw(st.sampled_from(embeds))) for n in range(3)]
+    searches = []
+    for n in range(draw(st.integers(0, 6))):
+        build, embed = draw(st.sampled_from(builds)), draw(st.sampled_from(embeds))
+        searches.append(stage(f"s{n}", "search", build=build, embed=embed))
+    scores = [stage(f"z{n}", "score", hits=search) for n, search in enumerate(searches)]
+    return [*embeds, *builds, *searches, *scores]
+
+
+@settings(max_examples=100, derandomize=True)
+@given(graphs(), st.randoms(use_true_random=False), st.sets(st.integers(0, 20), max_size=2))
+def test_each_stage_runs_once_after_its_inputs_or_is_lost_with_one(
+    stages: list[Stage], dice: random.Random, unlucky: set[int]
+) -> None:
+    agenda = Agenda({s.key: s for s in stages}, stages)
+    running: list[Stage] = []
+    done: set[str] = set()
+    lost: set[str] = set()
+    fails = {stages[at].key for at in unlucky if at < len(stages)}
+    while True:
+        while job := agenda.take():
+            for taken in job:
+                assert taken.key not in done | lost
+                inside = {s.key for s in job}
+                assert all(ref.key in done | inside for ref in taken.inputs.values())
+            busy = {resource(s) for s in running}
+            assert not busy & {resource(s) for s in job}
+            running += job
+        if not running:
+            break
+        # A job's stages end in order; different jobs end in any order.
+        firsts = [
+            s
+            for s in running
+            if not any(r.key in {q.key for q in running} for r in s.inputs.values())
+        ]
+        ended = dice.choice(firsts)
+        running.remove(ended)
+        if ended.key in fails:
+            above = agenda.drop(ended)
+            lost |= {ended.key, *(s.key for s in above)}
+            for s in [s for s in running if any(r.key == ended.key for r in s.inputs.values())]:
+                running.remove(s)
+                lost |= {s.key, *(x.key for x in agenda.drop(s))}
+        else:
+            agenda.done(ended)
+            done.add(ended.key)
+    assert done | lost == {s.key for s in stages}
+    assert not len(agenda)
+
+
+def test_a_build_takes_the_searches_along_that_lack_only_it() -> None:
+    embed, other = stage("e", "embed"), stage("x", "embed")
+    build = stage("b", "build", embed=embed)
+    here = stage("s1", "search", build=build, embed=embed)
+    waits = stage("s2", "search", build=build, embed=other)
+    every = [embed, other, build, here, waits]
+    agenda = Agenda({s.key: s for s in every}, [build, here, waits, other])
+    assert [s.key for s in agenda.take()] == ["x"]
+    assert [s.key for s in agenda.take()] == ["b", "s1"]
+    assert agenda.take() == []
+    agenda.done(other)
+    assert agenda.take() == [], "the collection is open in another worker"
+    agenda.done(build)
+    agenda.done(here)
+    assert [s.key for s in agenda.take()] == ["s2"]
+
+
+def test_what_is_added_again_makes_what_stands_on_it_wait() -> None:
+    embed = stage("e", "embed")
+    build = stage("b", "build", embed=embed)
+    agenda = Agenda({"e": embed, "b": build}, [build])
+    agenda.add([embed])
+    assert [s.key for s in agenda.take()] == ["e"]
+    assert agenda.take() == []
+    agenda.done(embed)
+    assert [s.key for s in agenda.take()] == ["b"]
