@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +33,64 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "state"
     monkeypatch.setenv("MOX_HOME", str(home))
     return home
+
+
+WORDS = (
+    "river mountain copper lantern harbour winter violin saddle orchard engine marble thunder"
+    " candle falcon meadow anchor silver bridge garden hammer island jacket kettle ladder mirror"
+    " needle ocean pencil rabbit spider temple umbrella valley window zebra barrel canyon desert"
+).split()
+
+
+def write_corpus(folder: Path, documents: int = 12, paragraphs: int = 6) -> Path:
+    """A small labelled corpus: each question is answered by one paragraph of one document.
+
+    Deterministic, without random numbers: a paragraph is a run of words that its number picks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts, questions = [], []
+    for at in range(documents):
+        parts = []
+        for row in range(paragraphs):
+            picked = [WORDS[(at * 7 + row * 11 + n * (at + 3)) % len(WORDS)] for n in range(12)]
+            parts.append(f"Paragraph {row} of book {at}: {' '.join(picked)}.")
+        text = "\n\n".join(parts)
+        texts.append({"id": f"book-{at:02d}", "text": text})
+        for row in (1, 4):
+            start = text.index(parts[row])
+            span = {"document": f"book-{at:02d}", "start": start, "end": start + len(parts[row])}
+            asked = " ".join(parts[row].split()[5:9])
+            questions.append(
+                {
+                    "id": f"q-{at:02d}-{row}",
+                    "text": f"where are {asked} in book {at}",
+                    "evidence": [{**span, "text": parts[row]}],
+                    "split": "dev" if at % 2 else "test",
+                }
+            )
+    for name, rows in (("documents", texts), ("questions", questions)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def small_corpus(tmp_path: Path) -> Path:
+    """The folder of a labelled corpus of 12 documents and 24 questions."""
+    return write_corpus(tmp_path / "corpus")
+
+
+@pytest.fixture(scope="session")
+def toy_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which a third party's distribution was installed, to put on a path."""
+    source = tmp_path_factory.mktemp("toy") / "source"
+    shutil.copytree(Path(__file__).parent / "plugins" / "toy", source)
+    target = source.parent / "installed"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
+         "--disable-pip-version-check", "--target", str(target), str(source)],
+        check=True,
+        timeout=120,
+        capture_output=True,
+    )  # fmt: skip
+    return target

@@ -12,7 +12,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
-HEAVY = ["mlflow", "pandas", "pymilvus", "ragas", "openai", "anthropic", "sklearn", "altair", "torch"]
+HEAVY = [
+    "mlflow",
+    "pandas",
+    "pymilvus",
+    "ragas",
+    "openai",
+    "anthropic",
+    "sklearn",
+    "altair",
+    "torch",
+]
 
 
 def run(*command: str, seconds: int = 170) -> subprocess.CompletedProcess[str]:
@@ -73,7 +83,7 @@ def test_nothing_names_an_index_host_or_a_machines_path() -> None:
     paths = re.compile(r"(?<![\w.])/(?:work|farm)/")
     for name in run("git", "ls-files").stdout.split():
         path = ROOT / name
-        if path.suffix in (".png",) or not path.is_file():
+        if path.suffix == ".png" or not path.is_file():
             continue
         text = path.read_text(encoding="utf-8")
         assert not hosts.search(text), name

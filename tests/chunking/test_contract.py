@@ -69,7 +69,7 @@ class TestHeadingsOfMarkdown(ChunkerContract):
 
     @pytest.fixture
     def spec(self) -> Spec:
-        return Headings(size=8)
+        return Headings(size=16)
 
 
 class TestWhole(ChunkerContract):
@@ -89,7 +89,7 @@ SPECS = [
     Fixed(size=7, overlap=6),
     Recursive(size=6),
     Recursive(size=16, overlap=12),
-    Headings(size=12),
+    Headings(size=16),
     Headings(size=24, path=False),
     Whole(),
 ]

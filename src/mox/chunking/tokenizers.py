@@ -100,11 +100,7 @@ def open_tokenizer(name: str = "cl100k") -> Bpe:
         SpecError: no such name; names the nearest.
         MissingError: its package isn't installed.
     """
-    if name not in NAMES:
-        raise SpecError(
-            f"unknown tokenizer {name!r}{nearest(name, NAMES)}.",
-            mend=f"use one of {', '.join(NAMES)}.",
-        )
+    _check(name)
     with warnings.catch_warnings():
         # bpe-openai reads its tables by a call that Python 3.11 and 3.12 deprecate.
         warnings.filterwarnings("ignore", "open_binary is deprecated", DeprecationWarning)
@@ -117,9 +113,19 @@ def open_tokenizer(name: str = "cl100k") -> Bpe:
 
 
 def fingerprint(name: str) -> dict[str, str]:
-    """What counts and ends of a tokenizer depend on.
+    """What counts and ends of a tokenizer depend on; answers without opening it.
 
     Raises:
+        SpecError: no such name; names the nearest.
         MissingError: its package isn't installed.
     """
+    _check(name)
     return versions("bpe-openai", tokenizer=name, tokenizer_version="1")
+
+
+def _check(name: str) -> None:
+    if name not in NAMES:
+        raise SpecError(
+            f"unknown tokenizer {name!r}{nearest(name, NAMES)}.",
+            mend=f"use one of {', '.join(NAMES)}.",
+        )

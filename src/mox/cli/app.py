@@ -158,7 +158,8 @@ def datasets(as_json: Json = False) -> None:
     with refusals(as_json=as_json):
         found = cards(Path.cwd())
         if as_json:
-            show_json({"schema": 1, "datasets": [card.document() for card in found]})
+            cards_ = [{**card._asdict(), "path": str(card.path)} for card in found]
+            show_json({"schema": 1, "datasets": cards_})
         else:
             show_cards(found)
 

@@ -67,9 +67,9 @@ def _version(name: str) -> str | None:
 
 def _plugins() -> Iterator[Check]:
     for registry in (corpora, chunkers, embedders, indexes, retrievers, fusions):
-        broken = registry.broken()  # type: ignore[attr-defined]
-        kinds = registry.kinds()  # type: ignore[attr-defined]
-        group = registry.group  # type: ignore[attr-defined]
+        broken = registry.broken()
+        kinds = registry.kinds()
+        group = registry.group
         yield Check(group, "ok", ", ".join(kinds))
         for name, said in broken.items():
             yield Check(f"{group}: {name}", "broken", said, "mend or uninstall that plugin")

@@ -11,22 +11,29 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from mox.corpus.card import Listed
     from mox.results import Results
     from mox.results.questions import QuestionScores
+
+
+def _console() -> Console:
+    """A terminal's own width; room for a table where the output goes elsewhere."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
 
 
 def show_results(results: Results, *, everything: bool = False) -> None:
     """The leaderboard, the choice, and what failed."""
     from mox.results.terminal import SHOWN, show
 
-    show(results, Console(), shown=len(results.finished) if everything else SHOWN)
+    show(results, _console(), shown=len(results.finished) if everything else SHOWN)
 
 
 def next_steps(results: Results, file: Path) -> None:
     """Where to look next."""
     from mox.tracking.links import next_links
 
-    console = Console()
+    console = _console()
     run = results.run
     stages = run.stages
     console.print(
@@ -57,7 +64,7 @@ def next_steps(results: Results, file: Path) -> None:
 
 def show_questions(table: QuestionScores) -> None:
     """A line per question: its scores and where its first hit lies."""
-    console = Console()
+    console = _console()
     names = sorted({name for row in table.rows for name in row.scores})
     shown = Table(box=None, pad_edge=False)
     for name in ("question", "split", *names, "first hit", "text"):
@@ -85,11 +92,12 @@ def show_passages(answer: Any) -> None:
         console.print(escape(passage.text.strip()), highlight=False)
 
 
-def show_cards(cards: Sequence[Any]) -> None:
+def show_cards(cards: Sequence[Listed]) -> None:
     """A line per dataset card."""
     console = Console()
     if not cards:
         console.print("No dataset cards here. A card is datasets/NAME/card.yaml.")
     for card in cards:
         console.print(f"[bold]{escape(card.name)}[/bold]  {escape(card.title)}", highlight=False)
-        console.print(f"  {escape(card.licence)}", style="dim", highlight=False, soft_wrap=True)
+        said = card.problem or card.licence
+        console.print(f"  {escape(said.strip())}", style="dim", highlight=False, soft_wrap=True)

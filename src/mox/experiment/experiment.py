@@ -119,14 +119,23 @@ class Experiment:
 
     @property
     def varying(self) -> list[str]:
-        """Names of parameters in which trials differ, in the order of the axes."""
-        seen: dict[str, set[str]] = {}
+        """Names of parameters that tell trials apart, in the order of the axes.
+
+        Kinds where an axis has several, and settings in which trials of one kind differ; what
+        merely follows from a kind, such as its other defaults, is left out.
+        """
+        seen: dict[tuple[str, Any], set[str]] = {}
         for trial in self.trials:
             for name, value in trial.params.items():
-                seen.setdefault(name, set()).add(repr(value))
-        every = len(self.trials)
-        present = {name: sum(name in t.params for t in self.trials) for name in seen}
-        return [name for name in seen if len(seen[name]) > 1 or present[name] < every]
+                kind = None if name.endswith(".kind") else trial.params.get(_kind_of(name))
+                seen.setdefault((name, kind), set()).add(repr(value))
+        told = {name for (name, _), values in seen.items() if len(values) > 1}
+        return [name for name in dict.fromkeys(name for name, _ in seen) if name in told]
+
+
+def _kind_of(name: str) -> str:
+    """The parameter that says whose setting this is: `chunk.kind` for `chunk.size`."""
+    return f"{name.rpartition('.')[0]}.kind"
 
 
 def load(

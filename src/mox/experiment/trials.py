@@ -320,12 +320,17 @@ def expand(source: Source, tokenizer: str) -> tuple[list[Trial], dict[str, list[
     ]  # fmt: skip
     points = searches(source, specs)
     found: dict[str, Trial] = {}
-    for chunk, embed, index, (raw, path) in itertools.product(
-        chunks, embeds or [None], specs or [None], points
-    ):
+    embedders_: list[Spec | None] = [*embeds] or [None]
+    indexes_: list[IndexSpec | None] = [*specs] or [None]
+    for chunk, embed, index, (raw, path) in itertools.product(chunks, embedders_, indexes_, points):
         trial = _trial(source, tokenizer, chunk, embed, index, raw, path)
         found.setdefault(trial.id, trial)
-    axes = {"chunk": chunks, "embed": embeds, "index": specs, "search": [raw for raw, _ in points]}
+    axes: dict[str, list[Any]] = {
+        "chunk": chunks,
+        "embed": embeds,
+        "index": specs,
+        "search": [raw for raw, _ in points],
+    }
     return list(found.values()), axes
 
 

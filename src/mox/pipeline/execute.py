@@ -111,41 +111,52 @@ class _Runner:
         """Run all that is to do, or until the deadline (monotonic seconds) or Ctrl-C."""
         ambient = environment(self._count)
         workers = [Worker(ambient) for _ in range(self._count)]
-        threads: dict[int, threading.Thread] = {}
+        jobs: list[queue.Queue[list[Stage] | None]] = [queue.Queue() for _ in workers]
+        threads = [
+            threading.Thread(target=self._feed, args=(at, worker, jobs[at]), daemon=True)
+            for at, worker in enumerate(workers)
+        ]
+        for thread in threads:
+            thread.start()
         try:
-            while True:
-                for at, worker in enumerate(workers):
-                    if at not in threads and (job := self._agenda.take()):
-                        threads[at] = self._start(at, worker, job)
-                if not threads:
-                    break
-                if not self._receive(threads, deadline):
-                    self._outcome.stopped = "budget"
-                    break
+            self._hand_out(jobs, deadline)
         except KeyboardInterrupt:
             self._outcome.stopped = "interrupted"
         finally:
-            for worker in workers:
-                worker.close()
-            for thread in threads.values():
+            for worker, line in zip(workers, jobs, strict=True):
+                line.put(None)
+                worker.end()
+            for thread in threads:
                 thread.join(timeout=10)
 
-    def _start(self, at: int, worker: Worker, job: list[Stage]) -> threading.Thread:
-        def work() -> None:
-            try:
-                worker.do(
-                    job,
-                    lambda event: self._inbox.put((at, event)),
-                    timeout_s=self._settings.stage_timeout_s,
-                )
-            finally:
-                self._inbox.put((at, {"event": "free"}))
+    def _hand_out(
+        self, jobs: list[queue.Queue[list[Stage] | None]], deadline: float | None
+    ) -> None:
+        busy: set[int] = set()
+        while True:
+            for at, line in enumerate(jobs):
+                if at not in busy and (job := self._agenda.take()):
+                    line.put(job)
+                    busy.add(at)
+            if not busy:
+                return
+            if not self._receive(busy, deadline):
+                self._outcome.stopped = "budget"
+                return
 
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        return thread
+    def _feed(self, at: int, worker: Worker, jobs: queue.Queue[list[Stage] | None]) -> None:
+        """One worker's thread. It lives as long as the worker: the kernel ends a worker with the
+        very thread that started it (PR_SET_PDEATHSIG)."""
+        while (job := jobs.get()) is not None:
+            worker.do(
+                job,
+                lambda event: self._inbox.put((at, event)),
+                timeout_s=self._settings.stage_timeout_s,
+            )
+            self._inbox.put((at, {"event": "free"}))
+        worker.close()
 
-    def _receive(self, threads: dict[int, threading.Thread], deadline: float | None) -> bool:
+    def _receive(self, busy: set[int], deadline: float | None) -> bool:
         """Take one event in; False when the time is up."""
         left = 0.5 if deadline is None else min(0.5, deadline - time.monotonic())
         if left <= 0:
@@ -156,7 +167,7 @@ class _Runner:
         except queue.Empty:
             return True
         if event["event"] == "free":
-            threads.pop(at).join()
+            busy.discard(at)
         elif event["event"] != "alive":
             self._handle(self._plan.stages[event["key"]], event)
         return True

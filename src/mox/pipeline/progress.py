@@ -94,7 +94,7 @@ class Notebook:
         every = Counter(stage.kind for stage in plan.stages.values())
         self._rows = {kind: _Row(todo[kind], every[kind] - todo[kind]) for kind in every}
         self._began = time.monotonic()
-        self._handle = display(HTML(self._html()), display_id=True)
+        self._handle = display(HTML(self._html()), display_id=True)  # type: ignore[no-untyped-call]
 
     def started(self, stage: Stage) -> None: ...
 
@@ -113,7 +113,7 @@ class Notebook:
 
         self._shown = time.monotonic()
         if self._handle is not None:
-            self._handle.update(HTML(self._html()))
+            self._handle.update(HTML(self._html()))  # type: ignore[no-untyped-call]
 
     def _html(self) -> str:
         """Inline styles only: what a notebook keeps that is not trusted."""

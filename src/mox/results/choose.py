@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import (
     bootstrap_means,
+    questions_needed,
     randomisation_p,
     simultaneous_interval,
     simultaneous_lower,
@@ -224,7 +225,39 @@ def _sentence(
             f"; {len(qualify)} of {len(trials)} trials are within {rule['within']:g} of the best"
         )
     said += _saving(results, rule["prefer"], chosen, top) + "."
-    return said + _index_remark(results, chosen)
+    return said + _nearest_cheaper(results, rule, best, qualify) + _index_remark(results, chosen)
+
+
+def _nearest_cheaper(
+    results: Results, rule: Mapping[str, Any], best: int, qualify: Sequence[int]
+) -> str:
+    """Where only the best qualifies: how many questions the nearest cheaper trial would need."""
+    if rule["within"] is None or rule["prefer"] is None or list(qualify) != [best]:
+        return ""
+    name = rule["prefer"]["minimise"] or rule["prefer"]["maximise"]
+    sign = 1 if rule["prefer"]["minimise"] else -1
+    trials = results.finished
+    limit = worth(results, trials[best], name)
+    cheaper = [
+        at
+        for at, trial in enumerate(trials)
+        if limit is not None
+        and (cost := worth(results, trial, name)) is not None
+        and sign * cost < sign * limit
+    ]
+    said = f" Only the best qualifies with {len(results.rows('dev'))} dev questions"
+    if not cheaper:
+        return f"{said}, and no trial has a better {name}."
+    rows = results.rows("dev")
+    values = results.values(rule["maximise"])[rows]
+    nearest = max(cheaper, key=lambda at: (values[:, at].mean(), -at))
+    needed = questions_needed(
+        values[:, nearest] - values[:, best], results.groups(rows), margin=rule["within"]
+    )
+    label = results.label(trials[nearest])
+    if needed is None:
+        return f"{said}; the nearest cheaper trial ({label}) is worse by more than the margin."
+    return f"{said}; some {needed:,} would show whether the nearest cheaper trial ({label}) does."
 
 
 def _saving(

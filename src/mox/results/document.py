@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,14 @@ def _trial(results: Results, name: str) -> dict[str, Any]:
 
 def _intervals(found: Mapping[str, Interval]) -> dict[str, Any]:
     return {
-        name: {"mean": i.mean, "low": i.low, "high": i.high, "n": i.n} for name, i in found.items()
+        name: {"mean": i.mean, "low": _finite(i.low), "high": _finite(i.high), "n": i.n}
+        for name, i in found.items()
     }
+
+
+def _finite(value: float) -> float | None:
+    """A bound; null where a single group gives none."""
+    return value if math.isfinite(value) else None
 
 
 def _chosen(results: Results) -> dict[str, Any] | None:

@@ -32,10 +32,10 @@ def rows(results: Results, split: str | None = None) -> list[dict[str, Any]]:
             }
         row |= {name: value for name, value in results.costs[trial.id].items() if name != "unread"}
         row["unread"] = results.costs[trial.id]["unread"]
-        row["chosen"] = bool(choice) and trial.id == choice.trial
+        row["chosen"] = choice is not None and trial.id == choice.trial
         row["baseline"] = trial.id == results.run.baseline
-        row["qualifies"] = bool(choice) and trial.id in choice.candidates
-        row["indistinguishable"] = bool(choice) and trial.id in choice.indistinguishable
+        row["qualifies"] = choice is not None and trial.id in choice.candidates
+        row["indistinguishable"] = choice is not None and trial.id in choice.indistinguishable
         found.append(row)
     return found
 

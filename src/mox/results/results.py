@@ -93,19 +93,18 @@ class Results:
         return dict(flatten(trial.config))
 
     def label(self, trial: TrialRun) -> str:
-        """What a trial is called where space is short: its kinds and what varies of the rest."""
-        config = trial.config
+        """What a trial is called where space is short: its kinds, and what tells it apart."""
         words = []
         for axis in ("chunk", "embed", "index", "search"):
-            if axis not in config:
+            if axis not in trial.config:
                 continue
-            params = dict(flatten(config[axis]))
+            params = dict(flatten(trial.config[axis]))
             extra = [
                 f"{name}={value}"
                 for name, value in params.items()
                 if f"{axis}.{name}" in self.run.varying and name != "kind"
             ]
-            words.append(" ".join([str(config[axis]["kind"]), *extra]))
+            words.append(" ".join([str(params["kind"]), *extra]))
         return " · ".join(words)
 
     def scores(self, trial: TrialRun) -> Artifact:
@@ -185,15 +184,15 @@ class Results:
     def _costs(self, trial: TrialRun) -> dict[str, Any]:
         roles = trial.roles
         facts = {role: self._facts(roles[role]) for role in roles if role not in ("score", "hits")}
-        answering = [role for role in ("build", "lexical") if role in facts]
+        answering: list[str] = [role for role in ("build", "lexical") if role in facts]
         if "exact" in facts and "build" not in facts:
-            answering.append("exact")
-        sizes = [facts[role].get("index_bytes") for role in answering]
-        known = all(size is not None for size in sizes)
+            answering = [*answering, "exact"]
+        sizes: list[float | None] = [facts[role].get("index_bytes") for role in answering]
+        known = [size for size in sizes if size is not None]
         build = facts.get("build", {})
         costs: dict[str, Any] = {
             "chunks": facts["chunk"]["chunks"],
-            "index_mb": sum(sizes) / MB if known else None,
+            "index_mb": sum(known) / MB if len(known) == len(sizes) else None,
             "index_mb_is": build.get("bytes_are", "formula"),
             "build_s": build.get("build_s"),
             "unread": facts.get("embed", {}).get("unread", 0.0),

@@ -65,7 +65,7 @@ def record(plan: Plan, outcome: Outcome) -> Run:
     """What a run came to."""
     e = plan.experiment
     corpus = plan.corpus
-    first = {stage.kind: stage.ref for stage in reversed(plan.stages.values())}
+    first = {stage.kind: stage.ref for stage in reversed(list(plan.stages.values()))}
     return Run(
         id=plan.run_id,
         name=e.name,

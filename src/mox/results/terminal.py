@@ -69,16 +69,17 @@ def _table(results: Results, shown: int) -> Any:
     split = "dev" if run.choose and len(results.rows("dev")) else "all"
     over = f"{len(results.rows(None if split == 'all' else split))} questions"
     table = Table(
-        title=f"{run.name}: {len(results.finished)} of {len(run.trials)} trials, {split} ({over})",
+        title=f"{run.name}: {len(results.finished)} of {len(run.trials)} trials · {split}, {over}",
         title_justify="left",
+        title_style="bold",
         box=None,
         pad_edge=False,
     )
     table.add_column("trial", no_wrap=True, style="dim")
-    table.add_column("configuration", overflow="fold", ratio=1)
-    for measure in run.measures:
+    table.add_column("configuration", overflow="fold", min_width=24)
+    for measure in _measures(results):
         table.add_column(measure, no_wrap=True, justify="right")
-    for name in ("chunks", "index MB", "of exact"):
+    for name in ("chunks", "MB", "of exact"):
         table.add_column(name, no_wrap=True, justify="right")
     table.add_column("", overflow="fold")
     for trial in results.ranked()[:shown]:
@@ -86,14 +87,23 @@ def _table(results: Results, shown: int) -> Any:
     return table
 
 
+def _measures(results: Results) -> list[str]:
+    """The measures, the one that is chosen by first; it alone is shown with its interval."""
+    names = list(results.run.measures)
+    first = results.run.choose["maximise"] if results.run.choose else names[0]
+    return [first, *(name for name in names if name != first)]
+
+
 def _cells(results: Results, trial: TrialRun, split: str) -> list[str]:
     costs = results.costs[trial.id]
     agreement = next((v for name, v in costs.items() if name.startswith("recall_of_exact")), None)
     size = costs["index_mb"]
+    first, *rest = (results.summary[trial.id][split][name] for name in _measures(results))
     return [
         trial.id,
         results.label(trial),
-        *(str(results.summary[trial.id][split][measure]) for measure in results.run.measures),
+        f"{first.mean:.3f} [{first.low:.2f}, {first.high:.2f}]",
+        *(f"{interval.mean:.3f}" for interval in rest),
         f"{costs['chunks']:,}",
         "?" if size is None else f"{size:.2f}",
         "" if agreement is None else f"{agreement:.3f}",

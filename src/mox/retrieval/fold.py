@@ -28,8 +28,9 @@ def fold(hits: Hits, table: ChunkTable) -> tuple[Ints, Floats]:
     together = np.take_along_axis(document, order, axis=1)
     first = np.ones(together.shape, dtype=bool)
     first[:, 1:] = together[:, 1:] != together[:, :-1]
+    # Padding folds like a document, and stands last.
     kept = np.zeros(together.shape, dtype=bool)
-    np.put_along_axis(kept, order, first & (together >= 0), axis=1)
+    np.put_along_axis(kept, order, first, axis=1)
     documents = np.full(hits.ids.shape, -1, dtype=np.int32)
     scores = np.full(hits.ids.shape, -np.inf, dtype=np.float32)
     query, place = np.nonzero(kept)

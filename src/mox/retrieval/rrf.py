@@ -31,8 +31,6 @@ def _fingerprint(_: Rrf) -> Mapping[str, str]:
 def fuse(spec: Rrf, lists: Sequence[Hits], /, *, k: int) -> Hits:
     """Fuse the lists' hits and keep the best k; equal sums are a tie.
 
-    The order of the lists changes nothing.
-
     Args:
         lists: one or more, of the same queries.
 
@@ -51,8 +49,8 @@ def fuse(spec: Rrf, lists: Sequence[Hits], /, *, k: int) -> Hits:
         )
     ids = np.concatenate([hits.ids for hits in lists], axis=1)
     shares = np.concatenate([1 / (spec.k + np.arange(1, hits.k + 1)) for hits in lists])
-    # Each query's shares of a row together and in one order, so that a sum has no history.
-    order = np.lexsort((np.broadcast_to(shares, ids.shape), ids), axis=-1)
+    # A stable sort brings each row's shares together, query by query.
+    order = np.argsort(ids, axis=1, kind="stable")
     ids = np.take_along_axis(ids, order, axis=1)
     shares = shares[order]
     first = np.ones(ids.shape, dtype=bool)

@@ -1,0 +1,76 @@
+"""Sums by group: the unit of resampling, since questions of one topic are not independent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mox.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Reals = NDArray[np.float64]
+
+Groups = Sequence[str] | Sequence[int] | np.ndarray
+
+
+@dataclass(frozen=True)
+class GroupSums:
+    """A table of values by group. Every mean here is Σ `sums` / Σ `counts`.
+
+    `sums`: (groups, trials). `counts`: (groups,) questions. A mean over questions is thus a
+    ratio of two random sums, which is how it is resampled.
+    """
+
+    sums: Reals
+    counts: Reals
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def means(self) -> Reals:
+        """(trials,) means over questions."""
+        return np.asarray(self.sums.sum(axis=0) / self.counts.sum())
+
+    def resampled(self, weights: Reals) -> Reals:
+        """(draws, trials) means under (draws, groups) weights."""
+        return (weights @ self.sums) / (weights @ self.counts)[:, None]
+
+
+def group_sums(values: Reals, groups: Groups) -> GroupSums:
+    """Sum (questions, trials) values by group.
+
+    Unanswerable questions, NaN in every trial, are left out, and so are groups that have no
+    others. The order of groups is that of their sorted names, so nothing depends on the order
+    of questions.
+
+    Raises:
+        DataError: no question is left; a NaN in some trials only; other lengths.
+    """
+    if values.ndim != 2 or len(values) != len(groups):
+        raise DataError(
+            f"values of shape {values.shape} with {len(groups)} groups.",
+            mend="give (questions, trials) values and a group for each question.",
+        )
+    absent = np.isnan(values)
+    answerable: NDArray[np.bool_] = ~np.asarray(absent.all(axis=1))
+    if absent[answerable].any():
+        question, trial = np.argwhere(absent & answerable[:, None])[0]
+        raise DataError(
+            f"trial {trial} has no number for question {question}, others have.",
+            mend="a metric must give a number for every answerable question.",
+        )
+    if not answerable.any():
+        raise DataError(
+            "no answerable question to take a mean of.", mend="label questions with evidence."
+        )
+    _, index = np.unique(np.asarray(groups)[answerable], return_inverse=True)
+    counts = np.bincount(index).astype(np.float64)
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, index, values[answerable])
+    return GroupSums(sums, counts)

@@ -1,0 +1,165 @@
+"""Scores per question: gold evidence is laid over a chunk table once, then hits are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mox.errors import DataError
+from mox.evaluation.cuts import TokenEnds, first_hits, row_texts, within_tokens
+from mox.evaluation.documents import judge
+from mox.evaluation.labels import lay
+from mox.evaluation.measures import DOCUMENTS, SPANS, metric
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mox.evaluation.cuts import RowTexts
+    from mox.evaluation.documents import DocumentLabels, DocumentsSeen
+    from mox.evaluation.labels import SpanLabels
+    from mox.evaluation.measures import Measure, Unit
+    from mox.evaluation.spans import SpansSeen
+    from mox.types import ChunkTable, Hits, Question
+
+    Reals = NDArray[np.float64]
+    Truths = NDArray[np.bool_]
+    Whole = NDArray[np.int64]
+
+__all__ = ["Relevance", "Scores", "TokenEnds", "prepare", "score"]
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Evidence of all questions over one chunk table. Made once, read by every trial.
+
+    `by_spans`, `by_documents`: indices of the questions with either form of evidence.
+    """
+
+    questions: int
+    texts: RowTexts
+    by_spans: Whole
+    spans: SpanLabels | None
+    by_documents: Whole
+    documents: DocumentLabels | None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per-question scores of one trial.
+
+    `values`: measure → (questions,) in [0, 1]; NaN for unanswerable questions, which stay out.
+    `short`: measure → share of answerable questions whose list ended before the cut although
+    more hits were to be had by a larger k: their score says too little.
+    """
+
+    values: dict[str, Reals]
+    short: dict[str, float]
+
+
+def prepare(
+    table: ChunkTable, questions: Sequence[Question], *, ends: TokenEnds | None = None
+) -> Relevance:
+    """Lay the evidence of questions over a chunk table.
+
+    Args:
+        ends: the tokens of each row's returned text; measures of tokens need them.
+
+    Raises:
+        DataError: evidence without characters, or token ends of another table.
+    """
+    texts = row_texts(table, ends)
+    by_spans = [i for i, question in enumerate(questions) if question.evidence.groups]
+    by_documents = [
+        i
+        for i, question in enumerate(questions)
+        if question.evidence.grades and not question.evidence.groups
+    ]
+    return Relevance(
+        questions=len(questions),
+        texts=texts,
+        by_spans=np.array(by_spans, dtype=np.int64),
+        spans=lay(table, texts, [questions[i] for i in by_spans]) if by_spans else None,
+        by_documents=np.array(by_documents, dtype=np.int64),
+        documents=judge(table, [questions[i] for i in by_documents]) if by_documents else None,
+    )
+
+
+def score(relevance: Relevance, measures: Sequence[Measure], hits: Hits) -> Scores:
+    """Score one trial's hits.
+
+    Over spans `recall@5` looks at 5 chunks; over documents at 5 documents, to which the chunks
+    are folded first. Over both, `recall@1000t` looks at chunks until 1,000 tokens are spent.
+
+    Args:
+        hits: (questions, k) rows of the prepared table; the first -1 ends a list.
+
+    Raises:
+        SpecError: a measure that the evidence can't give (`measures.check` says so earlier).
+        DataError: hits of other questions or rows; a token budget without token ends.
+    """
+    ids = _checked(relevance, hits)
+    more_to_be_had = (ids[:, -1] >= 0) & (ids.shape[1] < len(relevance.texts))
+    values = {str(measure): np.full(relevance.questions, np.nan) for measure in measures}
+    short = dict.fromkeys(values, 0.0)
+    for cut, unit in dict.fromkeys((measure.cut, measure.unit) for measure in measures):
+        here = [measure for measure in measures if (measure.cut, measure.unit) == (cut, unit)]
+        early = np.zeros(relevance.questions, dtype=np.bool_)
+        if relevance.spans is not None:
+            where = relevance.by_spans
+            seen, early[where] = _see_spans(relevance, relevance.spans, ids[where], cut, unit)
+            for measure in here:
+                values[str(measure)][where] = metric(measure, SPANS)(seen)
+        if relevance.documents is not None:
+            where = relevance.by_documents
+            found, early[where] = _see_documents(
+                relevance, relevance.documents, ids[where], cut, unit
+            )
+            for measure in here:
+                values[str(measure)][where] = metric(measure, DOCUMENTS)(found)
+        answerable = max(len(relevance.by_spans) + len(relevance.by_documents), 1)
+        share = float((early & more_to_be_had).sum() / answerable)
+        short |= dict.fromkeys((str(measure) for measure in here), share)
+    return Scores(values, short)
+
+
+def _see_spans(
+    relevance: Relevance, labels: SpanLabels, ids: Whole, cut: int, unit: Unit
+) -> tuple[SpansSeen, Truths]:
+    """What is seen, and whether a list ended before the cut."""
+    if unit == "tokens":
+        context, tokens = within_tokens(relevance.texts, ids, cut)
+        return labels.see(relevance.texts, context), tokens < cut
+    context = first_hits(relevance.texts, ids, cut)
+    return labels.see(relevance.texts, context), np.full(len(ids), ids.shape[1] < cut)
+
+
+def _see_documents(
+    relevance: Relevance, labels: DocumentLabels, ids: Whole, cut: int, unit: Unit
+) -> tuple[DocumentsSeen, Truths]:
+    """What is seen, and whether a list ended before the cut."""
+    if unit == "tokens":
+        context, tokens = within_tokens(relevance.texts, ids, cut)
+        return labels.see(labels.ranking(context.ids), None), tokens < cut
+    ranking = labels.ranking(ids)
+    return labels.see(ranking, cut), (ranking >= 0).sum(axis=1) < cut
+
+
+def _checked(relevance: Relevance, hits: Hits) -> Whole:
+    """(questions, k) ids with everything after the first -1 set to -1; k at least 1."""
+    ids = hits.ids.astype(np.int64)
+    if len(ids) != relevance.questions:
+        raise DataError(
+            f"hits of {len(ids)} questions for {relevance.questions} prepared ones.",
+            mend="search with the very questions that were prepared.",
+        )
+    if ids.max(initial=-1) >= len(relevance.texts):
+        raise DataError(
+            f"hit {ids.max()} in a table of {len(relevance.texts)} chunks.",
+            mend="prepare the chunk table that was searched.",
+        )
+    if ids.shape[1] == 0:
+        ids = np.full((len(ids), 1), -1, dtype=np.int64)
+    return np.where(np.logical_and.accumulate(ids >= 0, axis=1), ids, -1)

@@ -1,0 +1,164 @@
+"""Evidence as spans: how much of it the hits show, whatever the chunking.
+
+Notation. A question's evidence is *all of* its groups, each *any of* its spans (alternatives).
+|·| counts characters; ⋃c is what the hits show, as a set of characters.
+
+- A character that an earlier group of the same question has claimed isn't counted again: `own`
+  of an alternative is what no earlier group holds. Where groups don't overlap it is the span.
+- `covered` of a group is the largest |own ∩ ⋃c| / |alternative| over its alternatives.
+- `weight` of a group is the mean length of its alternatives, whichever of them is found: if
+  the weight moved with the alternative, more hits could mean less recall.
+- coverage = Σ weight·covered over groups; demand = Σ weight; ceiling = the coverage of the whole
+  corpus, which is under the demand only where groups overlap.
+
+So coverage never falls as hits are added. With one alternative to a group, coverage is
+|E ∩ ⋃c|, the demand Σ|eᵢ| and the ceiling |E|: Chroma's own numbers (shared/data/README § 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mox.evaluation.atoms import sums
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mox.evaluation.cuts import Context
+
+    Reals = NDArray[np.float64]
+    Whole = NDArray[np.int64]
+    Truths = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SpansSeen:
+    """What the hits of each question show of its evidence: all that a metric is made from.
+
+    Arrays with ranks are (questions, k), and column r says it of the first r + 1 hits.
+    `coverage`, `demand` and `ceiling` are defined above.
+    """
+
+    coverage: Reals
+    demand: Reals
+    ceiling: Reals
+    found: Reals
+    """(questions, k) characters of any alternative in ⋃c: all of them are verbatim evidence."""
+    touches: Truths
+    """(questions, k) whether the hit at this very rank shows a character of any span."""
+    groups_hit: Reals
+    """(questions,) share of groups of which any hit shows a character."""
+    whole: Truths
+    """(questions,) whether any one span lies wholly in ⋃c."""
+    context: Context
+    pieces: tuple[Whole, Whole, Whole]
+    """Each shown stretch of text: question, start and end, on one axis for all documents."""
+
+    @property
+    def missing(self) -> Reals:
+        """(questions,) evidence that no hit shows; |E \\ ⋃c| with one alternative to a group."""
+        return self.ceiling - self.coverage[:, -1]
+
+    @property
+    def returned(self) -> Reals:
+        """(questions,) characters shown, Σ|cⱼ|: text shown twice counts twice."""
+        return np.asarray(self.context.kept.sum(axis=1), dtype=np.float64)
+
+    @cached_property
+    def distinct(self) -> Reals:
+        """(questions,) |⋃c|: text shown twice counts once."""
+        question, start, end = self.pieces
+        order = np.lexsort((start, question))
+        question, start, end = question[order], start[order], end[order]
+        reach = int(end.max(initial=0)) + 1
+        furthest = np.maximum.accumulate(end + question * reach) - question * reach
+        known = np.concatenate([[0], furthest[:-1]])
+        known[1:][np.diff(question) > 0] = 0
+        fresh = np.maximum(end - np.maximum(start, known), 0)
+        return sums(question, fresh, len(self.demand))
+
+
+def recall(seen: SpansSeen) -> Reals:
+    """coverage / demand; Chroma's recall."""
+    return seen.coverage[:, -1] / seen.demand
+
+
+def precision(seen: SpansSeen) -> Reals:
+    """Evidence shown / characters returned, repeats counted; 0 where nothing is returned.
+
+    Chroma's precision: |E ∩ ⋃c| / Σ|cⱼ|.
+    """
+    return _share(seen.found[:, -1], seen.returned)
+
+
+def iou(seen: SpansSeen) -> Reals:
+    """Evidence shown / (characters returned, repeats counted, + evidence missing).
+
+    Chroma's IoU: |E ∩ ⋃c| / (Σ|cⱼ| + |E \\ ⋃c|).
+    """
+    return _share(seen.found[:, -1], seen.returned + seen.missing)
+
+
+def set_precision(seen: SpansSeen) -> Reals:
+    """Evidence shown / distinct characters returned."""
+    return _share(seen.found[:, -1], seen.distinct)
+
+
+def set_iou(seen: SpansSeen) -> Reals:
+    """Evidence shown / (distinct characters returned + evidence missing): Jaccard's index."""
+    return _share(seen.found[:, -1], seen.distinct + seen.missing)
+
+
+def hit(seen: SpansSeen) -> Reals:
+    """1 where any hit shows a character of any span."""
+    return np.asarray(seen.touches.any(axis=1), dtype=np.float64)
+
+
+def full(seen: SpansSeen) -> Reals:
+    """1 where some span is shown whole; neighbouring chunks may complete it."""
+    return np.asarray(seen.whole, dtype=np.float64)
+
+
+def span_recall(seen: SpansSeen) -> Reals:
+    """Share of groups of which any hit shows a character."""
+    return seen.groups_hit
+
+
+def mrr(seen: SpansSeen) -> Reals:
+    """1 / rank of the first hit that shows a character of any span; 0 without one."""
+    ranks = np.arange(seen.touches.shape[1]) + 1.0
+    return np.asarray((seen.touches / ranks).max(axis=1))
+
+
+def ndcg(seen: SpansSeen) -> Reals:
+    """Σ gainᵢ / log₂(i + 1), gainᵢ = what hit i adds to coverage / ceiling; the ideal is 1.
+
+    The ideal, all evidence at rank 1, doesn't depend on the chunks, and a chunk that shows
+    known evidence again gains nothing: neither chunk size nor overlap moves the scale.
+    """
+    gain = np.diff(seen.coverage, axis=1, prepend=0.0) / seen.ceiling[:, None]
+    return np.asarray(gain @ (1.0 / np.log2(np.arange(gain.shape[1]) + 2.0)), dtype=np.float64)
+
+
+SPAN_METRICS: Mapping[str, Callable[[SpansSeen], Reals]] = {
+    "recall": recall,
+    "precision": precision,
+    "iou": iou,
+    "set_precision": set_precision,
+    "set_iou": set_iou,
+    "hit": hit,
+    "full": full,
+    "span_recall": span_recall,
+    "mrr": mrr,
+    "ndcg": ndcg,
+}
+"""Metrics over spans by name; each takes what is seen and gives (questions,) in [0, 1]."""
+
+
+def _share(part: Reals, whole: Reals) -> Reals:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

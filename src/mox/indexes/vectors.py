@@ -1,0 +1,88 @@
+"""What all back ends of this room take and refuse, and what a vector without direction means.
+
+An all-zero vector is legal: an embedder makes one of a text in which it knows nothing. It has
+no direction, so no cosine, and engines disagree about it (measured with COSINE): Milvus Lite
+3.2.2 scores it 0, before every real vector that points away; Milvus 2.3.5's HNSW scores it NaN,
+puts it first and loses real neighbours over it; its FLAT never returns it. So here: a row
+without direction comes after every row that has one, with the score `NO_DIRECTION`, and is
+never handed to an engine; to a query without direction all rows with one are equally near, 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mox.errors import SpecError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mox.spec import IndexSpec, SearchSettings
+    from mox.types import Floats, Rows
+
+NO_DIRECTION = -2.0
+"""Score of a row without direction: below every cosine, above the padding's -inf."""
+
+
+def dense(rows: Rows, *, kind: str) -> Floats:
+    """The (rows, dims) vectors of what an index is to be built from.
+
+    Raises:
+        SpecError: none, not float32 numbers, or more than a dense index can hold.
+    """
+    import numpy as np
+
+    held = {"sparse vectors": rows.sparse, "texts": rows.texts, "fields": rows.fields or None}
+    more = [name for name, value in held.items() if value is not None]
+    if more:
+        raise SpecError(
+            f"{kind} holds dense vectors only, not {' or '.join(more)}.",
+            mend="build it from `Rows(vectors=…)` alone.",
+        )
+    vectors = rows.vectors
+    if vectors is None or vectors.ndim != 2 or vectors.size == 0:
+        raise SpecError(f"{kind} has no vectors to hold.", mend="give (rows, dims) float32.")
+    if vectors.dtype != np.float32:
+        raise SpecError(f"{kind} holds float32, not {vectors.dtype}.", mend="convert the vectors.")
+    unknown = ~np.isfinite(vectors).all(axis=1)
+    if unknown.any():
+        raise SpecError(
+            f"{kind}: the vector of row {int(unknown.argmax())} is not finite.",
+            mend="mend the embedder that made it.",
+        )
+    return vectors
+
+
+def directed(vectors: Floats) -> NDArray[np.bool_]:
+    """(rows,) whether each vector has a direction."""
+    found: NDArray[np.bool_] = vectors.any(axis=1)
+    return found
+
+
+def check_search(
+    spec: IndexSpec, settings: SearchSettings, queries: Floats, dims: int, k: int, where: str | None
+) -> None:
+    """Refuse a search that an index cannot answer as it was meant.
+
+    Raises:
+        SpecError: settings of another index or that cannot fill k places, queries of other
+            dimensions, a filter.
+    """
+    if type(settings) is not type(spec).Search:
+        raise SpecError(
+            f"{spec.kind} cannot be searched with {type(settings).__qualname__}.",
+            mend=f"use {type(spec).__name__}.Search.",
+        )
+    if k < 1:
+        raise SpecError(f"k = {k} asks for nothing.", mend="set k to 1 or more.")
+    settings.check(spec, k)
+    if where is not None:
+        raise SpecError(
+            f"{spec.kind} was built without fields to filter by.", mend="leave `where`."
+        )
+    if queries.ndim != 2 or queries.shape[1] != dims:
+        raise SpecError(
+            f"queries of shape {queries.shape} for an index of {dims} dimensions.",
+            mend="embed questions and chunks with the same model.",
+        )

@@ -1,0 +1,133 @@
+"""Plans: equal prefixes are one stage, keys depend on all that matters and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mox
+from mox.errors import DataError, SpecError
+
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "scifact.yaml"
+
+
+def experiment(corpus: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": "plans",
+        "corpus": {"kind": "evidence", "path": str(corpus)},
+        "axes": {
+            "chunk": [{"kind": "recursive", "size": [16, 32]}],
+            "embed": [{"kind": "hashing", "dims": 64}],
+            "index": [{"kind": "exact"}, {"kind": "HNSW", "m": [4, 8]}],
+            "search": [{"kind": "dense", "k": 5, "ef": [8, 32]}, {"kind": "hybrid", "k": 5}],
+        },
+        "measure": ["recall@5", "ndcg@60t"],
+        **changes,
+    }
+
+
+def counts(plan: mox.Plan) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for stage in plan.stages.values():
+        found[stage.kind] = found.get(stage.kind, 0) + 1
+    return found
+
+
+def test_120_trials_on_scifact_are_3_chunkings_6_embeddings_24_builds(shared_data: Path) -> None:
+    plan = mox.plan(BENCHMARK, set={"corpus.path": str(shared_data / "scifact")})
+    assert len(plan.trials) == 120
+    found = counts(plan)
+    assert found["chunk"] == 3
+    assert found["embed"] == 6
+    assert found["build"] == 24
+    assert found["search"] == 120
+    assert found["exact"] == 6
+    assert found["queries"] == 2
+    assert "lexical" not in found
+    assert "tokens" not in found, "no measure of tokens is asked for"
+
+
+def test_equal_prefixes_are_one_stage(small_corpus: Path) -> None:
+    found = counts(mox.plan(experiment(small_corpus)))
+    # 2 chunkings; per chunking: exact at k = 5 and at the depth of fusion; 2 builds; searches
+    # 2 builds × (2 ef at k 5 + 1 at depth 50); BM25 once for fusion; 3 fusions (2 builds, exact).
+    assert found == {
+        "documents": 1, "questions": 1, "chunk": 2, "tokens": 2, "embed": 2, "queries": 1,
+        "exact": 4, "build": 4, "search": 12, "lexical": 2, "fuse": 6, "score": 16,
+    }  # fmt: skip
+
+
+def test_what_cannot_change_a_stage_does_not_change_its_key(small_corpus: Path) -> None:
+    first = mox.plan(experiment(small_corpus))
+    second = mox.plan(experiment(small_corpus, name="other", seed=7, measure=["recall@3"]))
+    for kind in ("chunk", "embed", "build", "search"):
+        keys = [{k for k, s in p.stages.items() if s.kind == kind} for p in (first, second)]
+        assert keys[0] == keys[1], kind
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kinds"),
+    [
+        ("axes.chunk.0.size", 20, {"chunk", "embed", "build", "search", "score"}),
+        ("axes.embed.0.dims", 128, {"embed", "queries", "build", "search", "score"}),
+        ("axes.index.1.m", 16, {"build", "search", "score"}),
+        ("axes.search.0.ef", 16, {"search", "score"}),
+        ("measure", ["recall@3"], {"score"}),
+        ("questions.limit", 5, {"questions", "queries", "search", "score"}),
+    ],
+)
+def test_what_changes_a_stage_changes_it_and_what_stands_on_it(
+    small_corpus: Path, path: str, value: Any, kinds: set[str]
+) -> None:
+    one = {"axes.chunk.0.size": 16, "axes.index.1.m": 8, "axes.search": [{"kind": "dense", "k": 5}]}
+    if "search" in path:
+        one["axes.search"] = [{"kind": "dense", "k": 5, "ef": 8}]
+    settings = experiment(small_corpus)
+    before = mox.plan(settings, set=one)
+    after = mox.plan(settings, set={**one, path: value})
+    changed = {stage.kind for key, stage in after.stages.items() if key not in before.stages} - {
+        "exact",
+        "tokens",
+    }
+    assert changed == kinds
+
+
+def test_a_changed_document_changes_the_fingerprint(small_corpus: Path) -> None:
+    before = mox.plan(experiment(small_corpus))
+    path = small_corpus / "documents.jsonl"
+    path.write_text(path.read_text().replace("Paragraph 5 of book 3", "Paragraph 5 of tome 3"))
+    after = mox.plan(experiment(small_corpus))
+    assert before.corpus.fingerprint != after.corpus.fingerprint
+    assert not {k for k, s in before.stages.items() if s.kind == "chunk"} & set(after.stages)
+
+
+def test_choosing_across_chunkings_by_a_rank_cut_is_refused(small_corpus: Path) -> None:
+    settings = experiment(small_corpus, choose={"maximise": "recall@5"})
+    with pytest.raises(SpecError, match=r"would give longer chunks more text(.|\n)*recall@1000t"):
+        mox.plan(settings)
+    one = mox.plan(settings, set={"axes.chunk.0.size": 16})
+    assert one.trials
+
+
+def test_a_split_is_made_where_the_corpus_brings_none(small_corpus: Path) -> None:
+    path = small_corpus / "questions.jsonl"
+    path.write_text(path.read_text().replace('"split": "dev"', '"split": null').replace(
+        '"split": "test"', '"split": null'))  # fmt: skip
+    plan = mox.plan(experiment(small_corpus, split={"by": "group", "test": 0.5}))
+    sides = [question.split for question in plan.corpus.questions]
+    assert sides.count("dev") == sides.count("test") == 12
+
+
+def test_no_question_left_is_refused(small_corpus: Path) -> None:
+    path = small_corpus / "questions.jsonl"
+    path.write_text("".join(l for l in path.read_text().splitlines(True) if '"dev"' in l))  # noqa: E741
+    with pytest.raises((SpecError, DataError), match="no question"):
+        mox.plan(experiment(small_corpus, questions={"split": "test"}))
+
+
+def test_the_smallest_margin_that_dev_can_show_is_said(small_corpus: Path) -> None:
+    settings = experiment(small_corpus, choose={"maximise": "ndcg@60t", "within": 0.05})
+    notes = " ".join(mox.plan(settings).notes)
+    assert "6 dev groups can show a margin of" in notes
