@@ -46,11 +46,13 @@ def test_a_stages_output_moves_only_with_its_version(small_corpus: Path) -> None
     store = results.store
     found: dict[tuple[str, int], list[str]] = {}
     for kind, key in store.held():
+        if kind in ("documents", "build"):
+            continue  # the one holds the folder's name, the other lives in the engine
         made = digest(kind, store.read(kind, key).arrays)
         found.setdefault((kind, VERSIONS[kind]), []).append(made)
     combined = {
         stage: hashlib.sha256("".join(sorted(parts)).encode()).hexdigest()[:16]
         for stage, parts in found.items()
     }
-    assert set(combined) == {(kind, version) for kind, version in VERSIONS.items()}
+    assert {kind for kind, _ in combined} == set(VERSIONS) - {"documents", "build"}
     assert combined == GOLDEN

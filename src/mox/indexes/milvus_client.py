@@ -6,7 +6,6 @@ gRPC's own errors beside its own. Its `close()` gives nothing of Milvus Lite bac
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 from mox.errors import EngineError, SpecError
 from mox.indexes import milvus_lite
+from mox.indexes.milvus_lite import quieten
 from mox.settings import redact
 from mox.types import Place
 
@@ -139,13 +139,6 @@ def _client(uri: str) -> Any:
     client = MilvusClient(uri, timeout=SERVER.answer, dedicated=True)
     quieten()
     return client
-
-
-def quieten() -> None:
-    """pymilvus and Lite log whole tracebacks of what they raise anyway; we raise it."""
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] in ("pymilvus", "milvus_lite"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _engine(client: Any) -> dict[str, str]:

@@ -7,6 +7,7 @@ user of a folder in this process gives all of it back.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -41,6 +42,13 @@ def where(place: Place) -> str:
     return f"Milvus Lite in {folder(place)}"
 
 
+def quieten() -> None:
+    """pymilvus and Lite log whole tracebacks of what they raise anyway; we raise it."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("pymilvus", "milvus_lite"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 @contextmanager
 def embedded(place: Place) -> Iterator[str]:
     """The address of a Lite server for a collection's folder, shared within this process.
@@ -49,8 +57,6 @@ def embedded(place: Place) -> Iterator[str]:
         EngineError: another process has the folder open, or Lite cannot read it.
     """
     from milvus_lite.server_manager import server_manager_instance as servers
-
-    from mox.indexes.milvus_client import quieten
 
     quieten()
     path = folder(place)
@@ -152,7 +158,7 @@ def read_index(file: Path) -> dict[str, Any]:
     index = faiss.downcast_index(owner)
     found = {"type": type(index).__name__, "rows": index.ntotal, "dims": index.d}
     if isinstance(index, faiss.IndexHNSW):
-        graph = index.hnsw
+        graph: Any = index.hnsw
         return {**found, "M": graph.nb_neighbors(1), "efConstruction": graph.efConstruction}
     if isinstance(index, faiss.IndexIVF):
         return {**found, "nlist": index.nlist}

@@ -56,7 +56,7 @@ def dense(rows: Rows, *, kind: str) -> Floats:
 
 def directed(vectors: Floats) -> NDArray[np.bool_]:
     """(rows,) whether each vector has a direction."""
-    found: NDArray[np.bool_] = vectors.any(axis=1)
+    found: NDArray[np.bool_] = (vectors != 0).any(axis=1)
     return found
 
 

@@ -1,0 +1,75 @@
+"""Milvus, embedded as Milvus Lite or by URI: HNSW, IVF and their like, verified after building."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from mox.errors import SpecError
+from mox.indexes import indexes, milvus_lite
+from mox.indexes.milvus_build import blank_rows, build, held_rows, release
+from mox.indexes.milvus_client import connected, server_engine
+from mox.indexes.milvus_search import opened
+from mox.indexes.milvus_specs import SPECS, MilvusSpec, check_engine
+from mox.indexes.milvus_verify import index_bytes, verify
+from mox.indexes.vectors import dense, directed
+from mox.registry import versions
+from mox.spec import IndexSpec
+from mox.types import Built, Place, Rows, Searcher
+
+RECIPE = "1"
+"""Part of every key: raise it when the same Spec builds or answers otherwise than before."""
+
+
+class MilvusBackend:
+    """Collections of Milvus Lite in the state folder, or of the server at a URI."""
+
+    def engine(self, uri: str | None) -> Mapping[str, str]:
+        return milvus_lite.engine() if uri is None else server_engine(uri)
+
+    def check(self, spec: IndexSpec, engine: Mapping[str, str]) -> None:
+        check_engine(_ours(spec), engine)
+
+    def build(self, spec: IndexSpec, rows: Rows, place: Place) -> Built:
+        started = time.perf_counter()
+        ours = _ours(spec)
+        vectors = dense(rows, kind=spec.kind)
+        held = int(directed(vectors).sum())
+        with connected(place) as link:
+            check_engine(ours, link.engine)
+            build(link, ours, vectors)
+            parameters = verify(link, ours, held)
+            size, size_is = index_bytes(link, ours, held, vectors.shape[1])
+            release(link)
+        return Built(len(vectors), parameters, size, size_is, time.perf_counter() - started)
+
+    def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:
+        return opened(_ours(spec), place)
+
+    def rows(self, place: Place) -> int | None:
+        if place.uri is None and not milvus_lite.folder(place).exists():
+            return None
+        with connected(place) as link:
+            if not link.client.has_collection(link.name, timeout=link.limits.answer):
+                return None
+            return held_rows(link) + len(blank_rows(link))
+
+    def drop(self, place: Place) -> None:
+        if place.uri is None:
+            milvus_lite.drop(place)
+            return
+        with connected(place) as link:
+            if link.client.has_collection(link.name, timeout=link.limits.answer):
+                link.client.drop_collection(link.name, timeout=link.limits.step)
+
+
+def _ours(spec: IndexSpec) -> MilvusSpec:
+    if not isinstance(spec, MilvusSpec):
+        raise SpecError(f"{spec.kind} is no index of Milvus.", mend="ask the back end of its kind.")
+    return spec
+
+
+_backend = MilvusBackend()
+for _spec in SPECS:
+    indexes.register(_spec, fingerprint=lambda _: versions("pymilvus", recipe=RECIPE))(_backend)

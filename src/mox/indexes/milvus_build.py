@@ -1,0 +1,167 @@
+"""Building a collection in Milvus, by the one order in which nothing is answered unindexed.
+
+Insert, flush once, index, load. Rows that are not flushed are searched by brute force while the
+engine calls the index finished; each flush makes a segment with an index of its own; what was
+loaded before its flush goes on being answered from memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from mox.errors import EngineError, SpecError
+from mox.indexes import milvus_lite
+from mox.indexes.milvus_client import Link
+from mox.indexes.milvus_specs import InvertedFile, MilvusSpec
+from mox.indexes.vectors import directed
+
+if TYPE_CHECKING:
+    from mox.types import Floats
+
+FIELD = "vector"
+BLANK = "mox.blank"
+"""Collection property: JSON list of the rows without direction, which the engine never sees."""
+BATCH_ROWS = 2_000
+BATCH_BYTES = 8 << 20
+"""Of one insert: 2,000 rows load fastest on a server, and gRPC refuses 64 MiB."""
+TRAINING_ROWS = 39
+"""Rows a cell under which faiss warns."""
+
+
+def patience_s(rows: int) -> float:
+    """How long an index may take: 20 times the slowest graph that was measured, 400 rows/s."""
+    return 120 + rows / 20
+
+
+def build(link: Link, spec: MilvusSpec, vectors: Floats) -> None:
+    """Create, fill, flush, index and load a collection. Verified by `milvus_verify.verify`.
+
+    Raises:
+        SpecError: more cells than rows.
+        EngineError: there is such a collection, or nothing that has a direction.
+    """
+    import numpy as np
+
+    has_direction = directed(vectors)
+    rows = np.flatnonzero(has_direction)
+    if not len(rows):
+        raise EngineError(
+            f"none of the {len(vectors)} vectors for {link.name} has a direction.",
+            mend="use an embedder that knows these texts.",
+        )
+    if isinstance(spec, InvertedFile) and spec.nlist > len(rows):
+        raise SpecError(
+            f"{spec.kind}: nlist = {spec.nlist} cells for {len(rows)} vectors.",
+            mend=f"set nlist to {len(rows)} or less; some {round(4 * len(rows) ** 0.5)} is usual.",
+        )
+    _create(link, vectors.shape[1], np.flatnonzero(~has_direction).tolist())
+    _insert(link, vectors, rows.tolist())
+    link.client.flush(link.name, timeout=link.limits.step)
+    _index(link, spec, len(rows))
+    load(link, len(rows))
+
+
+def _create(link: Link, dims: int, blank: list[int]) -> None:
+    from pymilvus import DataType, MilvusClient
+
+    # A server takes a second creation with an equal schema silently, and adds rows to the first.
+    if link.client.has_collection(link.name, timeout=link.limits.answer):
+        raise EngineError(f"{link.where} has {link.name} already.", mend="drop it first.")
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field(FIELD, DataType.FLOAT_VECTOR, dim=dims)
+    link.client.create_collection(
+        link.name,
+        schema=schema,
+        # Strong costs 200 ms a search and gains nothing where nothing is written any more.
+        consistency_level="Bounded",
+        properties={BLANK: json.dumps(blank)} if blank else None,
+        timeout=link.limits.step,
+    )
+
+
+def _insert(link: Link, vectors: Floats, rows: list[int]) -> None:
+    step = max(1, min(BATCH_ROWS, BATCH_BYTES // (4 * vectors.shape[1])))
+    for at in range(0, len(rows), step):
+        batch = [{"id": row, FIELD: vectors[row]} for row in rows[at : at + step]]
+        link.client.insert(link.name, batch, timeout=link.limits.write)
+
+
+def _index(link: Link, spec: MilvusSpec, rows: int) -> None:
+    params = spec.engine_params()
+    if link.is_lite and params:
+        # Lite reads build parameters only from a nested `params`, and takes its defaults for
+        # whatever stands flat, as pymilvus' own examples write it.
+        params = {**params, "params": params}
+    index = link.client.prepare_index_params()
+    index.add_index(FIELD, index_type=spec.kind, metric_type="COSINE", params=params)
+    thin = isinstance(spec, InvertedFile) and rows < TRAINING_ROWS * spec.nlist
+    quiet = milvus_lite.without_training_warnings() if link.is_embedded and thin else nullcontext()
+    # Lite builds inside the call. `sync` would wait with one timeout for all, so that a frozen
+    # server looked like a slow one, and sleeps half a second first.
+    limit = max(link.limits.step, patience_s(rows)) if link.is_lite else link.limits.step
+    with quiet:
+        link.client.create_index(link.name, index, sync=False, timeout=limit)
+    link.wait(lambda: _finished(link, rows), "indexing", patience_s(rows))
+
+
+def _finished(link: Link, rows: int) -> bool:
+    found = describe(link)
+    if found["state"] == "Failed":
+        raise EngineError(
+            f"{link.where} could not index {link.name} ({found.get('index_fail_reason', '')}).",
+            mend="see the engine's log, and whether its limits allow these settings.",
+        )
+    done = found["state"] == "Finished" and not found["pending_index_rows"]
+    return done and int(found["total_rows"]) == rows
+
+
+def describe(link: Link) -> dict[str, Any]:
+    """What the engine says of the index.
+
+    Raises:
+        EngineError: there is none.
+    """
+    found = link.client.describe_index(link.name, FIELD, timeout=link.limits.answer)
+    if not found:
+        raise EngineError(f"{link.name} has no index in {link.where}.", mend="build it again.")
+    return dict(found)
+
+
+def load(link: Link, rows: int) -> None:
+    """Make a collection searchable; returns when it is."""
+    from pymilvus.client.types import LoadState
+
+    link.client.load_collection(link.name, timeout=link.limits.step, _async=True)
+
+    def loaded() -> bool:
+        state = link.client.get_load_state(link.name, timeout=link.limits.answer)
+        return bool(state["state"] == LoadState.Loaded)
+
+    link.wait(loaded, "loading", patience_s(rows))
+
+
+def release(link: Link) -> None:
+    """Let a server forget what it holds of a collection in memory; Lite's goes with its server."""
+    if not link.is_embedded:
+        link.client.release_collection(link.name, timeout=link.limits.step)
+
+
+def blank_rows(link: Link) -> list[int]:
+    """The collection's rows without direction, ascending."""
+    about = link.client.describe_collection(link.name, timeout=link.limits.answer)
+    held: Iterable[int] = json.loads(about["properties"].get(BLANK, "[]"))
+    return list(held)
+
+
+def held_rows(link: Link) -> int:
+    """How many rows the engine holds, without loading them.
+
+    By its statistics: these count what was inserted, which is what is there where nothing is
+    ever deleted or written twice.
+    """
+    stats = link.client.get_collection_stats(link.name, timeout=link.limits.answer)
+    return int(stats["row_count"])
