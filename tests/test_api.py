@@ -25,7 +25,7 @@ def experiment(small_corpus: Path) -> dict[str, Any]:
             "chunk": [{"kind": "recursive", "size": [16, 32]}],
             "embed": [{"kind": "hashing", "dims": 64}],
             "index": [{"kind": "exact"}],
-            "search": [{"kind": "dense", "k": 5}, {"kind": "bm25", "k": 5}],
+            "search": [{"kind": "dense", "k": 10}, {"kind": "bm25", "k": 10}],
         },
         "measure": ["recall@5", "ndcg@60t"],
         "choose": {"maximise": "ndcg@60t", "within": 0.1, "prefer": {"minimise": "index_mb"}},
@@ -117,7 +117,7 @@ def test_one_chunking_more_redoes_only_its_branch(experiment: dict[str, Any]) ->
 
 def test_rechunking_the_same_text_embeds_nothing_new(experiment: dict[str, Any]) -> None:
     experiment["axes"]["chunk"] = [{"kind": "whole"}, {"kind": "fixed", "size": 100000}]
-    experiment["axes"]["search"] = [{"kind": "dense", "k": 5}]
+    experiment["axes"]["search"] = [{"kind": "dense", "k": 10}]
     results = mox.run(experiment, offline=True, quiet=True)
     facts = [results.store.sidecar(*trial.roles["embed"])["facts"] for trial in results.finished]
     assert sorted(fact["embedded"] for fact in facts) == [0, 12]

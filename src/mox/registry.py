@@ -188,7 +188,8 @@ def validate(spec: type[M], settings: Mapping[str, Any], *, name: str | None = N
     try:
         return spec.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt field first: what is missing then is most likely what it meant.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in first["loc"])
         kind = name or settings.get("kind", spec.__name__)
         if first["type"] == "extra_forbidden":

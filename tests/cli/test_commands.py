@@ -18,7 +18,7 @@ name: cli
 corpus: {kind: evidence, path: corpus}
 axes:
   chunk: [{kind: recursive, size: [16, 32]}]
-  search: [{kind: bm25, k: 5}]
+  search: [{kind: bm25, k: 10}]
 measure: [recall@5, ndcg@60t]
 choose: {maximise: ndcg@60t, within: 0.1, prefer: {minimise: index_mb}}
 """
@@ -70,7 +70,7 @@ def test_questions_of_a_trial_have_scores_and_unpadded_hits(folder: Path) -> Non
     assert len(shown["questions"]) == 24
     first = shown["questions"][0]
     assert set(first) == {"id", "split", "scores", "hits"}
-    assert 1 <= len(first["hits"]) <= 5
+    assert 1 <= len(first["hits"]) <= 10
     assert set(first["hits"][0]) == {"document", "spans", "score"}
     [[start, end]] = first["hits"][0]["spans"]
     assert 0 <= start < end

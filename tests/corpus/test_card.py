@@ -252,7 +252,7 @@ def test_what_a_wrapped_source_brings_itself_is_refused(load, tmp_path):
     head = CARD[: CARD.index("source")]
     with refused(SpecError, tmp_path, "card.yaml", 7, "`max_missing` goes with .*pydoc-topics"):
         load(card=head + "source: {kind: evidence, path: data}\nmax_missing: 0.1\n")
-    with refused(SpecError, tmp_path, "card.yaml", 6, "evidence needs the field 'path'"):
+    with refused(SpecError, tmp_path, "card.yaml", 6, "evidence has no field 'paht', did you mean 'path'"):
         load(card=head + "source: {kind: evidence, paht: data}\n")
 
 

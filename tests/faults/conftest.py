@@ -26,8 +26,8 @@ axes:
     - {{kind: HNSW, m: [4, 8]}}
     - {{kind: IVF_FLAT, nlist: 4}}
   search:
-    - {{kind: dense, k: 5, ef: [8, 32], nprobe: [1, 4]}}
-    - {{kind: bm25, k: 5}}
+    - {{kind: dense, k: 10, ef: [12, 32], nprobe: [1, 4]}}
+    - {{kind: bm25, k: 10}}
 measure: [recall@5, ndcg@60t]
 choose: {{maximise: ndcg@60t, within: 0.2, prefer: {{minimise: index_mb}}}}
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mox.errors import DataError
+from mox.evaluation.arrays import first_times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def recall_of_exact(
         own = _scores(ids, vectors, queries)
     else:
         own = _looked_up(ids, exact)
-    counts = (ids >= 0) & (own >= threshold) & _first_time(ids)
+    counts = (ids >= 0) & (own >= threshold) & first_times(ids)
     share = np.minimum(counts.sum(axis=1), true) / np.maximum(true, 1)
     return np.where(true > 0, share, 1.0)
 
@@ -87,13 +88,3 @@ def _looked_up(ids: NDArray[np.int64], exact: Hits) -> NDArray[np.float64]:
         same = exact.ids == ids[:, column : column + 1]
         own[:, column] = np.where(same, exact.scores, -np.inf).max(axis=1)
     return own
-
-
-def _first_time(ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(queries, k) whether a row stands in its list for the first time."""
-    order = np.argsort(ids, axis=1, kind="stable")
-    fresh = np.ones(ids.shape, dtype=np.bool_)
-    fresh[:, 1:] = np.diff(np.take_along_axis(ids, order, axis=1), axis=1) > 0
-    first = np.empty_like(fresh)
-    np.put_along_axis(first, order, fresh, axis=1)
-    return first

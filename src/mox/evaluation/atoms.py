@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mox.errors import DataError
+from mox.evaluation.arrays import ranges, starts, sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -168,21 +169,3 @@ def overlaps(gold: GoldSpans, chunks: ChunkSpans) -> tuple[Whole, Whole]:
     span, candidate = ranges(low, high)
     shared = end[candidate] > gold.start[span]
     return span[shared], order[candidate[shared]]
-
-
-def starts(values: Whole) -> Whole:
-    """Where each new value begins in a sorted array."""
-    return np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
-
-
-def ranges(low: Whole, high: Whole) -> tuple[Whole, Whole]:
-    """For ranges [low, high): the number of the range, and each whole number in it."""
-    size = np.maximum(high - low, 0)
-    which = np.repeat(np.arange(len(size)), size)
-    within = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
-    return which, low[which] + within
-
-
-def sums(index: Whole, values: NDArray[Any], size: int) -> NDArray[np.float64]:
-    """(size,) sums of the values of each index."""
-    return np.bincount(index, values, minlength=size).astype(np.float64)

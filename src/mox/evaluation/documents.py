@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mox.evaluation.arrays import first_times
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -58,13 +60,7 @@ class DocumentLabels:
             (questions, k) documents by rank, padded with -1.
         """
         found = np.where(ids >= 0, self.document[ids], -1)
-        order = np.argsort(found, axis=1, kind="stable")
-        ordered = np.take_along_axis(found, order, axis=1)
-        fresh = np.ones(found.shape, dtype=np.bool_)
-        fresh[:, 1:] = np.diff(ordered, axis=1) > 0
-        first = np.empty_like(fresh)
-        np.put_along_axis(first, order, fresh, axis=1)
-        first &= found >= 0
+        first = first_times(found) & (found >= 0)
         question, at = np.nonzero(first)
         folded = np.full_like(found, -1)
         folded[question, np.cumsum(first, axis=1)[question, at] - 1] = found[question, at]

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mox.evaluation.atoms import (
-    Atoms,
-    ChunkSpans,
-    GoldSpans,
-    cut,
-    on_one_axis,
-    overlaps,
-    ranges,
-    sums,
-)
+from mox.evaluation.arrays import ranges, sums
+from mox.evaluation.atoms import Atoms, ChunkSpans, GoldSpans, cut, on_one_axis, overlaps
 from mox.evaluation.spans import SpansSeen
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mox.evaluation.atoms import sums
+from mox.evaluation.arrays import sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

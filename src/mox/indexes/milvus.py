@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from mox.errors import SpecError
 from mox.indexes import indexes, milvus_lite
-from mox.indexes.milvus_build import blank_rows, build, held_rows, release
+from mox.indexes.milvus_build import blank_rows, build, held_rows
 from mox.indexes.milvus_client import connected, server_engine
 from mox.indexes.milvus_search import opened
 from mox.indexes.milvus_specs import SPECS, MilvusSpec, check_engine
@@ -39,9 +39,9 @@ class MilvusBackend:
         with connected(place) as link:
             check_engine(ours, link.engine)
             build(link, ours, vectors)
+            # On a server it stays loaded, since loading takes seconds: who opens it releases it.
             parameters = verify(link, ours, held)
             size, size_is = index_bytes(link, ours, held, vectors.shape[1])
-            release(link)
         return Built(len(vectors), parameters, size, size_is, time.perf_counter() - started)
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:

@@ -52,14 +52,7 @@ def open_corpus(experiment: Experiment) -> Corpus:
     if experiment.split is not None:
         corpus = apply_split(corpus, test=experiment.split.test, seed=experiment.split.seed)
     part = experiment.questions
-    corpus = limit(corpus, part.limit, part.split)
-    if not corpus.questions:
-        raise SpecError(
-            f"{corpus.name}: no question is left to ask"
-            f" (questions: {part.model_dump(exclude_none=True)}).",
-            mend="widen `questions:`, or use a corpus with labels.",
-        )
-    return corpus
+    return limit(corpus, part.limit, part.split)
 
 
 def check_choice(experiment: Experiment, corpus: Corpus) -> None:

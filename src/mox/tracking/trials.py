@@ -1,0 +1,186 @@
+"""Child runs: one per trial, its parameters flat, its measures with bounds, its costs."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mox.results.leaderboard import marks
+from mox.spec import digest
+from mox.tracking import tables
+from mox.tracking.keys import (
+    OVERFLOW,
+    PARAM,
+    RUN_NAME,
+    TAG,
+    fitted,
+    legal_key,
+    metric_key,
+    shortened,
+    text_of,
+)
+from mox.tracking.secrets import scrub, scrubbed
+from mox.tracking.writing import Runs, log
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+    from mox.results import Results, TrialRun
+
+EVERY = 200
+"""Up to this many trials each has a child run; above it, those that a reader would look for."""
+
+QUESTIONS = "questions.json"
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a child run says of its trial."""
+
+    name: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    files: Mapping[str, str]
+
+
+def wanted(results: Results) -> list[TrialRun]:
+    """The trials that get a child run; what was never begun gets none.
+
+    Above `EVERY`: the chosen one, the candidates, the baseline, the best of each axis value,
+    and one of each failure.
+    """
+    begun = [trial for trial in results.run.trials if trial.status != "SKIPPED"]
+    if len(begun) <= EVERY:
+        return begun
+    choice = results.choice
+    names = {results.run.baseline}
+    if choice is not None:
+        names |= {*choice.candidates, *(name for name in (choice.trial, choice.best) if name)}
+    seen: set[tuple[str, str]] = set()
+    for trial in results.ranked():
+        values = {(name, text_of(value)) for name, value in results.params(trial).items()}
+        if values - seen:
+            names.add(trial.id)
+        seen |= values
+    said: set[str | None] = set()
+    for trial in begun:
+        if trial.status == "FAILED" and trial.error not in said:
+            names.add(trial.id)
+            said.add(trial.error)
+    return [trial for trial in begun if trial.id in names]
+
+
+def write(runs: Runs, results: Results, trials: Sequence[TrialRun]) -> dict[str, str]:
+    """Write what is missing or differs; nothing is written twice.
+
+    Returns:
+        Trial id → its run.
+    """
+    run = results.run
+    there = {found.data.tags["mox.trial"]: found for found in runs.search("trial", run.id)}
+    written = {}
+    began = _started(run.started)
+    for trial in trials:
+        said = content(results, trial)
+        mark = digest([said.name, said.status, said.params, said.metrics, said.tags])
+        found = there.get(trial.id)
+        if found is None or not _is_complete(found, mark):
+            took = int(1000 * seconds(results, trial))
+            found = _write(runs, found, said, mark, (began, began + took))
+        written[trial.id] = str(found.info.run_id)
+    return written
+
+
+def _is_complete(found: MlflowRun, mark: str) -> bool:
+    return found.info.status != "RUNNING" and found.data.tags.get("mox.digest") == mark
+
+
+def _write(
+    runs: Runs, found: MlflowRun | None, said: Content, mark: str, times: tuple[int, int]
+) -> MlflowRun:
+    """The files first and the status last: what a kill leaves is RUNNING, and written again."""
+    tags = {**said.tags, "mox.digest": mark}
+    fresh = found is None
+    if found is None:
+        found = runs.create(said.name, tags, times[0])
+    elif "mox.error" in found.data.tags and "mox.error" not in tags:
+        runs.client.delete_tag(found.info.run_id, "mox.error")
+    if said.files:
+        with tempfile.TemporaryDirectory(prefix="mox-") as folder:
+            for name, text in said.files.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+            runs.upload(found, Path(folder))
+    log(runs.client, found, params=said.params, metrics=said.metrics, tags={} if fresh else tags)
+    runs.client.set_terminated(found.info.run_id, said.status, end_time=times[1])
+    return found
+
+
+def content(results: Results, trial: TrialRun) -> Content:
+    """What a trial's run says."""
+    finished = trial.status == "FINISHED"
+    params, long = fitted(_params(results, trial), PARAM)
+    tags = {
+        "mox.kind": "trial",
+        "mox.trial": trial.id,
+        "mox.score": trial.roles["score"].key,
+        "mox.marks": marks(results, trial),
+    }
+    files = {}
+    if finished:
+        tags |= {"mox.index_mb_is": str(results.costs[trial.id]["index_mb_is"])}
+        tags[tables.LOGGED] = tables.logged(QUESTIONS)
+        files[QUESTIONS] = tables.questions(results, trial)
+    else:
+        tags["mox.error"] = scrub(trial.error or "")
+    tags, long_tags = fitted(tags, TAG)
+    if long or long_tags:
+        files[OVERFLOW] = tables.json.dumps({**long, **long_tags}, ensure_ascii=False, indent=1)
+    name = shortened(results.label(trial), RUN_NAME)
+    metrics = numbers(results, trial) if finished else {}
+    return Content(name, "FINISHED" if finished else "FAILED", params, metrics, tags, files)
+
+
+def _params(results: Results, trial: TrialRun) -> dict[str, str]:
+    return {
+        legal_key(name): text_of(scrubbed(value)) for name, value in results.params(trial).items()
+    }
+
+
+def numbers(results: Results, trial: TrialRun) -> dict[str, float]:
+    """Measures with their bounds over all questions, on dev and on test; and what it costs."""
+    found: dict[str, Any] = {}
+    for split, measures in results.summary[trial.id].items():
+        side = None if split == "all" else split
+        for measure, interval in measures.items():
+            found[metric_key(measure, split=side)] = interval.mean
+            found[metric_key(measure, split=side, bound="low")] = interval.low
+            found[metric_key(measure, split=side, bound="high")] = interval.high
+    found |= {metric_key(name): value for name, value in results.costs[trial.id].items()}
+    return {
+        name: float(value)
+        for name, value in found.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
+
+
+def seconds(results: Results, trial: TrialRun) -> float:
+    """What a trial's own stages took, shared ones included: its price if it stood alone."""
+    took = 0.0
+    for ref in set(trial.roles.values()):
+        if results.store.has(*ref):
+            took += results.store.sidecar(*ref).get("seconds", 0.0)
+    return took
+
+
+def _started(text: str) -> int:
+    """Milliseconds since 1970 of a run's `started`, which is UTC."""
+    import calendar
+
+    return 1000 * calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))

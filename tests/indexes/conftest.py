@@ -1,0 +1,141 @@
+"""Milvus servers for tests: Lite's own, and the newest real one that a wheel carries."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mox.errors import EngineError
+from mox.indexes.milvus_client import server_engine
+
+STARTS_WITHIN_S = 90
+PORTS = (
+    "etcd_port root_coord_port proxy_port proxy_internal_port query_coord_port query_node_port"
+    " index_coord_port index_node_port data_coord_port data_node_port"
+).split()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process group of our own, and where it answers."""
+
+    process: subprocess.Popen[bytes]
+    uri: str
+
+    def send(self, number: signal.Signals) -> None:
+        os.killpg(self.process.pid, number)
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: list[str], uri: str, folder: Path, env: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """A server that answers; its whole process group is gone at the end, whatever happens."""
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        until = time.monotonic() + STARTS_WITHIN_S
+        while True:
+            try:
+                server_engine(uri)
+                break
+            except EngineError:
+                if process.poll() is not None or time.monotonic() > until:
+                    pytest.fail((folder / "server.log").read_text(errors="replace")[-2000:])
+                time.sleep(0.2)
+        yield Server(process, uri)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=20)
+
+
+@contextmanager
+def lite_server_in(folder: Path) -> Iterator[Server]:
+    port = free_port()
+    command = [sys.executable, "-m", "milvus_lite.cmdline", "server", "--data-dir"]
+    command += [str(folder / "data"), "--host", "127.0.0.1", "--port", str(port)]
+    with running(command, f"http://127.0.0.1:{port}", folder) as server:
+        yield server
+
+
+@pytest.fixture
+def lite_server(tmp_path: Path) -> Iterator[Server]:
+    """A Milvus Lite server of one's own: what answers a URI within seconds."""
+    with lite_server_in(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests that leave it as it is."""
+    with lite_server_in(tmp_path_factory.mktemp("lite")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Milvus 2.3.5 on free ports; skipped where its wheel is not installed.
+
+    The wheel's launcher leaves its server running when it is ended, and no flag moves etcd's
+    ports: so the binary is started directly, with a configuration of etcd's own.
+    """
+    milvus = pytest.importorskip("milvus", reason="milvus==2.3.5 is not installed")
+    base = tmp_path_factory.mktemp("milvus")
+    ports = {name: free_port() for name in PORTS}
+    milvus.MilvusServerConfig(data_dir=str(base), **ports).resolve()
+    milvus._initialize_data_files(str(base))
+    client, peer = (f"http://127.0.0.1:{port}" for port in (ports["etcd_port"], free_port()))
+    etcd = {
+        "name": "default",
+        "data-dir": base / "etcd",
+        "listen-client-urls": client,
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": f"default={peer}",
+    }
+    (base / "etcd.yml").write_text("".join(f"{name}: {value}\n" for name, value in etcd.items()))
+    env = {
+        **os.environ,
+        "DEPLOY_MODE": "STANDALONE",
+        "METRICS_PORT": str(free_port()),
+        "MILVUS_RUN_DIR": str(base / "run"),
+        "ETCD_CONFIG_PATH": str(base / "etcd.yml"),
+        "LD_LIBRARY_PATH": str(base / "bin"),
+    }
+    command = [str(base / "bin" / "milvus"), "run", "standalone"]
+    uri = f"http://127.0.0.1:{ports['proxy_port']}"
+    with running(command, uri, base, env) as server:
+        yield server
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Run a script in a process of its own, at most a minute."""
+
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False,
+        )  # fmt: skip
+
+    return run
