@@ -35,11 +35,13 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-WORDS = (
-    "river mountain copper lantern harbour winter violin saddle orchard engine marble thunder"
-    " candle falcon meadow anchor silver bridge garden hammer island jacket kettle ladder mirror"
-    " needle ocean pencil rabbit spider temple umbrella valley window zebra barrel canyon desert"
-).split()
+VOCABULARY = (
+    "river mountain copper lantern harbour winter violin saddle orchard engine marble"
+    " thunder candle falcon meadow anchor silver bridge garden hammer island jacket kettle"
+    " ladder mirror needle ocean pencil rabbit spider temple umbrella valley window zebra"
+    " barrel canyon desert"
+)
+WORDS = VOCABULARY.split()
 
 
 def write_corpus(folder: Path, documents: int = 12, paragraphs: int = 6) -> Path:

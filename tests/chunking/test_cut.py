@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
@@ -15,6 +15,7 @@ from mox.chunking.recursive import Recursive
 from mox.chunking.tokenizers import Bpe
 from mox.chunking.whole import Whole
 from mox.errors import DataError
+from mox.registry import Entry
 from mox.spec import Spec
 from mox.types import Chunk, Document, Tokenizer
 
@@ -39,16 +40,9 @@ def traits(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Registers `by-hand` for one test; what is put in here are its traits."""
     found: dict[str, Any] = {"size": lambda spec: spec.size}
     chunkers.kinds()  # ours are registered before the copy is made
-    monkeypatch.setattr(chunkers, "_entries", dict(chunkers._entries))
-    chunkers.register(ByHand, fingerprint=lambda _: {"version": "1"}, **found)(by_hand)
-    monkeypatch.setattr(chunkers, "_entries", {**chunkers._entries, "by-hand": _with(found)})
+    entry = Entry(ByHand, by_hand, lambda _: {"version": "1"}, found)
+    monkeypatch.setattr(chunkers, "_entries", {**chunkers._entries, "by-hand": entry})
     return found
-
-
-def _with(traits: Mapping[str, Any]) -> Any:
-    from mox.registry import Entry
-
-    return Entry(ByHand, by_hand, lambda _: {"version": "1"}, traits)
 
 
 @pytest.mark.usefixtures("traits")

@@ -90,6 +90,14 @@ def test_a_heading_stays_with_the_text_below_it(cl100k: Bpe) -> None:
         assert max(cl100k.count(chunk.text) for chunk in found) <= 32
 
 
+def test_tokens_that_the_seams_cost_are_taken_off_the_text(cl100k: Bpe) -> None:
+    """`foobar` is one token by itself, and two after the indentation that it stands behind."""
+    text = "T…\n===\n\n    " + " ".join(["foobar"] * 7)
+    found = cut(Headings(size=20), text, cl100k)
+    assert max(cl100k.count(chunk.text) for chunk in found) <= 20
+    assert cl100k.count("    foobar") > cl100k.count("    ") + cl100k.count("foobar")
+
+
 def test_a_heading_that_leaves_no_room_is_cut_like_text(cl100k: Bpe) -> None:
     text = "# " + "Very long title " * 20 + "\n\nA short text."
     found = cut(Headings(size=32), text, cl100k)

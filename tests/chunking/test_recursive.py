@@ -46,7 +46,7 @@ def test_it_cuts_chromas_corpora_as_published(chroma: list[Document], cl100k: Bp
 
 
 def test_an_overlap_leads_each_piece_in_by_what_stands_before_it(cl100k: Bpe) -> None:
-    text = "".join(f"Sentence number {number} says something else. " for number in range(40))
+    text = "".join(f"Sentence {number} says idiosyncratic things. " for number in range(40))
     pieces = cut(Recursive(size=20), text, cl100k)
     chunks = cut(Recursive(size=26, overlap=6), text, cl100k)
     assert [chunk.spans[0][1] for chunk in chunks] == [piece.spans[0][1] for piece in pieces]

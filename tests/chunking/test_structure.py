@@ -28,6 +28,8 @@ DOCUTILS = {
     "a list item": ("- item\n------\n\nx\n\nT\n===\n", [(1, "T")]),
     "a numbered title": ("1. Intro\n========\n\nx\n", [(1, "1. Intro")]),
     "wide characters": ("日本語\n======\n\nx\n\n日本語\n===\n\ny", [(1, "日本語")]),
+    "wide characters over a short line": ("日本\n===\n\nx\n", []),
+    "combining characters": ("e\u0301e\u0301\n==\n\nx\n", [(1, "e\u0301e\u0301")]),
     "a literal block": ("::\n\n   code\n   ====\n\nT\n===\n\nbody\n", [(1, "T")]),
     "a comment": (".. foo\n------\n\nT\n===\n\nb\n", [(1, "T")]),
     "a doctest": (">>> x\n=====\n\nT\n===\n\nb\n", [(1, "T")]),
@@ -82,6 +84,11 @@ def test_markdowns_headings_are_commonmarks(number: int) -> None:
 def test_a_number_sign_in_a_code_fence_is_no_heading(fence: str) -> None:
     text = f"# Real\n\n{fence}\n# a comment\nT\n===\n{fence.rstrip('python')}\n\n# Also real\n"
     assert [found.title for found in markdown_headings(text)] == ["Real", "Also real"]
+
+
+def test_titles_have_no_markup() -> None:
+    text = "# A <b>bold</b> [move](/there) of `code`\n\n[named]: /x\n\n## ![alt][named]\n"
+    assert [found.title for found in markdown_headings(text)] == ["A bold move of code", "alt"]
 
 
 def test_headings_within_quotations_and_lists_are_their_contents() -> None:

@@ -20,9 +20,17 @@ from mox.indexes.milvus_client import server_engine
 
 STARTS_WITHIN_S = 90
 PORTS = (
-    "etcd_port root_coord_port proxy_port proxy_internal_port query_coord_port query_node_port"
-    " index_coord_port index_node_port data_coord_port data_node_port"
-).split()
+    "etcd_port",
+    "root_coord_port",
+    "proxy_port",
+    "proxy_internal_port",
+    "query_coord_port",
+    "query_node_port",
+    "index_coord_port",
+    "index_node_port",
+    "data_coord_port",
+    "data_node_port",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,12 @@ def free_port() -> int:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return int(held.getsockname()[1])
+
+
+@pytest.fixture
+def free() -> int:
+    """A port that nothing listens on."""
+    return free_port()
 
 
 @contextmanager

@@ -12,16 +12,18 @@ import pytest
 import mox
 from mox.pipeline.stages import VERSIONS
 
-GOLDEN = {("chunk", 1): "f95a4cf0d2027533",
- ("embed", 1): "de06a8545f3e8107",
- ("exact", 1): "e89195a5e42cea8c",
- ("fuse", 1): "c57638e209e27f21",
- ("lexical", 1): "30c6febb16161a9c",
- ("queries", 1): "4836251215d5cff1",
- ("questions", 1): "bcb0f73086ff5de4",
- ("score", 1): "f4566c6099944730",
- ("search", 1): "c602492c256430d5",
- ("tokens", 1): "eea02294902f3cce"}
+GOLDEN = {
+    ("chunk", 1): "f95a4cf0d2027533",
+    ("embed", 1): "de06a8545f3e8107",
+    ("exact", 1): "e89195a5e42cea8c",
+    ("fuse", 1): "c57638e209e27f21",
+    ("lexical", 1): "30c6febb16161a9c",
+    ("queries", 1): "4836251215d5cff1",
+    ("questions", 1): "bcb0f73086ff5de4",
+    ("score", 1): "f4566c6099944730",
+    ("search", 1): "c602492c256430d5",
+    ("tokens", 1): "eea02294902f3cce",
+}
 
 
 def digest(kind: str, arrays: dict[str, Any]) -> str:

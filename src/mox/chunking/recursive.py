@@ -55,32 +55,27 @@ def recursive(spec: Recursive, document: Document, tokenizer: Tokenizer) -> Iter
     text = document.text
     spans = pieces(document, 0, len(text), size=spec.size - spec.overlap, tokenizer=tokenizer)
     tokens = np.concatenate(([0], tokenizer.ends(text)[:-1])) if spec.overlap else None
-    begin = 0
     for start, end in spans:
-        if tokens is None:
-            begin = start
-        else:
-            begin = _lead_in(spec, text, (begin, start, end), tokens, tokenizer)
+        begin = start
+        if tokens is not None:
+            begin = _lead_in(spec, text, (start, end), tokens, tokenizer)
         yield Chunk(document.id, ((begin, end),), text[begin:end])
 
 
 def _lead_in(
-    spec: Recursive, text: str, span: tuple[int, int, int], tokens: Ints, tokenizer: Tokenizer
+    spec: Recursive, text: str, piece: tuple[int, int], tokens: Ints, tokenizer: Tokenizer
 ) -> int:
     """Where the chunk of a piece begins: at most `overlap` tokens before it, within `size`.
 
-    At the beginning of a word if those tokens have one, else of a token.
-
-    Args:
-        span: where it may begin at the earliest, where the piece begins, where it ends.
-        tokens: where each token of the text begins.
+    At the beginning of a word if those tokens have one, else of a token. `tokens` says where
+    each token of the text begins.
     """
-    earliest, start, end = span
+    start, end = piece
     before = int(np.searchsorted(tokens, start))
     cuts: list[int] = tokens[max(0, before - spec.overlap) : before].tolist()
     words = (cut for cut in cuts if not cut or text[cut].isspace() or text[cut - 1].isspace())
     for cut in itertools.chain(words, cuts):
         begin = start - len(text[cut:start].lstrip())
-        if earliest <= begin < start and tokenizer.count(text[begin:end]) <= spec.size:
+        if begin < start and tokenizer.count(text[begin:end]) <= spec.size:
             return begin
     return start

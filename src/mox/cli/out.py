@@ -52,7 +52,7 @@ def refusals(*, as_json: bool, status: int = REFUSED) -> Iterator[None]:
 def parse_sets(sets: list[str] | None) -> dict[str, Any]:
     """`path=value` options as changes to an experiment."""
     from mox.errors import SpecError
-    from mox.experiment.source import parse_value
+    from mox.source import parse_value
 
     changes = {}
     for item in sets or []:

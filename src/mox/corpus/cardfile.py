@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mox.corpus import corpora
-from mox.corpus.text import read_text
 from mox.errors import SpecError
 from mox.registry import nearest
+from mox.source import Source
+from mox.source import read as read_source
 from mox.spec import Spec
 
 SCHEMA = 1
 TOPICS = "pydoc-topics"
-
-Loc = tuple[str | int, ...]
 
 
 class Family(BaseModel):
@@ -68,20 +65,6 @@ class Card(BaseModel):
         return corpora.parse(self.source)
 
 
-@dataclass(frozen=True)
-class _Yaml:
-    """Plain values, and the line of each key and item by its path."""
-
-    values: dict[str, Any]
-    path: Path
-    lines: Mapping[Loc, int]
-
-    def at(self, *loc: str | int) -> str:
-        """`file:line` of a path, or of the nearest that stands around it."""
-        size = next(size for size in range(len(loc), -1, -1) if loc[:size] in self.lines)
-        return f"{self.path}:{self.lines[loc[:size]]}"
-
-
 def read_card(path: Path) -> Card:
     """Read and check card.yaml.
 
@@ -91,21 +74,21 @@ def read_card(path: Path) -> Card:
         SpecError: not YAML, a newer schema, an unknown field, or a value that can't be meant;
             names the line.
     """
-    read = _read_yaml(path)
-    schema = read.values.get("schema")
+    read = read_source(path, what="a card", start=f"schema: {SCHEMA}")
+    schema = read.settings.get("schema")
     if type(schema) is int and schema > SCHEMA:
         raise SpecError(
-            f"{read.at('schema')}: the card's schema is {schema}, newer than {SCHEMA}, which"
+            f"{read.where(('schema',))}: the card's schema is {schema}, newer than {SCHEMA}, which"
             " this Mox reads.",
             mend="update Mox, or use an older version of the card.",
         )
     try:
-        card = Card.model_validate(read.values)
+        card = Card.model_validate(read.settings)
     except ValidationError as error:
         raise _refusal(error, read) from None
     if card.name != path.parent.name:
         raise SpecError(
-            f"{read.at('name')}: the card is named {card.name!r} and lies in the folder"
+            f"{read.where(('name',))}: the card is named {card.name!r} and lies in the folder"
             f" {path.parent.name!r}.",
             mend="give both one name.",
         )
@@ -113,36 +96,37 @@ def read_card(path: Path) -> Card:
     return card
 
 
-def _check_source(card: Card, read: _Yaml) -> None:
+def _check_source(card: Card, read: Source) -> None:
     try:
         wrapped = card.wrapped()
     except SpecError as error:
-        raise SpecError(f"{read.at('source')}: {error.message}", mend=error.mend) from None
+        raise SpecError(f"{read.where(('source',))}: {error.message}", mend=error.mend) from None
     if wrapped is None:
         if card.source.keys() != {"kind"}:
             raise SpecError(
-                f"{read.at('source')}: {TOPICS} has nothing to set.", mend="keep its kind alone."
+                f"{read.where(('source',))}: {TOPICS} has nothing to set.",
+                mend="keep its kind alone.",
             )
         _check_families(card, read)
         return
     for name in ("questions", "max_missing", "families"):
-        if name in read.values:
+        if name in read.settings:
             raise SpecError(
-                f"{read.at(name)}: `{name}` goes with the source {TOPICS} alone.",
+                f"{read.where((name,))}: `{name}` goes with the source {TOPICS} alone.",
                 mend="drop it: this source brings its own questions and groups.",
             )
 
 
-def _check_families(card: Card, read: _Yaml) -> None:
+def _check_families(card: Card, read: Source) -> None:
     if not card.families:
         raise SpecError(
-            f"{read.at('families')}: no `families`.",
+            f"{read.where(('families',))}: no `families`.",
             mend="say which topics are one group, and the split of each.",
         )
     names: dict[str, str] = {}
     topics: dict[str, str] = {}
     for at, family in enumerate(card.families):
-        place = read.at("families", at)
+        place = read.where(("families", at))
         words = [("family", family.name, names)]
         words += [("topic", topic, topics) for topic in family.topics]
         for what, word, seen in words:
@@ -154,13 +138,13 @@ def _check_families(card: Card, read: _Yaml) -> None:
             seen[word] = place
 
 
-def _refusal(error: ValidationError, read: _Yaml) -> SpecError:
+def _refusal(error: ValidationError, read: Source) -> SpecError:
     """The first thing that is wrong with a card, with its line."""
     # A misspelt field is also a missing one; the misspelling says more.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     loc = first["loc"]
     name = ".".join(str(part) for part in loc)
-    place = read.at(*loc)
+    place = read.where(loc)
     if first["type"] == "extra_forbidden":
         fields = [field.alias or name for name, field in Card.model_fields.items()]
         if len(loc) > 1:
@@ -174,38 +158,3 @@ def _refusal(error: ValidationError, read: _Yaml) -> SpecError:
     return SpecError(
         f"{place}: {name} = {first['input']!r}: {first['msg']}.", mend="give a value that it takes."
     )
-
-
-def _read_yaml(path: Path) -> _Yaml:
-    """YAML 1.2, duplicate keys refused."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        node = YAML(typ="rt").load(read_text(path))
-    except MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        problem = error.problem or error.context
-        raise SpecError(f"{path}{line}: not YAML: {problem}.", mend="mend that line.") from None
-    except YAMLError as error:
-        raise SpecError(f"{path}: not YAML: {error}.", mend="mend the file.") from None
-    if not isinstance(node, dict):
-        raise SpecError(f"{path}: a card is a mapping.", mend=f"start with `schema: {SCHEMA}`.")
-    lines: dict[Loc, int] = {(): 1}
-    values: dict[str, Any] = _plain(node, (), lines)
-    return _Yaml(values, path, lines)
-
-
-def _plain(node: Any, path: Loc, lines: dict[Loc, int]) -> Any:
-    """Plain dicts, lists and scalars; notes the line of each key and item on the way."""
-    if isinstance(node, dict):
-        _note(node, path, lines)
-        return {key: _plain(value, (*path, key), lines) for key, value in node.items()}
-    if isinstance(node, list):
-        _note(node, path, lines)
-        return [_plain(value, (*path, at), lines) for at, value in enumerate(node)]
-    return str(node) if isinstance(node, str) else node
-
-
-def _note(node: Any, path: Loc, lines: dict[Loc, int]) -> None:
-    lines.update({(*path, key): mark[0] + 1 for key, mark in (node.lc.data or {}).items()})

@@ -9,12 +9,13 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mox.chunking.tokenizers import fingerprint as tokenizer_fingerprint
 from mox.corpus import corpora
 from mox.errors import FieldError, MoxError, SpecError
 from mox.evaluation.measures import Measure
-from mox.experiment.source import Path_, Source, override, read
 from mox.experiment.trials import AXES, Trial, expand, flatten
 from mox.registry import nearest, validate
+from mox.source import Path_, Source, override, read
 from mox.spec import Spec
 
 COSTS = ("index_mb", "chunks", "build_s")
@@ -175,6 +176,10 @@ def parse(source: Source) -> Experiment:
     if not isinstance(name, str):
         raise source.error(("name",), SpecError(f"name = {name!r} is no text.", mend="quote it."))
     tokenizer = settings.get("tokenizer", "cl100k")
+    try:
+        tokenizer_fingerprint(str(tokenizer))
+    except MoxError as error:
+        raise source.error(("tokenizer",), error) from None
     trials, alternatives = expand(source, tokenizer)
     measures = _measures(source)
     return Experiment(

@@ -11,10 +11,10 @@ from typing import Any
 from mox.chunking import chunkers
 from mox.embedding import embedders
 from mox.errors import FieldError, MoxError, SpecError
-from mox.experiment.source import Path_, Source
 from mox.indexes import indexes
 from mox.registry import Registry, nearest, validate
 from mox.retrieval import fusions, retrievers
+from mox.source import Path_, Source
 from mox.spec import IndexSpec, SearchSettings, Spec, digest
 
 AXES = ("chunk", "embed", "index", "search")

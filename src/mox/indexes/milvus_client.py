@@ -36,7 +36,7 @@ class Limits(NamedTuple):
     step: float
 
 
-SERVER = Limits(answer=5, search=30, write=30, step=60)
+SERVER = Limits(answer=5, search=15, write=15, step=60)
 EMBEDDED = Limits(*[86_400.0] * 4)
 POLL_S = 0.1
 

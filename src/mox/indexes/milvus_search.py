@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 BATCH_QUERIES = 1_000
 BATCH_HITS = 1_000_000
 """Of one answer: some 12 MB, where gRPC refuses 64 MiB."""
-BATCH_CELLS = 50_000_000
-"""Queries × rows: Lite's brute force holds all their distances at once."""
+BATCH_CELLS = 20_000_000
+"""Queries × rows: some 2 s of a brute-force search, and of Lite's the distances held at once."""
 NOT_LOADED = 101
 
 

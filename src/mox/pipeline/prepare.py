@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mox.chunking import chunkers
+from mox.chunking.cut import size_of
 from mox.corpus import corpora
 from mox.corpus.split import apply_split, limit
 from mox.embedding import embedders
@@ -108,7 +108,7 @@ def _unread_notes(experiment: Experiment) -> list[str]:
         if trial.embed is None:
             continue
         reads = embedders.entry(trial.embed.kind).traits["reads"](trial.embed)
-        size = chunkers.entry(trial.chunk.kind).traits["size"](trial.chunk)
+        size = size_of(trial.chunk)
         if reads is not None and (size is None or size > reads):
             named = trial.chunk.kind if size is None else f"{trial.chunk.kind} size {size}"
             fate = (

@@ -86,7 +86,9 @@ def _embed(stage: Stage, context: Context, texts: tuple[str, ...]) -> Output:
             f"{spec.kind} reads {reads} tokens; {100 * unread:.1f} % of this text lies beyond.",
             mend="use smaller chunks, or set `truncate: true` on the embedder to leave it unread.",
         )
-    name = digest({"embedder": stage.spec["of"], "fingerprint": embedders.fingerprint(spec)})
+    # Whether cutting texts off is allowed changes no vector.
+    model = spec.model_dump(mode="json", exclude={"truncate"})
+    name = digest({"embedder": model, "fingerprint": embedders.fingerprint(spec)})
 
     def checked(batch: Any) -> Floats:
         made = embedder.embed(batch)

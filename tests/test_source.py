@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mox.errors import DataError, MissingError, SpecError
-from mox.experiment.source import Source, override, parse_value, read
+from mox.source import Source, override, parse_value, read
 
 names = st.text("abcdefgh", min_size=1, max_size=4)
 trees = st.recursive(

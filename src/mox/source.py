@@ -1,4 +1,4 @@
-"""Experiment files: YAML 1.2 to plain values, and where each of them stands.
+"""Settings in files: YAML 1.2 to plain values, and where each of them stands.
 
 Read with ruamel.yaml: `no` stays text, `1e-3` is a number, duplicate keys are refused.
 """
@@ -45,8 +45,12 @@ class Source:
         return SpecError(named, mend=error.mend)
 
 
-def read(file: Path) -> Source:
-    """Read an experiment file.
+def read(file: Path, *, what: str = "an experiment", start: str = "name:") -> Source:
+    """Read a YAML file.
+
+    Args:
+        what: what such a file is, for messages.
+        start: what it may begin with, for the mend where it is no mapping.
 
     Raises:
         MissingError: no such file.
@@ -56,9 +60,9 @@ def read(file: Path) -> Source:
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
-        raise MissingError(f"{file}: no such file.", mend="name an experiment's YAML.") from None
+        raise MissingError(f"{file}: no such file.", mend=f"name {what}'s YAML.") from None
     except IsADirectoryError:
-        raise MissingError(f"{file} is a folder.", mend="name an experiment's YAML.") from None
+        raise MissingError(f"{file} is a folder.", mend=f"name {what}'s YAML.") from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -68,7 +72,7 @@ def read(file: Path) -> Source:
         ) from None
     node = _compose(text, str(file))
     if not isinstance(node, dict):
-        raise SpecError(f"{file}: an experiment is a mapping.", mend="start with `name:`.")
+        raise SpecError(f"{file}: {what} is a mapping.", mend=f"start with `{start}`.")
     lines: dict[Path_, int] = {(): 1}
     settings = _plain(node, (), lines)
     return Source(settings, file.absolute(), lines)

@@ -1,0 +1,169 @@
+"""A real Milvus, 2.3.5: minutes, since each load takes four seconds there. By hand, -m slow."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from mox.errors import EngineError, SpecError
+from mox.indexes import indexes
+from mox.indexes.exact import nearest
+from mox.indexes.milvus_build import load
+from mox.indexes.milvus_client import connected
+from mox.indexes.milvus_specs import (
+    AutoIndex,
+    EfSearch,
+    Flat,
+    Hnsw,
+    HnswSq,
+    IvfFlat,
+    IvfSq8,
+    MilvusSpec,
+    NprobeSearch,
+)
+from mox.indexes.milvus_verify import verify
+from mox.testing.indexes import ROWS, IndexContract, Setup, clustered, recall
+from mox.types import Place, Rows
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+BACKEND = indexes[Flat()]
+
+
+class OnServer(IndexContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def uri(cls, milvus_server: Any) -> str:
+        return str(milvus_server.uri)
+
+
+class TestIvfFlat(OnServer):
+    spec = IvfFlat(nlist=32)
+    widest = NprobeSearch(nprobe=32)
+    extremes: ClassVar = {
+        "nlist": (
+            Setup(IvfFlat(nlist=4), NprobeSearch(nprobe=1)),
+            Setup(IvfFlat(nlist=256), NprobeSearch(nprobe=1)),
+        ),
+        "nprobe": (
+            Setup(IvfFlat(nlist=64), NprobeSearch(nprobe=1)),
+            Setup(IvfFlat(nlist=64), NprobeSearch(nprobe=16)),
+        ),
+    }
+
+
+class TestHnsw(OnServer):
+    spec = Hnsw(m=16, ef_construction=100)
+    widest = EfSearch(ef=ROWS + 5)
+    reaches_all = False
+    extremes: ClassVar = {
+        "m": (Setup(Hnsw(m=2), EfSearch(ef=10)), Setup(Hnsw(m=48), EfSearch(ef=10))),
+        "ef_construction": (
+            Setup(Hnsw(m=4, ef_construction=4), EfSearch(ef=10)),
+            Setup(Hnsw(m=4, ef_construction=200), EfSearch(ef=10)),
+        ),
+        "ef": (Setup(Hnsw(m=4), EfSearch(ef=10)), Setup(Hnsw(m=4), EfSearch(ef=200))),
+    }
+
+
+@pytest.mark.parametrize(
+    "spec", [Flat(), IvfSq8(nlist=32), AutoIndex()], ids=lambda spec: spec.kind
+)
+def test_the_others_are_built_and_found(
+    milvus_server: Any, tmp_path: Path, spec: MilvusSpec
+) -> None:
+    place = Place(f"mox_{spec.kind}", tmp_path, milvus_server.uri)
+    vectors, queries = clustered(ROWS, 50)
+    built = BACKEND.build(spec, Rows(vectors), place)
+    assert (built.rows, built.bytes_are) == (ROWS, "formula")
+    with BACKEND.open(spec, place) as searcher:
+        ids, _ = searcher.search(queries, k=10, settings=type(spec).Search())
+    assert recall(ids, nearest(vectors, queries, 10)[0]) >= (0.999 if spec.kind == "FLAT" else 0.9)
+    BACKEND.drop(place)
+
+
+def test_what_the_version_lacks_is_refused_before_anything_is_sent(
+    milvus_server: Any, tmp_path: Path
+) -> None:
+    engine = BACKEND.engine(milvus_server.uri)
+    assert engine == {"engine": "milvus", "version": "2.3.5-lite"}
+    with pytest.raises(SpecError, match=r"milvus 2\.3\.5-lite has no HNSW_SQ"):
+        BACKEND.check(HnswSq(), engine)
+    place = Place("mox_lacks", tmp_path, milvus_server.uri)
+    with pytest.raises(SpecError, match="has no HNSW_SQ"):
+        BACKEND.build(HnswSq(), Rows(clustered(ROWS, 1)[0]), place)
+    assert BACKEND.rows(place) is None
+
+
+def test_a_segment_too_small_for_its_index_is_no_index(milvus_server: Any, tmp_path: Path) -> None:
+    """The server calls it Finished, all rows indexed, and answers by something else."""
+    place = Place("mox_small", tmp_path, milvus_server.uri)
+    vectors = clustered(900, 1)[0]
+    with pytest.raises(EngineError, match="answers 0 of the 900 rows of mox_small by its IVF_FLAT"):
+        BACKEND.build(IvfFlat(nlist=16), Rows(vectors), place)
+    BACKEND.drop(place)
+    assert BACKEND.build(Flat(), Rows(vectors), place).rows == 900
+    BACKEND.drop(place)
+
+
+def test_rows_that_were_loaded_before_they_were_flushed_are_loaded_again(
+    milvus_server: Any, tmp_path: Path
+) -> None:
+    from pymilvus import DataType
+
+    spec = IvfFlat(nlist=64)
+    vectors, queries = clustered(3_000, 50)
+    with connected(Place("mox_growing", tmp_path, milvus_server.uri)) as link:
+        client = link.client
+        schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=32)
+        client.create_collection(link.name, schema=schema)
+        index = client.prepare_index_params()
+        index.add_index("vector", index_type="IVF_FLAT", metric_type="COSINE", params={"nlist": 64})
+        client.create_index(link.name, index, timeout=60)
+        load(link, 3_000)
+        client.insert(link.name, [{"id": at, "vector": row} for at, row in enumerate(vectors)])
+        client.flush(link.name, timeout=60)
+        verify(link, spec, 3_000)
+        found = client.search(
+            link.name, data=queries, limit=10, search_params={"params": {"nprobe": 1}}, timeout=10
+        )
+        ids = [[hit["id"] for hit in hits] + [-1] * (10 - len(hits)) for hits in found]
+        client.drop_collection(link.name)
+    import numpy as np
+
+    assert recall(np.array(ids), nearest(vectors, queries, 10)[0]) < 0.97, "one cell of 64"
+
+
+def test_what_another_released_is_loaded_again(milvus_server: Any, tmp_path: Path) -> None:
+    place = Place("mox_shared", tmp_path, milvus_server.uri)
+    vectors, queries = clustered(ROWS, 5)
+    BACKEND.build(IvfFlat(nlist=16), Rows(vectors), place)
+    with BACKEND.open(IvfFlat(nlist=16), place) as searcher:
+        before, _ = searcher.search(queries, k=5, settings=NprobeSearch())
+        with BACKEND.open(IvfFlat(nlist=16), place):
+            pass  # leaving releases it on the server, for all
+        after, _ = searcher.search(queries, k=5, settings=NprobeSearch())
+    assert (before == after).all()
+    BACKEND.drop(place)
+
+
+def test_last_it_dies_in_mid_search(milvus_server: Any, tmp_path: Path) -> None:
+    place = Place("mox_dies", tmp_path, milvus_server.uri)
+    vectors, queries = clustered(ROWS, 5)
+    BACKEND.build(Flat(), Rows(vectors), place)
+    opened = BACKEND.open(Flat(), place)
+    searcher = opened.__enter__()
+    searcher.search(queries, k=5, settings=Flat.Search())
+    milvus_server.send(signal.SIGKILL)
+    milvus_server.process.wait(timeout=20)
+    started = time.monotonic()
+    with pytest.raises(EngineError, match="is away") as caught:
+        searcher.search(queries, k=5, settings=Flat.Search())
+    assert time.monotonic() - started < 5
+    with pytest.raises(EngineError, match="is away"):
+        opened.__exit__(EngineError, caught.value, None)

@@ -1,0 +1,88 @@
+"""Third parties: found by entry point, held to our contracts, swept; broken ones stop nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mox
+from mox.chunking import chunkers
+from mox.chunking.tokenizers import open_tokenizer
+from mox.embedding import embedders
+from mox.errors import MissingError
+from mox.testing.chunking import ChunkerContract
+from mox.testing.embedding import EmbedderContract
+
+pytestmark = pytest.mark.timeout(150)
+
+
+@pytest.fixture(autouse=True)
+def toys(toy_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(toy_plugin))
+    return toy_plugin
+
+
+class TestToyLines(ChunkerContract):
+    """A third party's chunker passes the contract that ours pass."""
+
+    @pytest.fixture
+    def spec(self) -> Any:
+        return chunkers.parse({"kind": "toy-lines", "group": 2})
+
+    @pytest.fixture
+    def tokenizer(self) -> Any:
+        return open_tokenizer("cl100k")
+
+
+class TestToyLetters(EmbedderContract):
+    """A third party's embedder passes the contract that ours pass."""
+
+    @pytest.fixture
+    def spec(self) -> Any:
+        return embedders.parse({"kind": "toy-letters"})
+
+
+def test_plugins_are_found_by_entry_point_and_swept(small_corpus: Path) -> None:
+    results = mox.run(
+        {
+            "name": "toys",
+            "corpus": {"kind": "evidence", "path": str(small_corpus)},
+            "axes": {
+                "chunk": [{"kind": "toy-lines", "group": [1, 3]}],
+                "embed": [{"kind": "toy-letters"}],
+                "index": [{"kind": "exact"}],
+                "search": [{"kind": "dense", "k": 3}],
+            },
+            "measure": "recall@3",
+        },
+        offline=True,
+        quiet=True,
+    )
+    assert [trial.status for trial in results.run.trials] == ["FINISHED", "FINISHED"]
+    chunks = [results.costs[trial.id]["chunks"] for trial in results.finished]
+    assert chunks == [12 * 6, 12 * 4]  # 11 lines a document, every other one empty
+
+
+def test_a_broken_plugin_is_an_error_only_where_it_is_asked_for() -> None:
+    assert chunkers.parse({"kind": "whole"}).kind == "whole"
+    with pytest.raises(MissingError, match=r"mox-toy brings 'toy-broken' but cannot be imported"):
+        chunkers.parse({"kind": "toy-broken"})
+
+
+def test_doctor_names_a_broken_plugin(toys: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mox", "doctor", "--json"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(toys)},
+    )  # fmt: skip
+    checks = json.loads(done.stdout)["checks"]
+    [broken] = [check for check in checks if check["state"] == "broken"]
+    assert broken["name"] == "mox.chunkers: toy-broken"
+    assert "no_such_module" in broken["said"]
+    assert done.returncode == 1
