@@ -17,6 +17,7 @@ from mox.pipeline.progress import watcher
 from mox.pipeline.store import Store
 from mox.results import Results
 from mox.results import run as runs
+from mox.results.gc import Swept, sweep
 from mox.settings import Settings, settings
 
 ExperimentLike = str | Path | Mapping[str, Any]
@@ -115,4 +116,28 @@ def load(run: str | Path) -> Results:
     return Results(runs.read(store, str(run)), store)
 
 
-__all__ = ["MoxError", "Plan", "load", "plan", "run"]
+def gc(*, dry_run: bool = False) -> Swept:
+    """Remove artifacts and collections that no run of this store reaches.
+
+    Args:
+        dry_run: only say what would be removed.
+    """
+    here = settings()
+    return sweep(Store(here.root), here, dry=dry_run)
+
+
+def sync() -> list[str]:
+    """Mirror every run that MLflow hasn't got yet; returns their ids.
+
+    Raises:
+        EngineError: MLflow is away.
+    """
+    from mox.tracking import mirror, server
+
+    here = settings()
+    uri = server.tracking_uri(here.root)
+    server.reachable(uri)
+    return mirror.sync(Store(here.root), uri)
+
+
+__all__ = ["MoxError", "Plan", "gc", "load", "plan", "run", "sync"]

@@ -47,6 +47,13 @@ def test_a_table_of_fewer_rows_than_k_can_be_found_whole():
     assert recall_of_exact(listed([0, -1, -1, -1]), exact, k=4).tolist() == [0.5]
 
 
+def test_finding_more_than_exact_search_lists_is_no_more_than_all():
+    vectors, queries = np.ones((3, 1), np.float32), np.ones((1, 1), np.float32)
+    exact = listed([2, -1], [1.0, -np.inf])
+    found = recall_of_exact(listed([1, 0]), exact, k=2, vectors=vectors, queries=queries)
+    assert found.tolist() == [1]
+
+
 def test_nothing_to_find_is_found():
     assert recall_of_exact(listed([-1]), listed([-1]), k=1).tolist() == [1]
 

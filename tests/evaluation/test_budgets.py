@@ -85,6 +85,10 @@ def test_short_is_the_share_of_answerable_lists_that_a_larger_k_would_lengthen(
     assert scores("recall@5t", chunks, asked, hits([0], [1], [2]), tokens).short == {
         "recall@5t": 1.0
     }
+    # 3 tokens are all that was asked for.
+    assert scores("recall@3t", chunks, asked, hits([0], [1], [2]), tokens).short == {
+        "recall@3t": 0.0
+    }
     # k = 2: 6 tokens.
     found = scores("recall@5t recall@7t", chunks, asked, hits([0, 1], [1, 2], [0, 1]), tokens)
     assert found.short == {"recall@5t": 0.0, "recall@7t": 1.0}
@@ -92,6 +96,12 @@ def test_short_is_the_share_of_answerable_lists_that_a_larger_k_would_lengthen(
     assert scores("recall@5t", chunks, asked, hits([0], [1, 2], []), tokens).short == {
         "recall@5t": 0.0
     }
+
+
+def test_short_budgets_are_told_over_documents_too(table, ask, hits, ends, scores):
+    asked, tokens = [ask(d=1)], ends(TOKENS)
+    found = scores("recall@3t recall@4t", table(ROWS), asked, hits([0]), tokens)
+    assert found.short == {"recall@3t": 0.0, "recall@4t": 1.0}
 
 
 def test_a_list_of_all_chunks_is_not_short(table, ask, hits, ends, scores):

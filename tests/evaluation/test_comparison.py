@@ -107,6 +107,18 @@ def test_the_indistinguishable_set_holds_equal_trials_and_not_much_worse_ones():
     assert low[1] < worse.mean() < high[1]
 
 
+def test_wins_and_losses_are_treated_alike():
+    differences = losses(np.random.default_rng(8), (80, 6), 0.05, 0.04)
+    low, high = simultaneous_interval(differences, np.arange(80), seed=0)
+    low_turned, high_turned = simultaneous_interval(-differences, np.arange(80), seed=0)
+    assert low_turned == pytest.approx(-high, abs=1e-12)
+    assert high_turned == pytest.approx(-low, abs=1e-12)
+    # The side with the longer tail decides how far both reach.
+    alone = simultaneous_interval(-np.abs(differences), np.arange(80), seed=0)
+    assert (alone[0] <= -np.abs(differences).mean(axis=0)).all()
+    assert (alone[1] >= -np.abs(differences).mean(axis=0)).all()
+
+
 @pytest.mark.parametrize("groups", [30, 100])
 @pytest.mark.parametrize("noise", [0.02, 0.08])
 def test_a_trial_beyond_the_margin_seldom_passes(groups, noise):

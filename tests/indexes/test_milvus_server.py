@@ -27,7 +27,7 @@ from mox.indexes.milvus_specs import (
 )
 from mox.indexes.milvus_verify import verify
 from mox.testing.indexes import ROWS, IndexContract, Setup, clustered, recall
-from mox.types import Place, Rows
+from mox.types import Place, Rows, Searcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BACKEND = indexes[Flat()]
@@ -156,14 +156,16 @@ def test_last_it_dies_in_mid_search(milvus_server: Any, tmp_path: Path) -> None:
     place = Place("mox_dies", tmp_path, milvus_server.uri)
     vectors, queries = clustered(ROWS, 5)
     BACKEND.build(Flat(), Rows(vectors), place)
-    opened = BACKEND.open(Flat(), place)
-    searcher = opened.__enter__()
-    searcher.search(queries, k=5, settings=Flat.Search())
-    milvus_server.send(signal.SIGKILL)
-    milvus_server.process.wait(timeout=20)
-    started = time.monotonic()
-    with pytest.raises(EngineError, match="is away") as caught:
+
+    def die(searcher: Searcher) -> None:
         searcher.search(queries, k=5, settings=Flat.Search())
-    assert time.monotonic() - started < 5
+        milvus_server.send(signal.SIGKILL)
+        milvus_server.process.wait(timeout=20)
+        searcher.search(queries, k=5, settings=Flat.Search())
+
+    with pytest.raises(EngineError, match="is away"), BACKEND.open(Flat(), place) as searcher:
+        die(searcher)
+    started = time.monotonic()
     with pytest.raises(EngineError, match="is away"):
-        opened.__exit__(EngineError, caught.value, None)
+        BACKEND.rows(place)
+    assert time.monotonic() - started < 5

@@ -19,7 +19,7 @@ def starts(values: Whole) -> Whole:
 
 def ranges(low: Whole, high: Whole) -> tuple[Whole, Whole]:
     """For ranges [low, high): the number of the range, and each whole number in it."""
-    size = np.maximum(high - low, 0)
+    size = high - low
     which = np.repeat(np.arange(len(size)), size)
     within = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
     return which, low[which] + within

@@ -40,7 +40,8 @@ class Shows:
     """Which atoms each row of the table shows of each question.
 
     `keys`: (pairs,) sorted question·rows + row. `first`: (pairs + 1,) where each pair's atoms
-    begin in `atom`. `offset`: where the atom begins in the row's returned text.
+    begin in `atom`, the same one twice where two gold spans or two spans of the chunk hold it.
+    `offset`: where the atom begins in the row's returned text, ascending for each atom.
     """
 
     keys: Whole
@@ -176,9 +177,5 @@ def _holders(gold: GoldSpans, atoms: Atoms) -> Holders:
 def _shows(key: Whole, atom: Whole, offset: Whole) -> Shows:
     order = np.lexsort((offset, atom, key))
     key, atom, offset = key[order], atom[order], offset[order]
-    # Two gold spans, or two overlapping spans of one chunk, name the same atom twice.
-    fresh = np.ones(len(key), dtype=np.bool_)
-    fresh[1:] = (np.diff(key) > 0) | (np.diff(atom) > 0)
-    key, atom, offset = key[fresh], atom[fresh], offset[fresh]
     keys = np.unique(key)
     return Shows(keys, np.append(np.searchsorted(key, keys), len(key)), atom, offset)

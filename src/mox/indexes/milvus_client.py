@@ -136,9 +136,7 @@ def _client(uri: str) -> Any:
 
     quieten()
     # Dedicated, since a shared connection outlives its client and skips the test that it works.
-    client = MilvusClient(uri, timeout=SERVER.answer, dedicated=True)
-    quieten()
-    return client
+    return MilvusClient(uri, timeout=SERVER.answer, dedicated=True)
 
 
 def _engine(client: Any) -> dict[str, str]:

@@ -44,9 +44,8 @@ def where(place: Place) -> str:
 
 def quieten() -> None:
     """pymilvus and Lite log whole tracebacks of what they raise anyway; we raise it."""
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] in ("pymilvus", "milvus_lite"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in ("pymilvus", "milvus_lite"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.results.choose import Choice
-    from mox.results.html import Comparison, Inspection
+    from mox.results.comparison import Comparison
+    from mox.results.inspection import Inspection
     from mox.results.questions import QuestionScores
 
     Values = NDArray[np.float64]
@@ -256,13 +257,13 @@ class Results:
         Args:
             trials: ids; the chosen one and the baseline where none is given.
         """
-        from mox.results.html import inspection
+        from mox.results.inspection import inspection
 
         return inspection(self, question, trials)
 
     def compare(self, a: str, b: str, measure: str | None = None) -> Comparison:
         """Two trials paired on the same questions: difference with interval, won and lost."""
-        from mox.results.html import comparison
+        from mox.results.comparison import comparison
 
         return comparison(self, self.trial(a), self.trial(b), measure)
 
@@ -278,6 +279,6 @@ class Results:
         return text(self)
 
     def _repr_html_(self) -> str:
-        from mox.results.html import card
+        from mox.results.card import card
 
         return card(self)

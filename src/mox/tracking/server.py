@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from mox.errors import EngineError
+from mox.errors import EngineError, MoxError, SpecError
 from mox.settings import redact
 from mox.spec import digest
 from mox.tracking.secrets import scrub
@@ -143,8 +143,8 @@ def prepare(uri: str, experiment: str, root: Path) -> str:
         The experiment's id.
 
     Raises:
-        EngineError: the server is lost, its schema is another version's, or the experiment
-            was deleted.
+        EngineError: the server is lost, or its schema is another version's.
+        SpecError: the experiment was deleted there.
     """
     file = database(uri)
     with speaking(uri), first(uri, root):
@@ -172,7 +172,7 @@ def speaking(uri: str) -> Iterator[None]:
     """Turn what MLflow, its database or its transport raise into one error of ours."""
     try:
         yield
-    except (EngineError, KeyboardInterrupt):
+    except MoxError:
         raise
     except Exception as error:
         if not _is_theirs(error):
@@ -233,7 +233,7 @@ def _experiment(opened: MlflowClient, uri: str, name: str) -> str:
             place = (artifacts(file) / f"{slug}-{digest(name)[:8]}").as_uri()
         return str(opened.create_experiment(name, artifact_location=place))
     if found.lifecycle_stage != "active":
-        raise EngineError(
+        raise SpecError(
             f"the experiment {name!r} was deleted in MLflow at {redact(uri)}.",
             mend=f"restore it (`mlflow experiments restore --experiment-id {found.experiment_id}`)"
             " or give the experiment another name.",

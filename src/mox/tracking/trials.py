@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import calendar
+import json
 import math
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.results.leaderboard import marks
@@ -25,7 +25,7 @@ from mox.tracking.keys import (
     text_of,
 )
 from mox.tracking.secrets import scrub, scrubbed
-from mox.tracking.writing import Runs, log
+from mox.tracking.writing import Runs
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -77,18 +77,19 @@ def wanted(results: Results) -> list[TrialRun]:
     return [trial for trial in begun if trial.id in names]
 
 
-def write(runs: Runs, results: Results, trials: Sequence[TrialRun]) -> dict[str, str]:
+def write(
+    runs: Runs, parent_id: str, results: Results, trials: Sequence[TrialRun]
+) -> dict[str, str]:
     """Write what is missing or differs; nothing is written twice.
 
     Returns:
         Trial id → its run.
     """
-    run = results.run
-    there = {found.data.tags["mox.trial"]: found for found in runs.search("trial", run.id)}
+    there = {found.data.tags["mox.trial"]: found for found in runs.search("trial")}
     written = {}
-    began = _started(run.started)
+    began = milliseconds(results.run.started)
     for trial in trials:
-        said = content(results, trial)
+        said = content(results, trial, parent_id)
         mark = digest([said.name, said.status, said.params, said.metrics, said.tags])
         found = there.get(trial.id)
         if found is None or not _is_complete(found, mark):
@@ -107,41 +108,34 @@ def _write(
 ) -> MlflowRun:
     """The files first and the status last: what a kill leaves is RUNNING, and written again."""
     tags = {**said.tags, "mox.digest": mark}
-    fresh = found is None
     if found is None:
         found = runs.create(said.name, tags, times[0])
-    elif "mox.error" in found.data.tags and "mox.error" not in tags:
-        runs.client.delete_tag(found.info.run_id, "mox.error")
-    if said.files:
-        with tempfile.TemporaryDirectory(prefix="mox-") as folder:
-            for name, text in said.files.items():
-                (Path(folder) / name).write_text(text, encoding="utf-8")
-            runs.upload(found, Path(folder))
-    log(runs.client, found, params=said.params, metrics=said.metrics, tags={} if fresh else tags)
+    runs.upload(found, said.files)
+    runs.log(found, params=said.params, metrics=said.metrics, tags=tags)
     runs.client.set_terminated(found.info.run_id, said.status, end_time=times[1])
     return found
 
 
-def content(results: Results, trial: TrialRun) -> Content:
+def content(results: Results, trial: TrialRun, parent_id: str) -> Content:
     """What a trial's run says."""
     finished = trial.status == "FINISHED"
     params, long = fitted(_params(results, trial), PARAM)
     tags = {
+        "mlflow.parentRunId": parent_id,
         "mox.kind": "trial",
         "mox.trial": trial.id,
         "mox.score": trial.roles["score"].key,
         "mox.marks": marks(results, trial),
+        "mox.error": scrub(trial.error or ""),
     }
     files = {}
     if finished:
-        tags |= {"mox.index_mb_is": str(results.costs[trial.id]["index_mb_is"])}
+        tags["mox.index_mb_is"] = str(results.costs[trial.id]["index_mb_is"])
         tags[tables.LOGGED] = tables.logged(QUESTIONS)
         files[QUESTIONS] = tables.questions(results, trial)
-    else:
-        tags["mox.error"] = scrub(trial.error or "")
     tags, long_tags = fitted(tags, TAG)
     if long or long_tags:
-        files[OVERFLOW] = tables.json.dumps({**long, **long_tags}, ensure_ascii=False, indent=1)
+        files[OVERFLOW] = json.dumps({**long, **long_tags}, ensure_ascii=False, indent=1)
     name = shortened(results.label(trial), RUN_NAME)
     metrics = numbers(results, trial) if finished else {}
     return Content(name, "FINISHED" if finished else "FAILED", params, metrics, tags, files)
@@ -179,8 +173,6 @@ def seconds(results: Results, trial: TrialRun) -> float:
     return took
 
 
-def _started(text: str) -> int:
+def milliseconds(text: str) -> int:
     """Milliseconds since 1970 of a run's `started`, which is UTC."""
-    import calendar
-
     return 1000 * calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))

@@ -1,0 +1,206 @@
+"""Results as a card in a notebook: the verdict first, then the trials under it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mox.results.leaderboard import marks
+from mox.results.markup import (
+    DIM,
+    GREEN,
+    GREY,
+    RED,
+    SMALL,
+    Html,
+    Part,
+    badge,
+    bar,
+    bold,
+    details,
+    div,
+    headline,
+    joined,
+    row,
+    small,
+    span,
+    table,
+    tag,
+)
+from mox.results.verdict import failures, unfinished, verdict
+
+if TYPE_CHECKING:
+    from mox.results.results import Interval, Results
+    from mox.results.run import TrialRun
+
+SHOWN = 10
+"""Trials in a card; the chosen one and the baseline stand in it wherever they rank."""
+
+
+def card(results: Results) -> str:
+    """The results: what is chosen and how sure that is, then trials by rank."""
+    parts = [
+        _headline(results),
+        *_verdict(results),
+        *([_table(results)] if results.finished else []),
+        *_failures(results),
+        *(small(f"note: {note}") for note in results.run.notes),
+    ]
+    return str(div(*parts))
+
+
+def _headline(results: Results) -> Html:
+    run = results.run
+    stages = run.stages
+    facts = (
+        f"{len(results.finished)} of {len(run.trials)} trials · {_over(results)} ·"
+        f" {stages['run']} stages run, {stages['stored']} stored · {run.seconds:.0f} s · run {run.id}"
+    )
+    return headline(run.name, facts)
+
+
+def _split(results: Results) -> str:
+    """The split that trials are ranked on: dev where a choice is made there, else all."""
+    return "dev" if results.run.choose and len(results.rows("dev")) else "all"
+
+
+def _over(results: Results) -> str:
+    split = _split(results)
+    if split == "dev":
+        return f"{len(results.rows('dev'))} dev questions"
+    return f"{len(results.rows(None))} questions"
+
+
+def _verdict(results: Results) -> list[Html]:
+    """The choice in a box, and a warning where trials are missing."""
+    choice = results.choice
+    parts = []
+    said = verdict(results)
+    if said:
+        first = div(bold(said[0]), style="font-size:13px;line-height:1.5")
+        rest = [small(line) for line in said[1:]]
+        colour = RED if choice and choice.refused else GREEN
+        parts.append(div(first, *rest, style=f"background:{colour};padding:8px;margin:6px 0"))
+    missing = unfinished(results)
+    if missing:
+        parts.append(div(missing, style=f"background:{RED};padding:6px 8px;margin:6px 0;{SMALL}"))
+    return parts
+
+
+def _table(results: Results) -> Html:
+    """Trials by rank: what varies, measures with intervals, costs, marks."""
+    axes = list(dict.fromkeys(name.split(".")[0] for name in results.run.varying))
+    ranked = results.ranked()
+    shown = [at for at, trial in enumerate(ranked) if at < SHOWN or _kept(results, trial)]
+    names = _measures(results)
+    scales = {name: _scale(results, [ranked[at] for at in shown], name) for name in names}
+    head = ["#", "trial", *axes, *names, "chunks", "index MB", "of exact", ""]
+    left = 2 + len(axes)
+    rows = [row(head, left=left, head=True)]
+    for at in shown:
+        trial = ranked[at]
+        cells: list[Part] = [str(at + 1), tag("code", trial.id, style="font-size:11px")]
+        cells += [words(results, trial, axis) for axis in axes]
+        cells += [_measured(results, trial, name, scales[name]) for name in names]
+        cells += _costs(results, trial)
+        cells.append(_badges(results, trial))
+        rows.append(row(cells, left=left, shade=GREEN if _chosen(results, trial) else ""))
+    parts = [table(rows)]
+    if len(ranked) > len(shown):
+        parts.append(
+            small(
+                f"{len(ranked) - len(shown)} more in results.leaderboard(). Bars: 95 % intervals"
+                f" over groups of questions, on {_over(results)}; a column shares its scale."
+            )
+        )
+    return joined(*parts)
+
+
+def _kept(results: Results, trial: TrialRun) -> bool:
+    return _chosen(results, trial) or trial.id == results.run.baseline
+
+
+def _chosen(results: Results, trial: TrialRun) -> bool:
+    return results.choice is not None and trial.id == results.choice.trial
+
+
+def words(results: Results, trial: TrialRun, axis: str) -> str:
+    """What varies of one axis of a trial: `recursive size=200`."""
+    params = results.params(trial)
+    found = []
+    for name in results.run.varying:
+        if name.startswith(f"{axis}.") and name in params:
+            short = name.removeprefix(f"{axis}.")
+            found.append(str(params[name]) if short == "kind" else f"{short}={params[name]}")
+    return " ".join(found)
+
+
+def _measures(results: Results) -> list[str]:
+    """The measures, the one that is chosen by first."""
+    names = list(results.run.measures)
+    first = results.run.choose["maximise"] if results.run.choose else names[0]
+    return [first, *(name for name in names if name != first)]
+
+
+def _scale(results: Results, trials: Sequence[TrialRun], name: str) -> tuple[float, float]:
+    """(least, greatest) of the shown intervals: what a column's bars are drawn on."""
+    split = _split(results)
+    found = [results.summary[trial.id][split][name] for trial in trials]
+    ends = [value for i in found for value in (i.low, i.mean, i.high) if math.isfinite(value)]
+    return min(ends), max(ends)
+
+
+def _measured(results: Results, trial: TrialRun, name: str, scale: tuple[float, float]) -> Html:
+    """A mean beside its bar; the interval in figures for the measure that is chosen by."""
+    interval = results.summary[trial.id][_split(results)][name]
+    mean = f"{interval.mean:.3f}"
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return span(mean, title="a single group of questions gives no interval")
+    said = [span(mean, style="padding-right:6px")]
+    if name == _measures(results)[0]:
+        said.append(span(_range(interval), style=f"padding-right:6px;font-size:11px;{DIM}"))
+    drawn = bar(
+        interval.low,
+        interval.mean,
+        interval.high,
+        scale=scale,
+        title=f"{name} {interval}, n = {interval.n}",
+    )
+    return div(*said, drawn, style="display:flex;align-items:center;justify-content:flex-end")
+
+
+def _range(interval: Interval) -> str:
+    return f"[{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def _costs(results: Results, trial: TrialRun) -> list[str]:
+    costs = results.costs[trial.id]
+    agreement = next((v for name, v in costs.items() if name.startswith("recall_of_exact")), None)
+    size = costs["index_mb"]
+    return [
+        f"{costs['chunks']:,}",
+        "?" if size is None else f"{size:.2f}",
+        "" if agreement is None else f"{agreement:.3f}",
+    ]
+
+
+def _badges(results: Results, trial: TrialRun) -> Html:
+    said = marks(results, trial)
+    return joined(
+        *(badge(mark, GREEN if mark == "chosen" else GREY) for mark in said.split(", ") if mark)
+    )
+
+
+def _failures(results: Results) -> list[Html]:
+    """What failed: a line for each message, its text behind it."""
+    return [
+        details(
+            f"FAILED: {len(names)} {'trial' if len(names) == 1 else 'trials'}"
+            f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}):"
+            f" {(message.splitlines() or [''])[0][:120]}",
+            tag("pre", message, style="white-space:pre-wrap;font-size:11px;padding:4px 8px"),
+            style=f"background:{RED};padding:4px 8px;{SMALL}",
+        )
+        for message, names in failures(results).items()
+    ]

@@ -1,0 +1,104 @@
+"""What a reader gets to see of one trial's hits for one question, by the evaluation's own code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mox.evaluation.measures import Measure
+from mox.types import ChunkTable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mox.evaluation.cuts import TokenEnds
+    from mox.results.results import Results
+    from mox.results.run import TrialRun
+
+    Whole = NDArray[np.int64]
+
+
+def seen(
+    results: Results, trial: TrialRun, at: int, measure: Measure
+) -> tuple[tuple[int, ...], float]:
+    """How far a measure looks down a trial's hits for question number `at`.
+
+    Returns:
+        Code points seen of each hit's returned text, 0 beyond the cut; and the measure's value,
+        NaN for an unanswerable question.
+    """
+    import numpy as np
+
+    from mox.evaluation.cuts import first_hits, row_texts, within_tokens
+    from mox.evaluation.score import prepare, score
+    from mox.retrieval.hits import ranked
+
+    question = results.questions_asked[at]
+    found = results.hits(trial)
+    ids, scores = found.ids[at], found.scores[at]
+    ids, scores = ids[ids >= 0].astype(np.int64), scores[ids >= 0]
+    if not len(ids):
+        return (), 0.0 if question.answerable else float("nan")
+    rows = np.unique(ids)
+    table = part_of(results.chunks(trial), rows)
+    ends = _token_ends(results, trial, table) if measure.unit == "tokens" else None
+    here = ranked(np.searchsorted(rows, ids)[None], scores[None], k=len(ids))
+    local = here.ids.astype(np.int64)
+    texts = row_texts(table, ends)
+    if measure.unit == "tokens":
+        context, _ = within_tokens(texts, local, measure.cut)
+        kept = context.kept[0]
+    elif question.evidence.groups:
+        kept = np.zeros(len(ids), dtype=np.int64)
+        kept[: measure.cut] = first_hits(texts, local, measure.cut).kept[0]
+    else:
+        kept = np.where(
+            _in_first_documents(table, local[0], measure.cut), texts.length[local[0]], 0
+        )
+    value = score(prepare(table, [question], ends=ends), [measure], here).values[str(measure)]
+    return tuple(kept.tolist()), float(value[0])
+
+
+def part_of(table: ChunkTable, rows: Whole) -> ChunkTable:
+    """Some rows of a chunk table, ascending, as a table."""
+    import numpy as np
+
+    from mox.evaluation.arrays import ranges
+
+    first = table.first.astype(np.int64)
+    _, spans = ranges(first[rows], first[rows + 1])
+    sizes = first[rows + 1] - first[rows]
+    return ChunkTable(
+        documents=table.documents,
+        document=table.document[rows],
+        first=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32),
+        start=table.start[spans],
+        end=table.end[spans],
+        texts=tuple(table.texts[row] for row in rows.tolist()),
+    )
+
+
+def _token_ends(results: Results, trial: TrialRun, table: ChunkTable) -> TokenEnds:
+    """The tokens of each row's returned text, as the stage `tokens` makes them."""
+    import numpy as np
+
+    from mox.chunking.tokenizers import open_tokenizer
+    from mox.evaluation.cuts import TokenEnds
+    from mox.pipeline.work import returned_text
+
+    tokenizer = open_tokenizer(trial.config["tokenizer"])
+    texts = {name: document.text for name, document in results.documents.items()}
+    ends = [tokenizer.ends(returned_text(table, row, texts)) for row in range(len(table))]
+    first = np.cumsum([0, *map(len, ends)])
+    return TokenEnds(first.astype(np.int32), np.concatenate(ends))
+
+
+def _in_first_documents(table: ChunkTable, rows: Whole, cut: int) -> NDArray[np.bool_]:
+    """(hits,) whether a hit is of one of the first `cut` documents: what a rank cut counts
+    where evidence is whole documents."""
+    import numpy as np
+
+    documents = table.document[rows]
+    _, first = np.unique(documents, return_index=True)
+    allowed = documents[np.sort(first)[:cut]]
+    return np.isin(documents, allowed)

@@ -1,0 +1,165 @@
+"""A run mirrored to MLflow: begun while stages run, finished when they have ended.
+
+Everything is looked up before it is written, so a mirror that was cut off anywhere is
+completed by the next, and nothing stands there twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from mox.errors import SpecError, StoreError
+from mox.pipeline.store import Store
+from mox.results import Results, Run
+from mox.results.run import every
+from mox.settings import DISTRIBUTION
+from mox.tracking import links, marker, parent, server, trials, view
+from mox.tracking.git import commit
+from mox.tracking.keys import PARAM, TAG, fitted
+from mox.tracking.marker import Mirrored, is_mirrored, mirrored
+from mox.tracking.writing import Runs
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+__all__ = ["Mirror", "begin", "end", "finish", "is_mirrored", "mirrored", "sync"]
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A sweep's parent run, open for writing."""
+
+    uri: str
+    experiment_id: str
+    parent_id: str
+
+
+def begin(store: Store, run_id: str, name: str, uri: str, *, folder: Path | None = None) -> Mirror:
+    """Create a sweep's parent run, or take up the one that an earlier attempt left.
+
+    May be called in a thread of its own while stages run: it imports MLflow, and makes the
+    schema and the experiment where they are missing.
+
+    Args:
+        name: the experiment's name.
+        folder: the working tree whose commit is noted; None where it isn't run from one now.
+
+    Raises:
+        EngineError: the server is lost.
+        SpecError: the experiment was deleted there.
+    """
+    experiment_id = server.prepare(uri, name, store.root)
+    with server.speaking(uri), server.first(uri, store.root):
+        runs = _runs(store, run_id, uri, experiment_id)
+        found = next(iter(runs.search("sweep")), None)
+        if found is None:
+            tags = {"mox.kind": "sweep", **_source(folder)}
+            found = runs.create(f"sweep {run_id[:8]}", tags, int(1000 * time.time()))
+        elif found.info.status != "RUNNING":
+            runs.client.update_run(found.info.run_id, status="RUNNING")
+    return Mirror(uri, experiment_id, found.info.run_id)
+
+
+def finish(results: Results, uri: str, mirror: Mirror | None = None) -> Mirrored | None:
+    """Write what MLflow lacks of a run, end its runs there, and note that it is mirrored.
+
+    Args:
+        mirror: what `begin` returned; it is begun here where None.
+
+    Returns:
+        Where it stands; None where it was mirrored already, and then nothing is written.
+
+    Raises:
+        EngineError: the server is lost. What was written stays; the results are in the store.
+    """
+    run, store = results.run, results.store
+    if mirror is None:
+        if is_mirrored(store, run, uri):
+            return None
+        mirror = begin(store, run.id, run.name, uri)
+    with server.speaking(uri), store.lock(f"mirror-{run.id}"):
+        runs = _runs(store, run.id, uri, mirror.experiment_id)
+        written = trials.write(runs, mirror.parent_id, results, trials.wanted(results))
+        _write_parent(runs, mirror.parent_id, results)
+        runs.client.set_terminated(mirror.parent_id, ended(run))
+    found = Mirrored(marker.content(run), mirror.experiment_id, mirror.parent_id, written)
+    marker.mark(store, run, uri, found)
+    return found
+
+
+def end(mirror: Mirror, status: Status) -> None:
+    """End a parent run that gets no results: what should have made them failed or was stopped.
+
+    Raises:
+        EngineError: the server is lost.
+    """
+    with server.speaking(mirror.uri):
+        server.client(mirror.uri).set_terminated(mirror.parent_id, status)
+
+
+def sync(store: Store, uri: str) -> list[str]:
+    """Mirror every run of a store that isn't mirrored yet.
+
+    Returns:
+        Their ids.
+
+    Raises:
+        EngineError: the server is away.
+        StoreError: some runs can't be: their artifacts are gone, or their experiment was
+            deleted in MLflow. The others are mirrored.
+    """
+    written, lost = [], {}
+    for run in every(store):
+        try:
+            if finish(Results(run, store), uri) is not None:
+                written.append(run.id)
+        except (StoreError, SpecError) as error:
+            lost[run.id] = error.message
+    if lost:
+        said = "; ".join(f"{name}: {message}" for name, message in lost.items())
+        raise StoreError(
+            f"{len(lost)} runs cannot be mirrored ({said}); {len(written)} were.",
+            mend="run those experiments again, which redoes what is gone; or restore theirs.",
+        )
+    return written
+
+
+def ended(run: Run) -> Status:
+    """The status of a sweep's parent: KILLED by Ctrl-C, FAILED where every trial that was begun
+    is; a budget that stopped it is a proper end."""
+    if run.stopped == "interrupted":
+        return "KILLED"
+    begun = [trial.status for trial in run.trials if trial.status != "SKIPPED"]
+    return "FAILED" if begun and set(begun) == {"FAILED"} else "FINISHED"
+
+
+def _write_parent(runs: Runs, parent_id: str, results: Results) -> None:
+    there = links.place(results, runs.experiment_id, parent_id)
+    found = runs.client.get_run(parent_id)
+    runs.upload(found, parent.files(results, there))
+    params, _ = fitted(parent.params(results), PARAM)
+    tags, _ = fitted(parent.tags(results), TAG)
+    tags["mlflow.note.content"] = parent.note(results, there)
+    runs.log(found, params=params, metrics=parent.metrics(results), tags=tags)
+    runs.client.log_inputs(parent_id, datasets=[parent.dataset(results)])
+    value = view.saved_view(results)
+    if value is not None:
+        runs.client.set_experiment_tag(runs.experiment_id, view.TAG, value)
+
+
+def _runs(store: Store, run_id: str, uri: str, experiment_id: str) -> Runs:
+    common = {"mox.run_id": run_id, "mox.store": store.id}
+    return Runs(server.client(uri), uri, experiment_id, common)
+
+
+def _source(folder: Path | None) -> dict[str, str]:
+    """What a sweep is made with, as far as it is known while it runs."""
+    tags = {"mox.version": metadata.version(DISTRIBUTION)}
+    found = commit(folder) if folder else None
+    if found is not None:
+        tags["mlflow.source.git.commit"] = found.sha
+        tags["mox.git_dirty"] = str(found.dirty).lower()
+    return tags

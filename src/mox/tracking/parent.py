@@ -1,0 +1,196 @@
+"""The parent run: the sweep as a whole, with all that a lead needs to judge it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mox.pipeline.stages import Ref
+from mox.pipeline.store import DamagedError
+from mox.results.document import document
+from mox.spec import canonical
+from mox.tracking import tables
+from mox.tracking.keys import (
+    DATASET_DIGEST,
+    DATASET_NAME,
+    OVERFLOW,
+    PARAM,
+    TAG,
+    fitted,
+    legal_key,
+    shortened,
+    text_of,
+)
+from mox.tracking.report import NOTE, REPORT, markdown
+from mox.tracking.secrets import scrubbed
+from mox.tracking.trials import numbers
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+
+    from mox.results import Results
+    from mox.tracking.links import Place
+
+FIGURE = "pareto.html"
+LEADERBOARD = "leaderboard.json"
+
+
+def params(results: Results) -> dict[str, str]:
+    """What was swept and by which rule, flat. All of it follows from the run's id, so that a
+    resumed run never has to change a param, which MLflow refuses."""
+    run = results.run
+    found = {
+        "corpus.name": run.corpus["name"],
+        "corpus.fingerprint": run.corpus["fingerprint"],
+        "questions.fingerprint": run.corpus["questions_fingerprint"],
+        "measure": ", ".join(run.measures),
+        "baseline": run.baseline,
+        "seed": str(run.seed),
+        "trials": str(len(run.trials)),
+    }
+    if run.choose:
+        prefer = run.choose.get("prefer") or {}
+        found["choose.maximise"] = run.choose["maximise"]
+        found["choose.within"] = text_of(run.choose["within"])
+        found |= {f"choose.prefer.{way}": name for way, name in prefer.items() if name}
+    return {**found, **_axes(results)}
+
+
+def _axes(results: Results) -> dict[str, str]:
+    """`axes.index.m` → `8, 16`: what the trials differ in, and every kind."""
+    seen: dict[str, dict[str, None]] = {}
+    for trial in results.run.trials:
+        for name, value in results.params(trial).items():
+            if name in results.run.varying or name.endswith(".kind"):
+                seen.setdefault(name, {})[text_of(scrubbed(value))] = None
+    return {legal_key(f"axes.{name}"): ", ".join(values) for name, values in seen.items()}
+
+
+def metrics(results: Results) -> dict[str, float]:
+    """The chosen trial's numbers, and how the sweep went."""
+    run = results.run
+    failed = sum(trial.status == "FAILED" for trial in run.trials)
+    found = {
+        "trials_finished": float(len(results.finished)),
+        "trials_failed": float(failed),
+        "seconds": run.seconds,
+    }
+    return {**found, **(numbers(results, results.chosen) if results.chosen else {})}
+
+
+def tags(results: Results) -> dict[str, str]:
+    """What a sweep is found by, and how it ended."""
+    run, choice = results.run, results.choice
+    found = {
+        "mox.stopped": run.stopped or "",
+        "mox.chosen": choice.trial or "" if choice else "",
+        "mox.chosen_label": results.label(results.chosen) if results.chosen else "",
+        "mox.refused": choice.refused or "" if choice else "",
+        "mlflow.source.name": run.file or "mox.run",
+        tables.LOGGED: tables.logged(LEADERBOARD),
+    }
+    return scrubbed(found)  # type: ignore[no-any-return]
+
+
+def dataset(results: Results) -> DatasetInput:
+    """The corpus as what the sweep was evaluated on."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    corpus = results.run.corpus
+    counts = {name: corpus[name] for name in ("documents", "questions", "unanswerable")}
+    profile = {**counts, "left_out": len(corpus["left_out"]), "about": corpus["about"]}
+    return DatasetInput(
+        dataset=Dataset(
+            name=shortened(corpus["name"], DATASET_NAME),
+            digest=corpus["fingerprint"][:DATASET_DIGEST],
+            source_type="local",
+            source=canonical({"uri": canonical(scrubbed(results.run.settings["corpus"]))}),
+            profile=canonical(scrubbed(profile)),
+        ),
+        tags=[InputTag(key="mlflow.data.context", value="evaluation")],
+    )
+
+
+def files(results: Results, place: Place) -> dict[str, str | bytes]:
+    """The parent's artifacts by path."""
+    rows = tables.leaderboard(results)
+    found: dict[str, str | bytes] = {
+        REPORT: markdown(results, place),
+        "leaderboard.csv": tables.as_csv(rows),
+        LEADERBOARD: tables.as_table(tables.readable(results)),
+        "results.json": _json(scrubbed(document(results))),
+        "plan.json": _json(scrubbed(plan(results))),
+        "environment.json": _json(dict(results.run.environment)),
+        "experiment.yaml": _yaml(scrubbed(results.run.settings)),
+    }
+    if results.finished:
+        found[FIGURE] = _figure(results)
+    _, long = fitted(params(results), PARAM)
+    _, long_tags = fitted(tags(results), TAG)
+    if long or long_tags:
+        found[OVERFLOW] = _json({**long, **long_tags})
+    return found
+
+
+def note(results: Results, place: Place) -> str:
+    """The run's description: the report, as much of it as MLflow shows."""
+    return markdown(results, place, most=NOTE)
+
+
+def plan(results: Results) -> dict[str, Any]:
+    """The graph that was run: each stage with its settings and inputs, each trial's stages."""
+    run = results.run
+    stages: dict[str, dict[str, Any]] = {}
+    wanted = [ref for trial in run.trials for ref in trial.roles.values()]
+    while wanted:
+        ref = wanted.pop()
+        if ref.key in stages:
+            continue
+        stages[ref.key] = said = _stage(results, ref)
+        wanted += [Ref(*part) for part in said.get("inputs", {}).values()]
+    return {
+        "run_id": run.id,
+        "stages": [stages[key] for key in sorted(stages, key=lambda k: (stages[k]["stage"], k))],
+        "trials": {trial.id: {role: ref.key for role, ref in trial.roles.items()}
+                   for trial in run.trials},
+        "counts": dict(run.stages),
+        "notes": list(run.notes),
+    }  # fmt: skip
+
+
+def _stage(results: Results, ref: Ref) -> dict[str, Any]:
+    said: Mapping[str, Any] = {}
+    if results.store.has(*ref):
+        try:
+            said = results.store.sidecar(*ref)
+        except DamagedError:
+            said = {}  # damaged meanwhile: it counts as not stored, and is redone by the next run
+    kept = {name: said[name] for name in ("spec", "inputs", "seconds", "bytes") if name in said}
+    return {"stage": ref.kind, "key": ref.key, "stored": bool(said), **kept}
+
+
+def _figure(results: Results) -> bytes:
+    """The Pareto figure as a page that needs no network."""
+    with tempfile.TemporaryDirectory(prefix="mox-") as folder:
+        path = Path(folder) / FIGURE
+        results.pareto().save(path)
+        return path.read_bytes()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def _yaml(value: Any) -> str:
+    from ruamel.yaml import YAML
+
+    buffer = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.width = 100
+    yaml.dump(value, buffer)
+    return buffer.getvalue()
