@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mox.errors import MoxError
 from mox.experiment import load as load_experiment
 from mox.pipeline import describe
 from mox.pipeline import plan as plans
 from mox.pipeline.estimate import learn
-from mox.pipeline.execute import Outcome, execute
+from mox.pipeline.execute import execute
 from mox.pipeline.prepare import prepare
 from mox.pipeline.progress import watcher
 from mox.pipeline.store import Store
@@ -19,6 +21,9 @@ from mox.results import Results
 from mox.results import run as runs
 from mox.results.gc import Swept, sweep
 from mox.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from mox.tracking.mirror import Mirror
 
 ExperimentLike = str | Path | Mapping[str, Any]
 
@@ -30,7 +35,7 @@ class Plan(plans.Plan):
         return describe.text(self, settings().workers)
 
     def _repr_html_(self) -> str:
-        from mox.results.html import plan_card
+        from mox.results.plan_card import plan_card
 
         return plan_card(self)
 
@@ -73,34 +78,81 @@ def run(
     """
     made = experiment if isinstance(experiment, plans.Plan) else plan(experiment, set=set)
     here = settings()
-    mirror = None if offline else _Mirroring(made, here)
-    outcome = execute(made, here, watcher(quiet=quiet))
-    return _keep(made, outcome, mirror)
-
-
-def _keep(made: plans.Plan, outcome: Outcome, mirror: _Mirroring | None) -> Results:
-    record = runs.record(made, outcome)
-    runs.save(made.store, record)
-    learn(made, outcome.ran)
+    mirroring = None if offline else _Mirroring(made, here)
+    try:
+        outcome = execute(made, here, watcher(quiet=quiet))
+        record = runs.record(made, outcome)
+        runs.save(made.store, record)
+        learn(made, outcome.ran)
+    except BaseException:
+        if mirroring is not None:
+            mirroring.abandon()
+        raise
     results = Results(record, made.store)
-    if mirror is not None:
-        mirror.finish(results)
+    if mirroring is not None:
+        mirroring.finish(results)
     return results
 
 
 class _Mirroring:
-    """MLflow's side of one run: reachable before it starts, written when it has ended."""
+    """MLflow's side of one run: reachable before it starts, begun beside it, written after it.
+
+    MLflow is imported in a thread of its own while workers do stages, and not at all for a run
+    that is mirrored already. A server that is lost on the way costs a warning, never a result.
+    """
 
     def __init__(self, made: plans.Plan, here: Settings) -> None:
         from mox.tracking import server
 
+        self._made = made
         self._uri = server.tracking_uri(here.root)
         server.reachable(self._uri)
+        self._mirror: Mirror | None = None
+        self._lost: MoxError | None = None
+        self._thread: threading.Thread | None = None
+        if made.pending():
+            self._thread = threading.Thread(target=self._begin, daemon=True)
+            self._thread.start()
+
+    def _begin(self) -> None:
+        from mox.tracking import mirror
+
+        made = self._made
+        folder = made.experiment.source.base
+        try:
+            self._mirror = mirror.begin(
+                made.store, made.run_id, made.experiment.name, self._uri, folder=folder
+            )
+        except MoxError as error:
+            self._lost = error
 
     def finish(self, results: Results) -> None:
         from mox.tracking import mirror
 
-        mirror.finish(results, self._uri)
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            if self._lost is not None:
+                raise self._lost
+            mirror.finish(results, self._uri, self._mirror)
+        except MoxError as error:
+            warnings.warn(f"not mirrored to MLflow: {error}", MirrorWarning, stacklevel=3)
+
+    def abandon(self) -> None:
+        """End a parent run that gets no results."""
+        from mox.tracking import mirror
+
+        if self._thread is not None:
+            self._thread.join()
+        if self._mirror is not None:
+            try:
+                mirror.end(self._mirror, "FAILED")
+            except MoxError as error:
+                warnings.warn(f"MLflow's run stays open: {error}", MirrorWarning, stacklevel=3)
+
+
+class MirrorWarning(UserWarning):
+    """Results are kept in the store, and MLflow doesn't have them yet; `mox sync` writes them."""
 
 
 def load(run: str | Path) -> Results:
@@ -140,4 +192,4 @@ def sync() -> list[str]:
     return mirror.sync(Store(here.root), uri)
 
 
-__all__ = ["MoxError", "Plan", "gc", "load", "plan", "run", "sync"]
+__all__ = ["MirrorWarning", "MoxError", "Plan", "gc", "load", "plan", "run", "sync"]

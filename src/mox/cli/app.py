@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mox.cli.out import FAILED, Json, Sets, parse_sets, refusals, say, show_json
+from mox.cli.out import (
+    FAILED,
+    Json,
+    Sets,
+    parse_sets,
+    refusals,
+    say,
+    show_json,
+    show_warning,
+)
 
 app = typer.Typer(
     name="mox",
@@ -27,6 +37,7 @@ FileOrRun = Annotated[
 
 def main() -> None:
     """Entry point of the command."""
+    warnings.showwarning = show_warning
     app()
 
 

@@ -91,7 +91,7 @@ def _state() -> Iterator[Check]:
 
 
 def _services() -> Iterator[Check]:
-    from mox.tracking import server
+    from mox.tracking.server import reachable, tracking_uri
 
     here = settings()
     uri = here.milvus_uri
@@ -102,9 +102,9 @@ def _services() -> Iterator[Check]:
         yield Check("milvus", "ok", f"{place}: {engine}")
     except MoxError as error:
         yield Check("milvus", "broken", error.message, error.mend)
-    tracking = server.tracking_uri(here.root)
+    tracking = tracking_uri(here.root)
     try:
-        server.reachable(tracking)
+        reachable(tracking)
         yield Check("mlflow", "ok", redact(tracking))
     except MoxError as error:
         yield Check("mlflow", "broken", error.message, error.mend)

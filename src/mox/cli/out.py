@@ -36,6 +36,11 @@ def say(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as one line on standard error, without the place in our code that raised it."""
+    sys.stderr.write(f"warning: {message}\n")
+
+
 @contextmanager
 def refusals(*, as_json: bool, status: int = REFUSED) -> Iterator[None]:
     """Turn an error of ours into its message, its mend and an exit status."""

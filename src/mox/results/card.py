@@ -55,7 +55,8 @@ def _headline(results: Results) -> Html:
     stages = run.stages
     facts = (
         f"{len(results.finished)} of {len(run.trials)} trials · {_over(results)} ·"
-        f" {stages['run']} stages run, {stages['stored']} stored · {run.seconds:.0f} s · run {run.id}"
+        f" {stages['run']} stages run, {stages['stored']} stored · {run.seconds:.0f} s"
+        f" · run {run.id}"
     )
     return headline(run.name, facts)
 
@@ -95,16 +96,18 @@ def _table(results: Results) -> Html:
     shown = [at for at, trial in enumerate(ranked) if at < SHOWN or _kept(results, trial)]
     names = _measures(results)
     scales = {name: _scale(results, [ranked[at] for at in shown], name) for name in names}
-    head = ["#", "trial", *axes, *names, "chunks", "index MB", "of exact", ""]
-    left = 2 + len(axes)
+    first, *others = names
+    head = ["#", "trial", "", *axes, first, "chunks", "index MB", "of exact", *others]
+    left = 3 + len(axes)
     rows = [row(head, left=left, head=True)]
     for at in shown:
         trial = ranked[at]
         cells: list[Part] = [str(at + 1), tag("code", trial.id, style="font-size:11px")]
-        cells += [words(results, trial, axis) for axis in axes]
-        cells += [_measured(results, trial, name, scales[name]) for name in names]
-        cells += _costs(results, trial)
         cells.append(_badges(results, trial))
+        cells += [words(results, trial, axis) for axis in axes]
+        cells.append(_measured(results, trial, first, scales[first]))
+        cells += _costs(results, trial)
+        cells += [_measured(results, trial, name, scales[name]) for name in others]
         rows.append(row(cells, left=left, shade=GREEN if _chosen(results, trial) else ""))
     parts = [table(rows)]
     if len(ranked) > len(shown):

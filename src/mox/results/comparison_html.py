@@ -10,6 +10,7 @@ from mox.results.markup import (
     RED,
     SMALL,
     Html,
+    Part,
     bar,
     bold,
     div,
@@ -80,8 +81,8 @@ def _difference(found: Difference, reach: float) -> Html:
             "background:rgba(128,128,128,.9)"
         )
         shown = bar(i.low, i.mean, i.high, scale=(-reach, reach), title="0 is the grey line")
-        drawn_bar = div(zero, shown, style="position:relative;width:84px")
-    cells = [f"{found.split} ({i.n})", bold(f"{i.mean:+.3f}"), interval, drawn_bar,
+        drawn_bar = div(zero, shown, style="position:relative;width:64px")
+    cells: list[Part] = [f"{found.split} ({i.n})", bold(f"{i.mean:+.3f}"), interval, drawn_bar,
              f"{found.p:.2g}", str(found.won), str(found.lost), str(found.tied)]  # fmt: skip
     return row(cells, left=1)
 

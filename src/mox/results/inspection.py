@@ -159,16 +159,14 @@ def _answered(results: Results, trial: TrialRun, at: int, measure: Measure) -> A
     arrays = results.scores(trial).arrays
     scores = {name: float(arrays[name][at]) for name in results.run.measures}
     kept, recall = seen(results, trial, at, measure)
-    if not asked.answerable:
-        scores, recall = {}, None
     return Answered(
         trial=trial.id,
         label=results.label(trial),
         marks=marks(results, trial),
         hits=question_hits(results, trial, at),
         seen=kept,
-        scores=scores,
-        covered=scores.get(str(measure), recall),
+        scores=scores if asked.answerable else {},
+        covered=scores.get(str(measure), recall) if asked.answerable else None,
     )
 
 
@@ -181,7 +179,8 @@ def _lines(view: Inspection) -> Iterator[str]:
     yield from _evidence_lines(view)
     for one in view.trials:
         yield ""
-        yield f"{one.trial} {one.label}{f' ({one.marks})' if one.marks else ''}: {coverage(view, one)}"
+        marked = f" ({one.marks})" if one.marks else ""
+        yield f"{one.trial} {one.label}{marked}: {coverage(view, one)}"
         cut = False
         for rank, (hit, shown) in enumerate(zip(one.hits, one.seen, strict=True), start=1):
             if not shown and not cut:
@@ -216,5 +215,7 @@ def coverage(view: Inspection, one: Answered) -> str:
     if one.covered is None:
         return "unanswerable, so nothing is measured"
     if view.question.evidence.groups:
-        return f"evidence covered {one.covered:.0%} within {within(view.measure)}"
-    return f"relevant documents found {one.covered:.0%} within {within(view.measure)}"
+        return f"evidence covered {100 * one.covered:.0f} % within {within(view.measure)}"
+    return (
+        f"{100 * one.covered:.0f} % of the relevant documents found within {within(view.measure)}"
+    )

@@ -80,7 +80,8 @@ def _passage(view: Inspection, group: tuple[Span, ...]) -> Html:
     ]
     if others:
         places = [div(_place(one.document, [(one.start, one.end)])) for one in others]
-        parts.append(details(f"or at any of {len(others)} other places", *places, style=DIM))
+        said = "or at one other place" if len(others) == 1 else f"or at any of {len(others)} others"
+        parts.append(details(said, *places, style=DIM))
     return div(*parts, style=f"{SMALL};padding:2px 0")
 
 

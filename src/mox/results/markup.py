@@ -105,7 +105,7 @@ def badge(said: str, colour: str = GREY) -> Html:
     )
 
 
-CELL = "padding:2px 8px;white-space:nowrap;vertical-align:middle"
+CELL = "padding:2px 6px;white-space:nowrap;vertical-align:middle"
 
 
 def row(cells: Iterable[Part], *, left: int = 0, shade: str = "", head: bool = False) -> Html:
@@ -157,7 +157,7 @@ def bar(low: float, mean: float, high: float, *, scale: tuple[float, float], tit
     return div(
         shown,
         tick,
-        style="position:relative;width:84px;height:12px;background:rgba(128,128,128,.12)",
+        style="position:relative;width:64px;height:12px;background:rgba(128,128,128,.12)",
         title=title,
     )
 

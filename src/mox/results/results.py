@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mox.results.choose import Choice
     from mox.results.comparison import Comparison
+    from mox.results.figures import Figure
     from mox.results.inspection import Inspection
     from mox.results.questions import QuestionScores
 
@@ -267,9 +268,9 @@ class Results:
 
         return comparison(self, self.trial(a), self.trial(b), measure)
 
-    def pareto(self, quality: str | None = None, cost: str = "index_mb") -> Any:
+    def pareto(self, quality: str | None = None, cost: str = "index_mb") -> Figure:
         """Quality against a cost, the undominated trials marked: a figure that shows anywhere."""
-        from mox.results.figures import pareto
+        from mox.results.charts import pareto
 
         return pareto(self, quality, cost)
 

@@ -7,12 +7,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlparse
+from urllib.parse import urlparse
 
 from mox.settings import redact
-from mox.tracking.keys import metric_key
+from mox.tracking import view
 from mox.tracking.server import QUIET, tracking_uri
-from mox.tracking.tables import decided_on
 
 if TYPE_CHECKING:
     from mox.results import Results
@@ -35,42 +34,21 @@ class Place:
 
     experiment_id: str
     parent_id: str
-    trials: str
-    """Its trials in one flat table, sorted by what is chosen by."""
+    run_id: str
 
     @property
     def parent(self) -> str:
         """The sweep's own page: description, parameters, artifacts."""
         return f"/#/experiments/{self.experiment_id}/runs/{self.parent_id}"
 
+    @property
+    def trials(self) -> str:
+        """Its trials in one flat table, sorted by what is chosen by."""
+        return view.path(self.experiment_id, self.run_id)
+
     def artifact(self, path: str) -> str:
         """The page that shows one of its artifacts."""
         return f"{self.parent}/artifacts/{path}"
-
-
-def place(results: Results, experiment_id: str, parent_id: str) -> Place:
-    """The pages of a mirrored sweep."""
-    query = {
-        "workflowType": "machine_learning",  # else MLflow opens a page about traces
-        "searchFilter": trials_filter(results),
-        "orderByKey": f"metrics.`{decisive_key(results)}`",
-        "orderByAsc": "false",
-    }
-    said = urlencode(query, quote_via=quote)
-    return Place(experiment_id, parent_id, f"/#/experiments/{experiment_id}/runs?{said}")
-
-
-def trials_filter(results: Results) -> str:
-    """The search that shows a sweep's trials without their parent."""
-    return f"tags.mox.kind = 'trial' and tags.mox.run_id = '{results.run.id}'"
-
-
-def decisive_key(results: Results) -> str:
-    """The metric that trials are ranked by."""
-    run = results.run
-    measure = run.choose["maximise"] if run.choose else run.measures[0]
-    split = decided_on(results)
-    return metric_key(measure, split=None if split == "all" else split)
 
 
 def ui_command(uri: str) -> str | None:
@@ -102,7 +80,7 @@ def next_links(results: Results) -> list[tuple[str, str]]:
     found = mirrored(results.store, results.run, uri)
     if found is None:
         return [("to MLflow", "mox sync")]
-    there = place(results, found.experiment_id, found.parent_id)
+    there = Place(found.experiment_id, found.parent_id, results.run.id)
     command = ui_command(uri)
     lines = [("MLflow", command)] if command else []
     lines += [("its report", base(uri) + there.parent), ("its trials", base(uri) + there.trials)]

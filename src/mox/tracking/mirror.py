@@ -137,7 +137,7 @@ def ended(run: Run) -> Status:
 
 
 def _write_parent(runs: Runs, parent_id: str, results: Results) -> None:
-    there = links.place(results, runs.experiment_id, parent_id)
+    there = links.Place(runs.experiment_id, parent_id, results.run.id)
     found = runs.client.get_run(parent_id)
     runs.upload(found, parent.files(results, there))
     params, _ = fitted(parent.params(results), PARAM)
@@ -145,9 +145,7 @@ def _write_parent(runs: Runs, parent_id: str, results: Results) -> None:
     tags["mlflow.note.content"] = parent.note(results, there)
     runs.log(found, params=params, metrics=parent.metrics(results), tags=tags)
     runs.client.log_inputs(parent_id, datasets=[parent.dataset(results)])
-    value = view.saved_view(results)
-    if value is not None:
-        runs.client.set_experiment_tag(runs.experiment_id, view.TAG, value)
+    view.save(runs.client, results, runs.experiment_id)
 
 
 def _runs(store: Store, run_id: str, uri: str, experiment_id: str) -> Runs:

@@ -39,9 +39,6 @@ def markdown(results: Results, place: Place, *, most: int | None = None) -> str:
 
 
 def _parts(results: Results, place: Place, top: int) -> Iterator[str]:
-    chosen = results.chosen
-    title = "nothing is chosen" if chosen is None else plain(results.label(chosen))
-    yield f"# {plain(results.run.name)}: {title}"
     yield _verdict(results)
     yield _sureness(results)
     yield _costs(results)

@@ -1,7 +1,7 @@
-"""MLflow's saved view of a sweep: columns, order, filter and charts, at one click.
+"""MLflow's saved view of a sweep: its trials with columns, order and charts, at one click.
 
-MLflow keeps views as experiment tags in a form that it doesn't document, read from its own
-pages at 3.17.2. Where another version doesn't know it, the plain links still work.
+MLflow keeps views as experiment tags in a form that it doesn't document; this one was read from
+its own pages, version 3.17.2.
 """
 
 from __future__ import annotations
@@ -10,66 +10,85 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mox.tracking.keys import legal_key, metric_key
-from mox.tracking.links import decisive_key, trials_filter
+from mox.tracking.keys import legal_key, metric_key, shortened
+from mox.tracking.tables import decided_on
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from mox.results import Results
 
-KEY = "moxleaderboard"
-"""One view an experiment (MLflow keeps 50 at most): that of its latest sweep."""
-TAG = f"mlflow.sharedViewState.{KEY}"
+PREFIX = "mlflow.sharedViewState.mox-"
+KEPT = 40
+"""Sweeps of an experiment whose views are kept, latest first."""
 MOST = 20000
 """Most characters of an experiment's tag."""
 COLUMNS = 12
+"""Most parameters that are columns; the rest is a click away."""
+NAME_PX, PARAM_PX, METRIC_PX = 380, 110, 130
 
 
-def path(experiment_id: str) -> str:
-    """The page of the saved view, from the server's root."""
-    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={KEY}"
-
-
-def saved_view(results: Results) -> str | None:
-    """The tag's value; None where it wouldn't fit."""
-    state = zlib.compress(json.dumps(_state(results)).encode(), 9)
-    now = int(1000 * time.time())
-    value = json.dumps(
-        {
-            "name": f"Mox: {results.run.name}"[:80],
-            "createdAt": now,
-            "updatedAt": now,
-            "state": "deflate;" + base64.b64encode(state).decode(),
-        }
+def path(experiment_id: str, run_id: str) -> str:
+    """The page of a sweep's trials, from the server's root."""
+    return (
+        f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+        f"&viewStateShareKey=mox-{run_id}"
     )
-    return value if len(value) <= MOST else None
 
 
-def _state(results: Results) -> dict[str, Any]:
-    run = results.run
+def save(client: MlflowClient, results: Results, experiment_id: str) -> None:
+    """Keep a sweep's view in its experiment; of more than `KEPT` the oldest are dropped."""
+    tags = client.get_experiment(experiment_id).tags
+    name = f"{PREFIX}{results.run.id}"
+    client.set_experiment_tag(experiment_id, name, _value(results))
+    others = sorted(
+        (tag for tag in tags if tag.startswith(PREFIX) and tag != name),
+        key=lambda tag: json.loads(tags[tag])["updatedAt"],
+    )
+    for tag in others[: len(others) - (KEPT - 1)] if len(others) >= KEPT else []:
+        client.delete_experiment_tag(experiment_id, tag)
+
+
+def _value(results: Results) -> str:
+    now = int(1000 * time.time())
+    for columns in (COLUMNS, 0):
+        state = zlib.compress(json.dumps(_state(results, columns)).encode(), 9)
+        value = json.dumps(
+            {
+                "name": shortened(f"{results.run.name} · sweep {results.run.id[:8]}", 80),
+                "createdAt": now,
+                "updatedAt": now,
+                "state": "deflate;" + base64.b64encode(state).decode(),
+            }
+        )
+        if len(value) <= MOST:
+            break
+    return value
+
+
+def _state(results: Results, columns: int) -> dict[str, Any]:
     decisive = decisive_key(results)
-    params = [legal_key(name) for name in run.varying][:COLUMNS]
+    params = [legal_key(name) for name in results.run.varying][:columns]
     metrics = [decisive, f"{decisive}_low", f"{decisive}_high"]
-    metrics += [metric_key(name) for name in run.measures if metric_key(name) not in metrics]
+    metrics += [name for name in map(metric_key, results.run.measures) if name not in metrics]
     metrics = [*metrics, "index_mb", "chunks"]
-    section = f"mox-{KEY}"
+    widths = {"attributes.`Run Name`": NAME_PX}
+    widths |= {f"metrics.`{name}`": METRIC_PX for name in metrics}
+    widths |= {f"params.`{name}`": PARAM_PX for name in params}
     return {
-        "searchFilter": trials_filter(results),
+        "searchFilter": f"tags.mox.kind = 'trial' and tags.mox.run_id = '{results.run.id}'",
         "orderByKey": f"metrics.`{decisive}`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [
-            *(f"params.`{name}`" for name in params),
-            *(f"metrics.`{name}`" for name in metrics),
-            "tags.`mox.marks`",
-        ],
-        "columnOrder": [],
-        "columnWidths": {},
+        "selectedColumns": [name for name in widths if not name.startswith("attributes")]
+        + ["tags.`mox.marks`"],
+        "columnOrder": [*widths, "tags.`mox.marks`"],
+        "columnWidths": widths,
         "runsHiddenMode": "SHOWALL",
         "viewMaximized": False,
         "runListHidden": False,
@@ -83,28 +102,53 @@ def _state(results: Results) -> dict[str, Any]:
             "lineSmoothness": 0,
             "selectedXAxisMetricKey": "",
         },
+        **_charts(_shared(results, params), decisive),
+    }
+
+
+def decisive_key(results: Results) -> str:
+    """The metric that trials are ranked by."""
+    run = results.run
+    measure = run.choose["maximise"] if run.choose else run.measures[0]
+    split = decided_on(results)
+    return metric_key(measure, split=None if split == "all" else split)
+
+
+def _shared(results: Results, params: list[str]) -> list[str]:
+    """Those that all trials have: MLflow hides a chart of parameters that one lacks."""
+    every = [{legal_key(name) for name in results.params(trial)} for trial in results.finished]
+    return [name for name in params if all(name in names for names in every)]
+
+
+def _charts(params: list[str], decisive: str) -> dict[str, Any]:
+    """Quality against size, and what settings lead where."""
+    section = "mox-charts"
+    charts: list[dict[str, Any]] = [
+        {
+            "type": "SCATTER",
+            "xaxis": {"key": "index_mb", "type": "METRIC"},
+            "yaxis": {"key": decisive, "type": "METRIC"},
+        },
+        {
+            "type": "PARALLEL",
+            "selectedParams": params,
+            "selectedMetrics": [decisive],
+            "showAllRuns": True,
+        },
+    ]
+    common = {"deleted": False, "isGenerated": False, "metricSectionId": section}
+    return {
         "compareRunSections": [
-            {"uuid": section, "name": "Quality and cost", "display": True, "isReordered": False}
+            {
+                "uuid": section,
+                "name": "Quality and cost",
+                "display": True,
+                "isReordered": False,
+                "columns": 2,
+            }
         ],
         "compareRunCharts": [
-            _chart(section, 0, "SCATTER", **_axes("index_mb", decisive)),
-            _chart(section, 1, "PARALLEL", selectedParams=params, selectedMetrics=[decisive],
-                   showAllRuns=True),
+            {"uuid": f"{section}-{at}", "runsCountToCompare": 100, **common, **chart}
+            for at, chart in enumerate(charts)
         ],
-    }  # fmt: skip
-
-
-def _axes(x: str, y: str) -> Mapping[str, Any]:
-    return {"xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
-
-
-def _chart(section: str, at: int, kind: str, **settings: Any) -> dict[str, Any]:
-    return {
-        "uuid": f"{section}-{at}",
-        "type": kind,
-        "deleted": False,
-        "isGenerated": False,
-        "metricSectionId": section,
-        "runsCountToCompare": 100,
-        **settings,
     }

@@ -88,8 +88,9 @@ class Runs:
     ) -> None:
         """Log what a run hasn't got, in one batch (more only where MLflow's limits want it).
 
-        Empty tags are removed. A param that is there already stays, since MLflow's are write-once: trials and sweeps are
-        named by the hash of their settings, so at most its spelling could differ.
+        Empty tags are removed. A param that is there already stays, since MLflow's are
+        write-once: trials and sweeps are named by the hash of their settings, so at most its
+        spelling could differ.
         """
         from mlflow.entities import Metric, Param, RunTag
 
