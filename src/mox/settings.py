@@ -21,8 +21,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MOX_", frozen=True, extra="ignore")
 
-    home: Path = Field(default=Path(".mox"))
-    """The state folder; `.mox` in the working directory where MOX_HOME is not set."""
+    home: Path = Field(default_factory=lambda: state_folder(Path.cwd()))
+    """The state folder; the working tree's `.mox` where MOX_HOME is not set."""
     milvus_uri: str | None = None
     """A Milvus server; Milvus Lite in the state folder where it is not set."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
@@ -34,6 +34,21 @@ class Settings(BaseSettings):
     def root(self) -> Path:
         """The state folder, absolute."""
         return self.home.expanduser().absolute()
+
+
+def state_folder(here: Path) -> Path:
+    """`.mox` of the working tree that a folder is in, so that a notebook in `notebooks/` finds
+    what the command line stored beside it.
+
+    The nearest folder, at `here` or above it, that has a `.mox` already, or that is a tree's root:
+    it holds `experiments` or a `pyproject.toml`. Without one, `.mox` in `here`.
+    """
+    for folder in (here, *here.parents):
+        # os.path answers False where a folder may not be read; pathlib raises.
+        known = any(os.path.isdir(folder / name) for name in (".mox", "experiments"))  # noqa: PTH112
+        if known or os.path.isfile(folder / "pyproject.toml"):  # noqa: PTH113
+            return folder / ".mox"
+    return here / ".mox"
 
 
 def settings() -> Settings:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +26,17 @@ Sets = Annotated[
 
 REFUSED = 2
 FAILED = 1
+
+
+def called() -> str:
+    """How this command was called, for lines that are meant to be pasted back."""
+    program = Path(sys.argv[0])
+    if program.name != "mox":
+        return "mox"
+    typed = shutil.which("mox")
+    if typed and Path(typed).resolve() == program.resolve():
+        return "mox"
+    return str(program)
 
 
 def show_json(value: Mapping[str, Any]) -> None:

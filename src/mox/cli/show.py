@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mox.cli.out import called
+
 if TYPE_CHECKING:
     from mox.corpus.card import Listed
     from mox.results import Results
@@ -43,20 +45,20 @@ def next_steps(results: Results, file: Path) -> None:
     )
     if run.stopped:
         console.print(
-            f"Stopped ({run.stopped}); what was finished is kept. Resume:  mox run {file}",
+            f"Stopped ({run.stopped}); what was finished is kept. Resume:  {called()} run {file}",
             style="bold",
             soft_wrap=True,
             highlight=False,
         )
     lines = [
         *next_links(results),
-        ("in a notebook", "jupyter lab notebooks/01_quickstart.ipynb"),
-        ("by question", f"mox results {run.id} --questions {results.ranked()[0].id}")
+        ("in a notebook", "jupyter lab notebooks/01_quickstart.ipynb   (with the extra `lab`)"),
+        ("by question", f"{called()} results {run.id} --questions {results.ranked()[0].id}")
         if results.finished
-        else ("why", f"mox results {run.id}"),
+        else ("why", f"{called()} results {run.id}"),
     ]
     if results.chosen is not None:
-        lines.append(("to production", f"mox promote {run.id}"))
+        lines.append(("to production", f"{called()} promote {run.id}"))
     console.print("Look next:")
     for name, line in lines:
         console.print(f"  {name:<14} {escape(line)}", soft_wrap=True, highlight=False)

@@ -26,6 +26,9 @@ class Silent:
     def end(self) -> None: ...
 
 
+_BAR = "{desc} {bar:24} {n_fmt:>4}/{total_fmt:<4} "
+
+
 class Terminal:
     """One tqdm bar per kind of stage, on standard error; what was stored already is named."""
 
@@ -44,8 +47,7 @@ class Terminal:
                 desc=f"{TITLES[kind]:<17}",
                 position=at,
                 file=sys.stderr,
-                bar_format="{desc} {bar:24} {n_fmt:>4}/{total_fmt:<4} {elapsed}<{remaining}"
-                "{postfix}",
+                bar_format=_BAR + "{elapsed}<{remaining}{postfix}",
                 dynamic_ncols=True,
             )
             if stored:
@@ -56,13 +58,20 @@ class Terminal:
         bar = self._bars.get(stage.kind)
         if bar is not None and bar.n == 0:
             bar.unpause()
+            bar.start_t = bar.last_print_t  # its time runs from its first stage on
 
     def finished(self, stage: Stage, *, stored: bool, failed: bool) -> None:
         bar = self._bars.get(stage.kind)
-        if bar is not None:
-            if failed:
-                bar.set_postfix_str("some failed")
-            bar.update(1)
+        if bar is None:
+            return
+        if failed:
+            bar.set_postfix_str("some failed")
+        if bar.n + 1 == bar.total:
+            took = bar.format_interval(time.time() - bar.start_t)
+            bar.bar_format = _BAR + took + "{postfix}"  # a bar that is full stands still
+        bar.update(1)
+        if bar.n == bar.total:
+            bar.refresh()
 
     def end(self) -> None:
         for bar in self._bars.values():

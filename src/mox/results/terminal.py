@@ -35,21 +35,29 @@ def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
         console.print(f"… and {rest} more; `mox results {run.id} --all` shows them.", style="dim")
     _show_failures(results, console)
     for note in run.notes:
-        console.print(f"note: {note}", style="dim", soft_wrap=True, highlight=False)
+        console.print(
+            f"note: {note}", style="dim", soft_wrap=not console.is_terminal, highlight=False
+        )
     choice = results.choice
     if choice is None:
         return
     if choice.refused:
-        console.print(f"\nNothing is chosen: {choice.refused}", soft_wrap=True, highlight=False)
+        console.print(
+            f"\nNothing is chosen: {choice.refused}",
+            soft_wrap=not console.is_terminal,
+            highlight=False,
+        )
         return
-    console.print(f"\n{choice.reason}", style="bold", soft_wrap=True, highlight=False)
+    console.print(
+        f"\n{choice.reason}", style="bold", soft_wrap=not console.is_terminal, highlight=False
+    )
     confirmed = (choice.test or {}).get(choice.measure)
     if confirmed:
         looks = "once" if choice.test_looks == 1 else f"by {choice.test_looks} runs"
         console.print(
             f"Confirmed on test: {choice.measure} {confirmed} (n = {confirmed.n}; this test side"
             f" has been looked at {looks}).",
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,
             highlight=False,
         )
     if choice.vs_baseline and choice.trial != run.baseline:
@@ -57,7 +65,7 @@ def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
         console.print(
             f"Against the baseline on {versus['on']}: {versus['mean']:+.3f}"
             f" [{versus['low']:+.3f}, {versus['high']:+.3f}], p = {versus['p']:.2g}.",
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,
             highlight=False,
         )
 
@@ -127,7 +135,7 @@ def _show_failures(results: Results, console: Console) -> None:
             f"FAILED {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}):"
             f" {message}",
             style="red",
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,
             highlight=False,
         )
     if skipped:

@@ -60,6 +60,8 @@ def begin(store: Store, run_id: str, name: str, uri: str, *, folder: Path | None
             found = runs.create(f"sweep {run_id[:8]}", tags, int(1000 * time.time()))
         elif found.info.status != "RUNNING":
             runs.client.update_run(found.info.run_id, status="RUNNING")
+    import altair  # noqa: F401  `finish` draws with it; imported here, beside the stages
+
     return Mirror(uri, experiment_id, found.info.run_id)
 
 

@@ -129,7 +129,8 @@ def _costs(results: Results) -> str:
             _number(agreement(results, name), 3),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    said = "Index MB counts what answers, vectors included and texts not."
+    return "\n".join([*lines, "", said])
 
 
 def agreement(results: Results, trial: str) -> float | None:
@@ -153,11 +154,11 @@ def _table(results: Results, top: int) -> str:
         f"## The first {len(ranked)} of {len(results.finished)} finished trials",
         f"By {first} on {where} ({over} questions).",
         "",
-        f"| | trial | configuration | {' | '.join(names)} | index MB | |",
-        f"|--:|---|---|{'--:|' * len(names)}--:|---|",
+        f"| | configuration | {' | '.join(names)} | index MB | | trial |",
+        f"|--:|---|{'--:|' * len(names)}--:|---|---|",
     ]
     lines += [_row(results, trial, rank, names) for rank, trial in enumerate(ranked, start=1)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "All trials stand in the artifact `leaderboard.csv`."])
 
 
 def _row(results: Results, trial: TrialRun, rank: int, names: list[str]) -> str:
@@ -166,12 +167,12 @@ def _row(results: Results, trial: TrialRun, rank: int, names: list[str]) -> str:
     label = plain(results.label(trial))
     cells = [
         str(rank),
-        f"`{trial.id}`",
         f"**{label}**" if results.chosen and trial.id == results.chosen.id else label,
         _interval(first),
         *(f"{interval.mean:.3f}" for interval in rest),
         _number(results.costs[trial.id]["index_mb"], 3),
         marks(results, trial),
+        f"`{trial.id}`",
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -50,25 +50,33 @@ def leaderboard(results: Results) -> list[dict[str, Any]]:
 
 
 def readable(results: Results) -> list[dict[str, Any]]:
-    """The leaderboard in fewer, rounded columns: what a browser shows at once."""
+    """The leaderboard in fewer, rounded columns: what a browser shows at once.
+
+    No column's name has a dot, since MLflow's page reads one as a path into nested values.
+    """
     run = results.run
     split = decided_on(results)
     first = run.choose["maximise"] if run.choose else run.measures[0]
-    others = [measure for measure in run.measures if measure != first]
     where = f"{split} " if split in SPLITS else ""
-    wanted = {"rank": "rank", "trial": "trial", **{name: name for name in run.varying}}
-    wanted |= {f"{where}{first}{end}": f"{where}{first}{end}" for end in ("", " low", " high")}
-    wanted |= {f"{where}{measure}": f"{where}{measure}" for measure in others}
+    shown = [f"{where}{first}{end}" for end in ("", " low", " high")]
+    shown += [f"{where}{measure}" for measure in run.measures if measure != first]
     table = []
     for row in leaderboard(results):
-        shown = {title: _rounded(row.get(name)) for name, title in wanted.items()}
-        costs = {"chunks": row.get("chunks"), "index_mb": _rounded(row.get("index_mb"))}
+        trial = results.trial(row["trial"])
         agreement = next((v for k, v in row.items() if k.startswith("recall_of_exact")), None)
-        said = row["error"] or marks(results, results.trial(row["trial"]))
         table.append(
-            {**shown, **costs, "of exact": _rounded(agreement), "status": row["status"],
-             "note": said}
-        )  # fmt: skip
+            {
+                "rank": row.get("rank"),
+                "configuration": results.label(trial),
+                **{name: _rounded(row.get(name)) for name in shown},
+                "index MB": _rounded(row.get("index_mb")),
+                "chunks": row.get("chunks"),
+                "of exact": _rounded(agreement),
+                "note": row["error"] or marks(results, trial),
+                "status": row["status"],
+                "trial": trial.id,
+            }
+        )
     return table
 
 
