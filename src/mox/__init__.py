@@ -13,20 +13,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mox.api import Plan, load, plan, run
+    from mox.api import Plan, ask, load, plan, promote, run
     from mox.errors import MoxError
     from mox.results import Results
 
 _WHERE = {
     "plan": "mox.api",
     "run": "mox.api",
+    "promote": "mox.api",
+    "ask": "mox.api",
     "load": "mox.api",
     "Plan": "mox.api",
     "Results": "mox.results",
     "MoxError": "mox.errors",
 }
 
-__all__ = ["MoxError", "Plan", "Results", "load", "plan", "run"]
+__all__ = ["MoxError", "Plan", "Results", "ask", "load", "plan", "promote", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ from mox.results.gc import Swept, sweep
 from mox.settings import Settings, settings
 
 if TYPE_CHECKING:
+    from mox.release.ask import Answer
+    from mox.release.bundle import Release
+    from mox.release.registry import Registered
     from mox.tracking.mirror import Mirror
 
 ExperimentLike = str | Path | Mapping[str, Any]
@@ -168,6 +172,78 @@ def load(run: str | Path) -> Results:
     return Results(runs.read(store, str(run)), store)
 
 
+@dataclass(frozen=True)
+class Promotion:
+    """A release, and where it is registered; `registered` is None where that wasn't asked for."""
+
+    release: Release
+    registered: Registered | None
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `mox promote --json`."""
+        return {
+            "schema": 1,
+            "release": str(self.release.path),
+            "sha256": self.release.sha256,
+            "trial": self.release.content["trial"],
+            "registered": asdict(self.registered) if self.registered else None,
+        }
+
+    def text(self) -> str:
+        """The same for a reader."""
+        lines = [f"{self.release.path}", f"  {self.release.content['choice']['reason']}"]
+        if self.registered:
+            r = self.registered
+            before = f" (before: version {r.previous})" if r.previous else ""
+            lines.append(f"  MLflow model {r.model}, version {r.version}, alias {r.alias}{before}")
+        return "\n".join(lines)
+
+
+def promote(
+    run: str | Path | Results,
+    *,
+    trial: str | None = None,
+    alias: str = "candidate",
+    out: Path | None = None,
+    offline: bool = False,
+) -> Promotion:
+    """Write the chosen trial as a release, and register it as an MLflow model version.
+
+    Args:
+        run: results, a run's id, or an experiment's file.
+        trial: another trial than the chosen one.
+        alias: the alias that points at it then.
+        out: the file to write; in the state folder where None.
+        offline: register nothing.
+
+    Raises:
+        MoxError: nothing is chosen, or MLflow is away.
+    """
+    from mox.release import bundle, registry
+    from mox.tracking import server
+
+    results = run if isinstance(run, Results) else load(run)
+    if offline:
+        return Promotion(bundle.promote(results, trial=trial, out=out), None)
+    uri = server.tracking_uri(settings().root)
+    server.reachable(uri)
+    parent = registry.parent_run(results, uri)
+    release = bundle.promote(results, trial=trial, out=out, mlflow=parent)
+    return Promotion(release, registry.register(results, release, uri, alias=alias))
+
+
+def ask(release: str | Path, question: str, *, k: int = 5) -> Answer:
+    """A release's ranked passages for a question, its corpus and checksum verified.
+
+    Raises:
+        MoxError: the release or its corpus was changed, or a stage failed.
+    """
+    from mox.release import ask as asking
+
+    here = settings()
+    return asking.ask(Path(release), question, Store(here.root), here, k=k)
+
+
 def gc(*, dry_run: bool = False) -> Swept:
     """Remove artifacts and collections that no run of this store reaches.
 
@@ -192,4 +268,4 @@ def sync() -> list[str]:
     return mirror.sync(Store(here.root), uri)
 
 
-__all__ = ["MirrorWarning", "MoxError", "Plan", "gc", "load", "plan", "run", "sync"]
+__all__ = ["MirrorWarning", "MoxError", "Plan", "ask", "gc", "load", "plan", "promote", "run", "sync"]

@@ -24,7 +24,7 @@ from mox.retrieval.hits import ranked
 from mox.types import ChunkTable, Document, Evidence, Question, Span
 
 SCRIPT = "<script>alert('x')</script>"
-IMAGE = "\"><img src=x onerror=alert(1)>"
+IMAGE = '"><img src=x onerror=alert(1)>'
 HOSTILE = f"{SCRIPT} & {IMAGE}"
 """What a page must show as text and never as markup."""
 
@@ -33,7 +33,9 @@ def hostile_documents() -> list[Document]:
     """Four documents whose ids and texts are markup."""
     found = []
     for at in range(4):
-        lines = [f"Line {row} of book {at} says {SCRIPT if row % 2 else IMAGE}." for row in range(8)]
+        lines = [
+            f"Line {row} of book {at} says {SCRIPT if row % 2 else IMAGE}." for row in range(8)
+        ]
         found.append(Document(f"book{at}{SCRIPT}", "\n\n".join(lines), "0" * 64))
     return found
 
@@ -98,6 +100,7 @@ class Made:
         *,
         hits: Callable[[ChunkTable], Any] | None = None,
         values: Mapping[str, Sequence[float]] | None = None,
+        short: Mapping[str, float] | None = None,
         index_bytes: int | None = 2_000_000,
     ) -> None:
         """Add a finished trial; its scores are the evaluation's unless `values` says others."""
@@ -114,7 +117,7 @@ class Made:
             "lexical": self._write(
                 "lexical", name, codec.pack_hits(found), index_bytes=index_bytes
             ),
-            "score": self._write("score", name, given, short={}),
+            "score": self._write("score", name, given, short=dict(short or {})),
         }
         roles["hits"] = roles["lexical"]
         config = {"tokenizer": "cl100k", "chunk": chunk, "search": {"kind": "bm25", "k": 6}}
@@ -178,6 +181,16 @@ def hostile(made: Made) -> Results:
         MEASURES, name=f"name {HOSTILE}", choose=CHOOSE, stopped="budget",
         notes=(f"note {HOSTILE}",),
     )  # fmt: skip
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> Results:
+    """A trial whose questions are all of one group."""
+    documents = hostile_documents()
+    questions = [replace(question, group="one") for question in hostile_questions(documents)]
+    made = Made(tmp_path / "lone", documents, questions)
+    made.trial("only", {"kind": "recursive", "size": 32}, ("recall@2",))
+    return made.results(("recall@2",))
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ import mox
 from mox.results import Results
 from mox.results.markup import Html, joined, marked, tag
 
+QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
 HOSTILE = "<script>alert('x')</script> & \"><img src=x onerror=alert(1)>"
 
 TAGS = {"div", "span", "b", "code", "pre", "mark", "details", "summary", "table", "thead", "tbody",
@@ -94,8 +97,8 @@ def test_a_view_uses_only_what_an_untrusted_notebook_keeps(hostile: Results, vie
             assert VALUE.fullmatch(given_value), declaration
 
 
-def test_a_plan_uses_the_same_vocabulary(tmp_path_factory: pytest.TempPathFactory) -> None:
-    plan = mox.plan("experiments/quickstart.yaml", set={"questions.limit": 5})
+def test_a_plan_uses_the_same_vocabulary() -> None:
+    plan = mox.plan(QUICKSTART, set={"questions.limit": 5})
     page = Page(plan._repr_html_())
     assert page.tags <= TAGS
     assert {name for name, _ in page.attributes} <= {"style", "title", "open"}
@@ -128,7 +131,9 @@ def test_marking_a_text_marks_just_the_spans_and_changes_nothing(
 ) -> None:
     page = marked(source, places).text
     assert Page(page).text == source
-    inside = "".join(Page(part).text for part in re.findall(r"<mark[^>]*>(.*?)</mark>", page, re.S))
+    inside = "".join(
+        Page(part).text for part in re.findall(r"<mark[^>]*>(.*?)</mark>", page, re.DOTALL)
+    )
     covered = sorted({at for low, high in places for at in range(max(low, 0), high)})
     assert inside == "".join(source[at] for at in covered if at < len(source))
 
@@ -143,19 +148,15 @@ def test_the_card_says_the_verdict_before_the_table(hostile: Results) -> None:
     assert "looked at once" in shown
 
 
-def test_a_refused_choice_says_why(made, hostile: Results) -> None:
-    questions = [question for question in hostile.questions_asked if question.split == "dev"]
-    assert questions
-    results = made.results(hostile.run.measures, choose={**(hostile.run.choose or {})})
-    short = {"recall@60t": 0.5}
-    for trial in results.finished:
-        results.scores(trial).facts["short"] = short  # type: ignore[index]
-    shown = Page(results._repr_html_()).text
-    assert "Nothing is chosen: 3 trials spend their hits before the budget" in shown
+def test_a_refused_choice_says_why(made: Any) -> None:
+    made.trial("t", {"kind": "recursive", "size": 16}, ["recall@60t"], short={"recall@60t": 0.5})
+    choose = {"maximise": "recall@60t", "within": None, "prefer": None}
+    shown = Page(made.results(["recall@60t"], choose=choose)._repr_html_()).text
+    assert "Nothing is chosen: 1 trials spend their hits before the budget" in shown
 
 
 def test_the_card_shows_only_what_varies(hostile: Results) -> None:
-    head = re.findall(r"<th[^>]*>(.*?)</th>", hostile._repr_html_())
+    head = re.findall(r"<th [^>]*>(.*?)</th>", hostile._repr_html_())
     assert head == ["#", "trial", "", "chunk", "recall@60t", "chunks", "index MB", "of exact",
                     "recall@2", "ndcg@60t"]  # fmt: skip
     shown = Page(hostile._repr_html_()).text
@@ -165,10 +166,10 @@ def test_the_card_shows_only_what_varies(hostile: Results) -> None:
 
 def test_skipped_trials_are_counted_with_the_reason(hostile: Results) -> None:
     shown = Page(hostile._repr_html_()).text
-    assert "1 trials were not run (budget); the same call again resumes." in shown
+    assert "1 trial was not run (budget); the same call again resumes." in shown
 
 
-def test_trials_beyond_the_first_ten_are_counted_but_the_baseline_is_shown(made) -> None:
+def test_trials_beyond_the_first_ten_are_counted_but_the_baseline_is_shown(made: Any) -> None:
     for at in range(14):
         worth = 0.0 if at == 13 else 0.5
         values = {"recall@2": [worth, worth, float("nan"), *[worth] * 4]}
@@ -182,17 +183,12 @@ def test_trials_beyond_the_first_ten_are_counted_but_the_baseline_is_shown(made)
     assert "3 more in results.leaderboard()" in shown
 
 
-def test_a_single_group_has_no_interval_and_no_bar(made) -> None:
-    import dataclasses
-
-    made.trial("only", {"kind": "recursive", "size": 32}, ["recall@2"])
-    results = made.results(["recall@2"])
-    results.questions_asked = tuple(  # type: ignore[misc]
-        dataclasses.replace(question, group="one") for question in results.questions_asked
-    )
-    page = results._repr_html_()
+def test_a_single_group_has_no_interval_and_no_bar(lone: Results) -> None:
+    page = lone._repr_html_()
+    assert "a single group of questions gives no interval" in page
     assert "nan" not in page
     assert "inf" not in page
+    assert "position:absolute" not in page
 
 
 def test_markup_is_told_from_text_by_its_type() -> None:

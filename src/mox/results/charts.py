@@ -52,7 +52,8 @@ def pareto(results: Results, quality: str | None = None, cost: str = "index_mb")
     front = [points[at] for at in edge]
     notes = [f"{point['letter']}  {point['label']}" for point in front if point["letter"]]
     if missing := len(results.finished) - len(known):
-        notes.append(f"{missing} trials whose {cost} is not known are left out")
+        every = len(results.finished)
+        notes.append(f"left out, their {cost} not being known: {missing} of {every} trials")
     x = alt.X("cost:Q", title=cost, scale=_scale([point["cost"] for point in points]))
     y = alt.Y("mean:Q", title=_axis(results, measure), scale=alt.Scale(zero=False, padding=6))
     edges = _chart(front).encode(x=x, y=y)

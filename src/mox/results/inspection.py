@@ -206,8 +206,8 @@ def _evidence_lines(view: Inspection) -> Iterator[str]:
 
 def within(measure: Measure) -> str:
     """A measure's cut in words."""
-    unit = "tokens" if measure.unit == "tokens" else "hits"
-    return f"{measure.cut:,} {unit}"
+    unit = "token" if measure.unit == "tokens" else "hit"
+    return f"{measure.cut:,} {unit}{'' if measure.cut == 1 else 's'}"
 
 
 def coverage(view: Inspection, one: Answered) -> str:

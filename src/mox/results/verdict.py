@@ -47,4 +47,5 @@ def unfinished(results: Results) -> str:
     if not skipped:
         return ""
     why = f" ({results.run.stopped})" if results.run.stopped else ""
-    return f"{skipped} trials were not run{why}; the same call again resumes."
+    were = "trial was" if skipped == 1 else "trials were"
+    return f"{skipped} {were} not run{why}; the same call again resumes."

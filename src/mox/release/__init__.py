@@ -1,0 +1,1 @@
+"""The chosen trial made portable: one file that says everything, registered and asked."""

@@ -1,0 +1,109 @@
+"""One trial by itself: rebuilt from its configuration, with the stages that answer a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mox.chunking import chunkers, tokenizers
+from mox.embedding import embedders
+from mox.errors import DataError, MoxError
+from mox.evaluation.measures import Measure
+from mox.experiment import Budget, Experiment, Trial
+from mox.experiment.experiment import QuestionsPart
+from mox.experiment.trials import resolve
+from mox.indexes import indexes
+from mox.pipeline.context import index_spec
+from mox.pipeline.plan import Graph, PlannedTrial
+from mox.pipeline.stages import Stage
+from mox.retrieval import fusions, retrievers
+from mox.settings import Settings
+from mox.source import Source
+from mox.spec import IndexSpec, Spec
+from mox.types import Corpus
+
+ENGINE = "engine"
+
+
+def trial_of(config: Mapping[str, Any]) -> Trial:
+    """The trial of a configuration with every setting written out.
+
+    Raises:
+        DataError: this Mox doesn't understand it.
+    """
+    try:
+        chunk = chunkers.parse(config["chunk"])
+        embed = embedders.parse(config["embed"]) if "embed" in config else None
+        index = index_spec(config["index"]) if "index" in config else None
+        search = resolve(config["search"], index or IndexSpec(kind=""))
+        return Trial(str(config["tokenizer"]), chunk, embed, index, search)
+    except KeyError as error:
+        raise DataError(
+            f"a release's configuration lacks {error}.", mend="promote the trial again."
+        ) from None
+    except MoxError as error:
+        raise DataError(
+            f"this Mox doesn't understand the release's configuration: {error.message}",
+            mend=f"install the versions that it names, or promote anew. {error.mend}",
+        ) from None
+
+
+def folded(
+    trial: Trial, corpus: Corpus, engine: Mapping[str, str]
+) -> tuple[Graph, PlannedTrial, dict[str, Stage]]:
+    """A trial's stages on a corpus, up to its hits and one score.
+
+    Args:
+        engine: name and version of the engine that its index is built in.
+    """
+    graph = Graph(_experiment(trial), corpus, lambda _: engine)
+    planned = graph.trial(trial)
+    return graph, planned, graph.stages()
+
+
+def engine_of(trial: Trial, settings: Settings) -> Mapping[str, str]:
+    """Name and version of the engine of a trial's index; empty where it builds none.
+
+    Raises:
+        EngineError: it is away.
+    """
+    if trial.index is None or trial.index.kind == "exact":
+        return {}
+    return dict(indexes[trial.index].engine(settings.milvus_uri))
+
+
+def fingerprints(trial: Trial, engine: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """What the trial's results depend on beyond its settings, part by part."""
+    found: dict[str, dict[str, str]] = {
+        "tokenizer": tokenizers.fingerprint(trial.tokenizer),
+        "chunk": chunkers.fingerprint(trial.chunk),
+    }
+    parts: list[tuple[str, Any, Spec | None]] = [
+        ("embed", embedders, trial.embed),
+        ("index", indexes, trial.index),
+        ("retriever", retrievers, trial.search.retriever),
+        ("fusion", fusions, trial.search.fusion),
+    ]
+    found |= {name: registry.fingerprint(spec) for name, registry, spec in parts if spec}
+    if engine:
+        found[ENGINE] = dict(engine)
+    return found
+
+
+def _experiment(trial: Trial) -> Experiment:
+    """The least experiment that holds a trial; a rank cut, so that no tokens are measured."""
+    return Experiment(
+        name="release",
+        corpus=Spec(kind=""),
+        questions=QuestionsPart(limit=None, split=None),
+        split=None,
+        tokenizer=trial.tokenizer,
+        trials=(trial,),
+        alternatives={},
+        measures=(Measure.parse("recall@1"),),
+        baseline=trial.id,
+        choose=None,
+        budget=Budget(usd=None, minutes=None),
+        seed=0,
+        source=Source({}),
+    )
