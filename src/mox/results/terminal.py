@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from mox.results.leaderboard import marks
+from mox.results.verdict import failures, unfinished, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,33 +39,13 @@ def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
         console.print(
             f"note: {note}", style="dim", soft_wrap=not console.is_terminal, highlight=False
         )
-    choice = results.choice
-    if choice is None:
-        return
-    if choice.refused:
+    said = verdict(results)
+    if said:
+        console.print()
+    for at, line in enumerate(said):
         console.print(
-            f"\nNothing is chosen: {choice.refused}",
-            soft_wrap=not console.is_terminal,
-            highlight=False,
-        )
-        return
-    console.print(
-        f"\n{choice.reason}", style="bold", soft_wrap=not console.is_terminal, highlight=False
-    )
-    confirmed = (choice.test or {}).get(choice.measure)
-    if confirmed:
-        looks = "once" if choice.test_looks == 1 else f"by {choice.test_looks} runs"
-        console.print(
-            f"Confirmed on test: {choice.measure} {confirmed} (n = {confirmed.n}; this test side"
-            f" has been looked at {looks}).",
-            soft_wrap=not console.is_terminal,
-            highlight=False,
-        )
-    if choice.vs_baseline and choice.trial != run.baseline:
-        versus = choice.vs_baseline
-        console.print(
-            f"Against the baseline on {versus['on']}: {versus['mean']:+.3f}"
-            f" [{versus['low']:+.3f}, {versus['high']:+.3f}], p = {versus['p']:.2g}.",
+            line,
+            style="bold" if at == 0 else "",
             soft_wrap=not console.is_terminal,
             highlight=False,
         )
@@ -125,12 +106,7 @@ def _style(results: Results, trial: TrialRun) -> str:
 
 
 def _show_failures(results: Results, console: Console) -> None:
-    failed = [trial for trial in results.run.trials if trial.status == "FAILED"]
-    skipped = sum(trial.status == "SKIPPED" for trial in results.run.trials)
-    said: dict[str, list[str]] = {}
-    for trial in failed:
-        said.setdefault(trial.error or "", []).append(trial.id)
-    for message, names in said.items():
+    for message, names in failures(results).items():
         console.print(
             f"FAILED {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}):"
             f" {message}",
@@ -138,5 +114,5 @@ def _show_failures(results: Results, console: Console) -> None:
             soft_wrap=not console.is_terminal,
             highlight=False,
         )
-    if skipped:
-        console.print(f"SKIPPED {skipped}: the run was stopped ({results.run.stopped}).")
+    if rest := unfinished(results):
+        console.print(f"SKIPPED: {rest}", highlight=False)
