@@ -268,4 +268,15 @@ def sync() -> list[str]:
     return mirror.sync(Store(here.root), uri)
 
 
-__all__ = ["MirrorWarning", "MoxError", "Plan", "ask", "gc", "load", "plan", "promote", "run", "sync"]
+__all__ = [
+    "MirrorWarning",
+    "MoxError",
+    "Plan",
+    "ask",
+    "gc",
+    "load",
+    "plan",
+    "promote",
+    "run",
+    "sync",
+]

@@ -50,9 +50,12 @@ class Sweep:
         lines = "\n".join(f"    - {chunk}" for chunk in chunks)
         self.file.write_text(EXPERIMENT.format(corpus=self._corpus, chunks=lines))
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
+    def start(
+        self, *options: str, offline: bool = True, as_json: bool = True
+    ) -> subprocess.Popen[str]:
+        words = ["--offline"] * offline + ["--json"] * as_json
         process = subprocess.Popen(
-            [sys.executable, "-m", "mox", "run", str(self.file), "--offline", "--json", *options],
+            [sys.executable, "-m", "mox", "run", str(self.file), *words, *options],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -62,8 +65,8 @@ class Sweep:
         self.started.append(process)
         return process
 
-    def run(self, *options: str, seconds: float = 120) -> dict[str, Any]:
-        out, err = self.start(*options).communicate(timeout=seconds)
+    def run(self, *options: str, seconds: float = 120, offline: bool = True) -> dict[str, Any]:
+        out, err = self.start(*options, offline=offline).communicate(timeout=seconds)
         assert out, err
         found: dict[str, Any] = json.loads(out)
         return found

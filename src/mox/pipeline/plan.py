@@ -50,8 +50,6 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     notes: tuple[str, ...] = ()
     """What its reader should know before running it."""
-    target: str = "score"
-    """The role that is wanted of each trial: its scores; its `hits` where none are to be had."""
 
     @cached_property
     def run_id(self) -> str:
@@ -79,7 +77,7 @@ class Plan:
                 want(part)
 
         for trial in self.trials:
-            want(trial.roles[self.target])
+            want(trial.roles["score"])
         return [stage for key, stage in self.stages.items() if key in wanted]
 
 

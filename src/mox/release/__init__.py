@@ -1,1 +1,1 @@
-"""The chosen trial made portable: one file that says everything, registered and asked."""
+"""Releases: the chosen trial made portable, verified when it is opened, asked questions."""

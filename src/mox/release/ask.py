@@ -1,28 +1,36 @@
-"""Asking a release: its corpus and its checksum verified, its index re-used or built again."""
+"""A release opened and asked: verified first, its index re-used or rebuilt by the same stages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from mox.corpus import corpora
-from mox.errors import DataError, SpecError, StageError
-from mox.indexes import indexes
+from mox.errors import DataError, SpecError
+from mox.experiment import Trial
 from mox.pipeline import codec
-from mox.pipeline.execute import execute
-from mox.pipeline.plan import Plan, fold
-from mox.pipeline.progress import Silent
-from mox.pipeline.store import Store
-from mox.release.bundle import Release, as_experiment, fingerprints, open_release
-from mox.settings import Settings
-from mox.types import Corpus, Evidence, Question
+from mox.pipeline.context import Context
+from mox.pipeline.stages import Ref, Stage
+from mox.pipeline.store import DamagedError, Store
+from mox.pipeline.work import WORK, returned_text
+from mox.pipeline.worker import perform
+from mox.release.bundle import Release, read_release
+from mox.release.trial import engine_of, fingerprints, folded, trial_of
+from mox.settings import DISTRIBUTION, Settings
+from mox.types import Corpus, Document, Evidence, Question
+
+STANDING = ("chunk", "embed", "build")
+"""Stages that an answer stands on: stored, and shared with the sweep that they come from."""
+ASKING = ("queries", "exact", "search", "lexical", "fuse")
+"""Stages of one question: done in this process, and never stored."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One ranked passage: verbatim text of a source, and where it stands there."""
+    """One hit: verbatim text of its document, and where it comes from."""
 
     rank: int
     score: float
@@ -34,7 +42,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a release returns for a question. `warnings`: versions that differ from its own."""
+    """Ranked passages. `warnings`: versions that differ from those of the release."""
 
     release: str
     question: str
@@ -47,81 +55,196 @@ class Answer:
 
 
 def ask(path: Path, question: str, store: Store, settings: Settings, *, k: int) -> Answer:
-    """Search a release's corpus as it was promoted.
+    """Open a release, ask it one question, and close it.
 
     Raises:
         DataError: the release was changed, or its corpus is another one now.
-        SpecError: no question, or more passages than the release searches for.
-        StageError: a stage failed.
+        SpecError: no question, or more passages than the release looks for.
+        EngineError: the engine is away.
     """
-    release = open_release(path)
-    if not question.strip():
-        raise SpecError("the question is empty.", mend="ask something.")
-    corpus = _corpus(release)
-    searched = release.content["config"]["search"]["k"]
-    if k > searched:
-        raise SpecError(
-            f"the release searches for {searched} passages, not {k}.",
-            mend=f"ask for {searched} or fewer, or promote a trial with a larger k.",
-        )
-    plan = _plan(release, corpus, question, store, settings)
-    outcome = execute(plan, settings, Silent())
-    if outcome.failed:
-        said = next(iter(outcome.failed.values()))
-        raise StageError(f"{path.name} cannot be asked: {said}", mend="see `mox doctor`.")
-    return Answer(release.name, question, _passages(plan, corpus, k), _differences(release))
+    with open_release(path, store, settings) as opened:
+        return opened.ask(question, k=k)
 
 
-def _corpus(release: Release) -> Corpus:
-    said: Mapping[str, Any] = release.content["corpus"]
-    spec = corpora.parse(said["spec"])
-    base = (release.path.parent / said["base"]).resolve()
-    corpus = corpora[spec](spec, base)
+def open_release(path: Path, store: Store, settings: Settings) -> OpenRelease:
+    """Open a release: verify its checksum and its corpus, and have its index.
+
+    Stages that the store has are re-used, the sweep's own index among them; others are redone.
+
+    Raises:
+        DataError: the file was changed, or its corpus is another; says what differs.
+        EngineError: the engine is away.
+    """
+    release = read_release(path)
+    trial = trial_of(release.content["config"])
+    corpus = _corpus(release, store)
+    engine = engine_of(trial, settings)
+    context = Context(store, settings, lambda: None)
+    graph, _, stages = folded(trial, corpus, engine)
+    context.kept(graph.documents.ref, lambda: corpus.documents)
+    for stage in stages.values():
+        if stage.kind in STANDING and not store.has(*stage.ref):
+            perform(stage, context)
+    return OpenRelease(release, corpus, trial, engine, context)
+
+
+class OpenRelease:
+    """A verified release over its corpus. Leaving its context gives the engine back."""
+
+    def __init__(
+        self,
+        release: Release,
+        corpus: Corpus,
+        trial: Trial,
+        engine: Mapping[str, str],
+        context: Context,
+    ) -> None:
+        self.release = release
+        self.warnings = differences(release, trial, engine)
+        self._corpus = corpus
+        self._trial = trial
+        self._engine = engine
+        self._context = context
+        self._documents: Mapping[str, Document] = {d.id: d for d in corpus.documents}
+
+    def ask(self, question: str, *, k: int = 5) -> Answer:
+        """The k best passages for a question, best first; fewer where fewer match.
+
+        Raises:
+            SpecError: an empty question, or more passages than the release looks for.
+            EngineError: the engine is lost.
+        """
+        most = self._trial.search.k
+        if not question.strip():
+            raise SpecError("the question is empty.", mend="ask something.")
+        if not 1 <= k <= most:
+            raise SpecError(
+                f"this release returns 1 to {most} passages, not {k}.",
+                mend=f"ask for {most} or fewer, or promote a trial with a larger k.",
+            )
+        asked = Question("asked", question, "asked", Evidence())
+        corpus = Corpus(self._corpus.name, self._corpus.documents, (asked,))
+        graph, planned, stages = folded(self._trial, corpus, self._engine)
+        self._context.kept(graph.questions.ref, lambda: corpus.questions)
+        for stage in stages.values():
+            if stage.kind in ASKING:
+                self._do(stage)
+        passages = self._passages(planned.roles["hits"], planned.roles["chunk"], k)
+        return Answer(str(self.release.path), question, passages, self.warnings)
+
+    def close(self) -> None:
+        """Give the open collection back: its memory, its threads and its lock."""
+        self._context.close_engine()
+
+    def __enter__(self) -> OpenRelease:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _do(self, stage: Stage) -> None:
+        """Do a stage in this process and keep its result in memory, where the next finds it."""
+        arrays = dict(WORK[stage.kind](stage, self._context).arrays)
+        if stage.kind == "queries":
+            self._context.kept(stage.ref, lambda: arrays["vectors"])
+        else:
+            self._context.kept(stage.ref, lambda: codec.unpack_hits(arrays))
+
+    def _passages(self, found: Ref, chunks: Ref, k: int) -> tuple[Passage, ...]:
+        hits, table = self._context.hits(found), self._context.chunks(chunks)
+        texts = {name: document.text for name, document in self._documents.items()}
+        passages: list[Passage] = []
+        for row, score in zip(hits.ids[0, :k].tolist(), hits.scores[0, :k].tolist(), strict=True):
+            if row < 0:
+                break  # padding: nothing further was found
+            document = self._documents[table.documents[table.document[row]]]
+            spans = tuple(table.spans(row))
+            text = returned_text(table, row, texts)
+            passages.append(
+                Passage(len(passages) + 1, score, document.id, spans, text, document.uri)
+            )
+        return tuple(passages)
+
+
+def _corpus(release: Release, store: Store) -> Corpus:
+    """The release's corpus, known to be the one that it was measured on."""
+    said = release.content["corpus"]
+    spec = corpora.parse(said["settings"])
+    corpus = corpora[spec](spec, (release.path.parent / said["base"]).resolve())
     if corpus.fingerprint != said["fingerprint"]:
         raise DataError(
-            f"the corpus {said['name']} is not what {release.path.name} was measured on:"
-            f" fingerprint {corpus.fingerprint[:12]}, then {said['fingerprint'][:12]}.",
-            mend="bring the documents back, or run the experiment again and promote anew.",
+            f"{corpus.name} is not the corpus that this release was measured on:"
+            f" {_changes(release, corpus, store)}.",
+            mend="bring back that corpus, or run the experiment on the new one and promote again.",
         )
     return corpus
 
 
-def _plan(
-    release: Release, corpus: Corpus, question: str, store: Store, settings: Settings
-) -> Plan:
-    """One trial's stages up to its hits; those of the sweep are stored already."""
-    content = release.content
-    experiment = as_experiment(content["config"], content["corpus"]["spec"], release.name)
-    asked = Question(id="asked", text=question, group="asked", evidence=Evidence())
-    one = replace(corpus, questions=(asked,))
-    plan = fold(experiment, one, store, lambda spec: indexes[spec].engine(settings.milvus_uri))
-    return replace(plan, target="hits")
+def _changes(release: Release, corpus: Corpus, store: Store) -> str:
+    """What differs, by document where the store still has the old ones."""
+    said = release.content["corpus"]
+    prints = f"fingerprint {corpus.fingerprint[:12]} instead of {said['fingerprint'][:12]}"
+    before = _stored_documents(release, store)
+    if before is None:
+        return f"{prints}, {len(corpus.documents)} documents where it had {said['documents']}"
+    now = {d.id: d.text for d in corpus.documents}
+    parts = {
+        "changed": [name for name, text in before.items() if name in now and now[name] != text],
+        "gone": [name for name in before if name not in now],
+        "new": [name for name in now if name not in before],
+    }
+    named = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+        for what, names in parts.items()
+        if names
+    ]
+    return f"{prints}; documents: {'; '.join(named) or 'the same, in another order or form'}"
 
 
-def _passages(plan: Plan, corpus: Corpus, k: int) -> tuple[Passage, ...]:
-    roles = plan.trials[0].roles
-    hits = codec.unpack_hits(plan.store.read(*roles["hits"]).arrays)
-    table = codec.unpack_chunks(plan.store.read(*roles["chunk"]).arrays)
-    documents = {document.id: document for document in corpus.documents}
-    found: list[Passage] = []
-    for row, score in zip(hits.ids[0, :k].tolist(), hits.scores[0, :k].tolist(), strict=True):
-        if row < 0:
-            break
-        document = documents[table.documents[table.document[row]]]
-        spans = tuple(table.spans(row))
-        text = "".join(document.text[start:end] for start, end in spans)
-        found.append(Passage(len(found) + 1, score, document.id, spans, text, document.uri))
+def _stored_documents(release: Release, store: Store) -> dict[str, str] | None:
+    """The documents that the release's chunks were cut from, while the store has them."""
+    chunk = Ref("chunk", release.content["run"]["stages"]["chunk"])
+    try:
+        if not store.has(*chunk):
+            return None
+        source = Ref(*store.sidecar(*chunk)["inputs"]["documents"])
+        if not store.has(*source):
+            return None
+        found = codec.unpack_documents(store.read(*source).arrays)
+    except DamagedError:
+        return None
+    return {document.id: document.text for document in found}
+
+
+def differences(release: Release, trial: Trial, engine: Mapping[str, str]) -> tuple[str, ...]:
+    """Versions that aren't the release's; what they make is then built anew by those of now."""
+    before: Mapping[str, Mapping[str, str]] = release.content["fingerprints"]
+    now = fingerprints(trial, engine)
+    found = []
+    if trial.id != release.content["trial"]:
+        found.append("this Mox reads the configuration as another trial: its defaults changed.")
+    for part in dict.fromkeys([*before, *now]):
+        was, is_ = before.get(part, {}), now.get(part, {})
+        found += [
+            f"{part}: {name} was {was.get(name, 'absent')}, is {is_.get(name, 'absent')}."
+            for name in dict.fromkeys([*was, *is_])
+            if was.get(name) != is_.get(name)
+        ]
+    was_mox, is_mox = release.content["environment"].get(DISTRIBUTION), _installed()
+    if was_mox != is_mox:
+        found.append(f"{DISTRIBUTION} was {was_mox}, is {is_mox}.")
     return tuple(found)
 
 
-def _differences(release: Release) -> tuple[str, ...]:
-    """Versions and files of today that aren't the release's."""
-    content = release.content
-    [trial] = as_experiment(content["config"], content["corpus"]["spec"], release.name).trials
-    now = fingerprints(trial)
-    return tuple(
-        f"{part}: {name} is {now.get(part, {}).get(name)}, was {value} when promoted."
-        for part, held in content["fingerprints"].items()
-        for name, value in held.items()
-        if now.get(part, {}).get(name) != value
-    )
+def _installed() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "not installed"

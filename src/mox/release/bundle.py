@@ -1,8 +1,9 @@
-"""A release: one YAML with every setting, what it was measured on, how it scored, its checksum."""
+"""A release: one YAML that holds the chosen trial, what it stands on, and its own checksum."""
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -10,17 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mox.errors import DataError, MissingError, SpecError
-from mox.experiment import AXES, Experiment, Trial, load
+from mox.errors import DataError, SpecError, StoreError
 from mox.pipeline.store import write_whole
-from mox.registry import Registry
-from mox.results import Results, TrialRun
+from mox.release.trial import engine_of, fingerprints, folded, trial_of
+from mox.results import Interval, Results, TrialRun
+from mox.settings import DISTRIBUTION, settings
 from mox.source import read
-from mox.spec import Spec, digest
+from mox.spec import digest
 from mox.tracking.git import commit
+from mox.tracking.marker import Mirrored
 from mox.tracking.secrets import scrubbed
+from mox.types import Corpus
 
 SCHEMA = 1
+CHECKSUM = "sha256"
+HEAD = (
+    f"# A release of Mox ({DISTRIBUTION}). Its checksum covers every value: don't edit it."
+    " `mox ask` opens it.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Release:
 
     @property
     def sha256(self) -> str:
-        return str(self.content["sha256"])
+        return str(self.content[CHECKSUM])
 
 
 def promote(
@@ -45,150 +53,63 @@ def promote(
     *,
     trial: str | None = None,
     out: Path | None = None,
-    mlflow: str | None = None,
+    mlflow: Mirrored | None = None,
 ) -> Release:
-    """Write the chosen trial as a release.
-
-    The content depends on the results alone, so promoting again writes the same file.
+    """Write a trial as a release. The same results give the same bytes.
 
     Args:
-        trial: another trial than the chosen one; the file says so.
+        trial: promote this one instead of the chosen one; the release says so.
         out: the file to write; `releases/NAME-SHA.yaml` in the state folder where None.
-        mlflow: the id of the sweep's MLflow run, if it is mirrored.
+        mlflow: where the run stands in MLflow, to be named in the release.
 
     Raises:
-        SpecError: nothing is chosen, or the trial has no scores.
+        SpecError: nothing is chosen, the run was stopped, the trial failed, or the corpus'
+            settings carry credentials.
+        StoreError: what the trial stands on has changed since it was run.
     """
     taken = _taken(results, trial)
-    folder = out.absolute().parent if out else results.store.root / "releases"
-    content = _content(results, taken, folder, mlflow)
-    content["sha256"] = checksum(content)
-    path = out.absolute() if out else folder / f"{_slug(content)}.yaml"
+    folder = (out.parent if out else results.store.root / "releases").absolute()
+    content = {
+        **_measured(results, taken),
+        "corpus": _corpus(results, folder),
+        "choice": _choice(results, taken),
+        "run": _run(results, taken),
+        "mlflow": _mlflow(mlflow, taken),
+        "git": _git(results),
+    }
+    content[CHECKSUM] = digest(content)
+    slug = re.sub(r"[^\w.-]+", "-", results.run.name).strip("-.") or "release"
+    path = out.absolute() if out else folder / f"{slug}-{content[CHECKSUM][:10]}.yaml"
     write_whole(path, dump(content).encode())
     return Release(path, content)
 
 
-def _taken(results: Results, name: str | None) -> TrialRun:
-    if name is None:
-        choice = results.choice
-        if choice is None or choice.trial is None:
-            why = "the experiment asks for no choice" if choice is None else choice.refused
-            raise SpecError(
-                f"run {results.run.id} has no chosen trial: {why}",
-                mend="add `choose:` to the experiment, or name one by `--trial`.",
-            )
-        return results.trial(choice.trial)
-    trial = results.trial(name)
-    if trial.status != "FINISHED":
-        raise SpecError(
-            f"trial {trial.id} is {trial.status} ({trial.error or 'it was not run'}).",
-            mend="promote a trial that finished.",
-        )
-    return trial
-
-
-def _content(results: Results, trial: TrialRun, folder: Path, mlflow: str | None) -> dict[str, Any]:
-    run = results.run
-    base = Path(run.file).parent if run.file else Path.cwd()
-    at = commit(base)
-    choice = results.choice
-    chosen = choice is not None and choice.trial == trial.id
-    [same] = as_experiment(trial.config, run.settings["corpus"], run.name).trials
-    return {
-        "schema": SCHEMA,
-        "name": run.name,
-        "created": run.started,
-        "trial": trial.id,
-        "config": dict(trial.config),
-        "corpus": {
-            "spec": scrubbed(run.settings["corpus"]),
-            "base": os.path.relpath(base, folder),
-            "name": run.corpus["name"],
-            "fingerprint": run.corpus["fingerprint"],
-            "licence": run.corpus["about"].get("licence", ""),
-        },
-        "fingerprints": fingerprints(same),
-        "environment": dict(run.environment),
-        "scores": {
-            split: {
-                name: {"mean": i.mean, "low": i.low, "high": i.high, "n": i.n}
-                for name, i in measures.items()
-            }
-            for split, measures in results.summary[trial.id].items()
-        },
-        "costs": {k: v for k, v in results.costs[trial.id].items() if v is not None},
-        "choice": {
-            "chosen": chosen,
-            "reason": choice.reason
-            if chosen and choice is not None
-            else "named by hand, not by the experiment's rule.",
-        },
-        "run": {"mox": run.id, "mlflow": mlflow},
-        "git": {"commit": at.sha, "dirty": at.dirty} if at else None,
-    }
-
-
-def as_experiment(config: Mapping[str, Any], corpus: Mapping[str, Any], name: str) -> Experiment:
-    """The experiment whose one trial has this configuration.
-
-    Raises:
-        SpecError: this Mox doesn't know a kind or a setting of it.
-    """
-    axes = {axis: [config[axis]] for axis in AXES if axis in config}
-    return load(
-        {
-            "name": name,
-            "corpus": corpus,
-            "tokenizer": config["tokenizer"],
-            "axes": axes,
-            "measure": "hit@1",  # plays no part in searching; an experiment names something
-        }
-    )
-
-
-def fingerprints(trial: Trial) -> dict[str, dict[str, str]]:
-    """What the trial's results depend on beyond its settings, by part."""
-    from mox.chunking import chunkers
-    from mox.embedding import embedders
-    from mox.indexes import indexes
-    from mox.retrieval import fusions, retrievers
-
-    parts: list[tuple[str, Registry[Any], Spec | None]] = [
-        ("chunk", chunkers, trial.chunk),
-        ("embed", embedders, trial.embed),
-        ("index", indexes, trial.index),
-        ("lexical", retrievers, trial.search.retriever),
-        ("fusion", fusions, trial.search.fusion),
-    ]
-    return {name: reg.fingerprint(spec) for name, reg, spec in parts if spec is not None}
-
-
-def open_release(path: Path) -> Release:
+def read_release(path: Path) -> Release:
     """Read a release and verify its checksum.
 
     Raises:
         MissingError: no such file.
-        SpecError: not a release, or one of a newer Mox.
-        DataError: it was changed after it was written.
+        DataError: it isn't a release, or was changed after it was written.
+        StoreError: it was written by a newer Mox.
     """
-    if not path.exists():
-        raise MissingError(f"{path}: no such file.", mend="`mox promote` writes releases.")
-    content = dict(read(path, what="a release", start=f"schema: {SCHEMA}").settings)
-    if "sha256" not in content or "config" not in content:
-        raise SpecError(f"{path} is no release.", mend="name a file that `mox promote` wrote.")
-    if content.get("schema", 0) > SCHEMA:
-        raise SpecError(f"{path} was written by a newer Mox.", mend="upgrade Mox.")
-    if checksum(content) != content["sha256"]:
-        raise DataError(
-            f"{path} was changed after it was written: its checksum differs.",
-            mend="promote again; a release is never edited.",
+    content = dict(read(path, what="a release", start="schema: 1").settings)
+    schema = content.get("schema")
+    if not isinstance(schema, int) or CHECKSUM not in content:
+        raise DataError(f"{path} is no release.", mend="name a file that `mox promote` wrote.")
+    if schema > SCHEMA:
+        raise StoreError(
+            f"{path} was written by a newer Mox (schema {schema}; this one knows {SCHEMA}).",
+            mend="upgrade Mox.",
         )
-    return Release(path, content)
-
-
-def checksum(content: Mapping[str, Any]) -> str:
-    """SHA-256 of a release's canonical JSON, its own checksum left out."""
-    return digest({name: value for name, value in content.items() if name != "sha256"})
+    said = content.pop(CHECKSUM)
+    found = digest(content)
+    if said != found:
+        raise DataError(
+            f"{path} was changed after it was written: it says {CHECKSUM} {str(said)[:12]}, and"
+            f" its content has {found[:12]}.",
+            mend="promote the trial again, or take the file from where it was registered.",
+        )
+    return Release(path.absolute(), {**content, CHECKSUM: said})
 
 
 def dump(content: Mapping[str, Any]) -> str:
@@ -197,12 +118,170 @@ def dump(content: Mapping[str, Any]) -> str:
 
     yaml = YAML()
     yaml.default_flow_style = False
-    yaml.width = 100
+    yaml.width = 4096  # a folded line would be harder to compare
+    yaml.representer.ignore_aliases = lambda *_: True
     buffer = io.StringIO()
     yaml.dump(dict(content), buffer)
-    return buffer.getvalue()
+    return HEAD + buffer.getvalue()
 
 
-def _slug(content: Mapping[str, Any]) -> str:
-    name = re.sub(r"[^\w.-]+", "-", str(content["name"]))
-    return f"{name}-{content['sha256'][:8]}"
+def _taken(results: Results, name: str | None) -> TrialRun:
+    """The trial to promote, or why there is none."""
+    run, choice = results.run, results.choice
+    if name is not None:
+        taken = results.trial(name)
+        if taken.status != "FINISHED":
+            said = f": {taken.error}" if taken.error else ""
+            raise SpecError(
+                f"trial {taken.id} is {taken.status}{said}.", mend="promote one that finished."
+            )
+        return taken
+    if run.stopped:
+        raise SpecError(
+            f"run {run.id} was stopped ({run.stopped}) before all its trials were compared.",
+            mend="run it again, which resumes it; or name a finished trial by `--trial`.",
+        )
+    if choice is None:
+        raise SpecError(
+            f"run {run.id} chooses nothing: its experiment has no `choose`.",
+            mend="add `choose:` and run again (nothing is redone), or name a trial by `--trial`.",
+        )
+    if results.chosen is None:
+        raise SpecError(
+            f"run {run.id} chose nothing: {choice.refused}",
+            mend="mend that and run again, or name a trial by `--trial`.",
+        )
+    return results.chosen
+
+
+def _measured(results: Results, taken: TrialRun) -> dict[str, Any]:
+    """What is released: every setting, what it was measured with, and how it scored."""
+    run = results.run
+    return {
+        "schema": SCHEMA,
+        "name": run.name,
+        "created": run.started,
+        "trial": taken.id,
+        "label": results.label(taken),
+        "config": _plain(taken.config),
+        "fingerprints": _fingerprints(results, taken),
+        "environment": dict(run.environment),
+        "scores": {
+            split: {name: _interval(interval) for name, interval in measures.items()}
+            for split, measures in results.summary[taken.id].items()
+        },
+        "costs": _plain(results.costs[taken.id]),
+    }
+
+
+def _fingerprints(results: Results, taken: TrialRun) -> dict[str, dict[str, str]]:
+    """Versions and file hashes that made the trial: known to be those of now, since its stages
+    still have the very same keys."""
+    trial = trial_of(taken.config)
+    engine = engine_of(trial, settings())
+    documents = tuple(results.documents.values())
+    corpus = Corpus(results.run.corpus["name"], documents, results.questions_asked)
+    _, planned, _ = folded(trial, corpus, engine)
+    changed = [
+        role
+        for role, ref in taken.roles.items()
+        if role != "score" and planned.roles.get(role) != ref
+    ]
+    if changed or trial.id != taken.id:
+        raise StoreError(
+            f"what trial {taken.id} stands on has changed since it was run"
+            f" ({', '.join(changed) or 'its settings'}): its scores may not hold any more.",
+            mend="run the experiment again with what is installed now, then promote.",
+        )
+    return fingerprints(trial, engine)
+
+
+def _corpus(results: Results, folder: Path) -> dict[str, Any]:
+    """Where the corpus is, as seen from the release's folder, and what it has to be."""
+    run = results.run
+    spec = _plain(run.settings["corpus"])
+    if scrubbed(spec) != spec:
+        raise SpecError(
+            f"the corpus' settings of run {run.id} carry credentials, which no release may hold.",
+            mend="leave them to the environment, and run again.",
+        )
+    base = Path(run.file).parent if run.file else Path.cwd()
+    return {
+        "settings": spec,
+        "base": Path(os.path.relpath(base, folder)).as_posix(),
+        "name": run.corpus["name"],
+        "fingerprint": run.corpus["fingerprint"],
+        "questions_fingerprint": run.corpus["questions_fingerprint"],
+        "documents": run.corpus["documents"],
+        "questions": run.corpus["questions"],
+        "about": _plain(run.corpus["about"]),
+    }
+
+
+def _choice(results: Results, taken: TrialRun) -> dict[str, Any]:
+    """Why this trial: the experiment's rule, or a hand that overruled it."""
+    choice = results.choice
+    if choice is None:
+        return {"by": "hand", "reason": f"{results.label(taken)} was named by hand; no rule."}
+    said = {
+        "by": "rule" if choice.trial == taken.id else "hand",
+        "reason": choice.reason,
+        "rule": _plain(results.run.choose),
+        "rule_chose": choice.trial,
+        "candidates": len(choice.candidates),
+        "of": len(results.finished),
+        "qualifies": taken.id in choice.candidates,
+        "test_looks": choice.test_looks,
+    }
+    if choice.trial == taken.id:
+        return {**said, "may_lose": choice.may_lose, "vs_baseline": _plain(choice.vs_baseline)}
+    instead = f"chose {choice.trial}" if choice.trial else "chose nothing"
+    said["reason"] = f"{results.label(taken)} was named by hand; the rule {instead}."
+    return said
+
+
+def _run(results: Results, taken: TrialRun) -> dict[str, Any]:
+    run = results.run
+    return {
+        "id": run.id,
+        "store": results.store.id,
+        "trials": len(run.trials),
+        "finished": len(results.finished),
+        "stopped": run.stopped,
+        "stages": {role: ref.key for role, ref in taken.roles.items()},
+    }
+
+
+def _mlflow(mirrored: Mirrored | None, taken: TrialRun) -> dict[str, Any] | None:
+    if mirrored is None:
+        return None
+    return {
+        "experiment_id": mirrored.experiment_id,
+        "run_id": mirrored.parent_id,
+        "trial_run_id": mirrored.trials.get(taken.id),
+    }
+
+
+def _git(results: Results) -> dict[str, Any] | None:
+    """The commit of the working tree at promotion; None outside of one."""
+    found = commit(Path(results.run.file).parent if results.run.file else Path.cwd())
+    return {"commit": found.sha, "dirty": found.dirty} if found else None
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    found = {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
+    return {name: _finite(value) for name, value in found.items()}
+
+
+def _finite(value: Any) -> Any:
+    """A number that YAML and JSON agree on; none where a single group gives no bound."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: Any) -> Any:
+    """Plain mappings and lists, so that a file read back has the very content written."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return _finite(value)
