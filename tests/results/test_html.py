@@ -164,6 +164,13 @@ def test_the_card_shows_only_what_varies(hostile: Results) -> None:
     assert "k=6" not in shown
 
 
+def test_what_varies_stands_by_axis(made: Any) -> None:
+    made.trial("t", {"kind": "recursive", "size": 32}, ["recall@2"])
+    page = made.results(["recall@2"], varying=("chunk.size", "search.kind"))._repr_html_()
+    assert re.findall(r"<th [^>]*>(.*?)</th>", page)[3:5] == ["chunk", "search"]
+    assert re.findall(r"<td [^>]*>(.*?)</td>", page)[3:5] == ["size=32", "bm25"]
+
+
 def test_skipped_trials_are_counted_with_the_reason(hostile: Results) -> None:
     shown = Page(hostile._repr_html_()).text
     assert "1 trial was not run (budget); the same call again resumes." in shown

@@ -30,7 +30,7 @@ axes:
 measure: [recall@5, ndcg@60t]
 choose: {maximise: ndcg@60t, within: 0.2, prefer: {minimise: index_mb}}
 """
-WORDS = "river mountain copper lantern harbour winter violin saddle orchard engine".split()
+WORDS = ("river", "mountain", "copper", "lantern", "harbour", "winter", "violin", "saddle")
 
 
 def write_corpus(folder: Path) -> None:
@@ -38,10 +38,8 @@ def write_corpus(folder: Path) -> None:
     folder.mkdir(parents=True)
     documents, questions = [], []
     for at in range(8):
-        lines = [
-            f"Sentence {row} of book {at}: {' '.join(WORDS[(at + row * 3 + n) % 10] for n in range(6))}."
-            for row in range(4)
-        ]
+        words = [[WORDS[(at + row * 3 + n) % 8] for n in range(6)] for row in range(4)]
+        lines = [f"Sentence {n} of book {at}: {' '.join(row)}." for n, row in enumerate(words)]
         text = "\n\n".join(lines)
         documents.append({"id": f"book-{at}", "text": text})
         for row in (0, 2):

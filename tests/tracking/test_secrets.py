@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,13 @@ def test_planted_secrets_are_nowhere_in_what_is_mirrored(
     monkeypatch.setenv("MOX_MILVUS_URI", f"http://{USER_AND_PASSWORD}@host:19530")
     monkeypatch.setenv("SOME_API_KEY", KEY)
     message = f"http://{USER_AND_PASSWORD}@host:19530 refused {KEY}"
-    trials = list(results.run.trials)
-    object.__setattr__(trials[0], "status", "FAILED")
-    object.__setattr__(trials[0], "error", message)
-    config = {**trials[1].config, "search": {**trials[1].config["search"], "uri": message}}
-    object.__setattr__(trials[1], "config", config)
+    first, second, *others = results.run.trials
+    failed = replace(first, status="FAILED", error=message)
+    config = {**second.config, "search": {**second.config["search"], "uri": message}}
     planted = change(
         results,
-        trials=tuple(trials),
+        trials=(failed, replace(second, config=config), *others),
+        varying=(*results.run.varying, "search.uri"),
         notes=(message,),
         settings={**results.run.settings, "corpus": {"kind": "s3", "uri": message}},
         environment={"python": "3", "seen": message},

@@ -53,7 +53,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 class Healthy(BaseHTTPRequestHandler):
     """Says OK at /health, and 404 elsewhere."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.send_response(200 if self.path == "/health" else 404)
         self.end_headers()
         self.wfile.write(b"OK")

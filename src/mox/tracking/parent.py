@@ -26,7 +26,7 @@ from mox.tracking.keys import (
     text_of,
 )
 from mox.tracking.report import NOTE, REPORT, markdown
-from mox.tracking.secrets import scrubbed
+from mox.tracking.secrets import hide, scrubbed
 from mox.tracking.trials import numbers
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def files(results: Results, place: Place) -> dict[str, str | bytes]:
         REPORT: markdown(results, place),
         "leaderboard.csv": tables.as_csv(rows),
         LEADERBOARD: tables.as_table(tables.readable(results)),
-        "results.json": _json(scrubbed(document(results))),
-        "plan.json": _json(scrubbed(plan(results))),
+        "results.json": _json(document(results)),
+        "plan.json": _json(plan(results)),
         "environment.json": _json(dict(results.run.environment)),
         "experiment.yaml": _yaml(scrubbed(results.run.settings)),
     }
@@ -178,7 +178,8 @@ def _figure(results: Results) -> bytes:
     with tempfile.TemporaryDirectory(prefix="mox-") as folder:
         path = Path(folder) / FIGURE
         results.pareto().save(path)
-        return path.read_bytes()
+        # Secrets word by word: `scrub` would take a script's `&key=` for a query's.
+        return hide(path.read_text(encoding="utf-8")).encode()
 
 
 def _json(value: Any) -> str:

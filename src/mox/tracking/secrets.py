@@ -26,7 +26,11 @@ _SHORTEST = 6
 def scrub(text: str) -> str:
     """Text without what a URI in it carries as user and password, and without the values of
     environment variables that are secrets by their names."""
-    text = _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
+    return hide(_QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text)))
+
+
+def hide(text: str) -> str:
+    """Text without the values of environment variables that are secrets by their names."""
     for secret in _planted():
         text = text.replace(secret, HIDDEN)
     return text

@@ -136,7 +136,7 @@ def content(results: Results, trial: TrialRun, parent_id: str) -> Content:
     tags, long_tags = fitted(tags, TAG)
     if long or long_tags:
         files[OVERFLOW] = json.dumps({**long, **long_tags}, ensure_ascii=False, indent=1)
-    name = shortened(results.label(trial), RUN_NAME)
+    name = shortened(scrub(results.label(trial)), RUN_NAME)
     metrics = numbers(results, trial) if finished else {}
     return Content(name, "FINISHED" if finished else "FAILED", params, metrics, tags, files)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mox.tracking.secrets import scrub
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
@@ -64,7 +66,7 @@ class Runs:
         )
 
     def upload(self, run: MlflowRun, files: Mapping[str, str | bytes]) -> None:
-        """Write a run's artifacts, by path."""
+        """Write a run's artifacts, by path; texts without secrets, bytes as they are."""
         # The client's own call reads the run anew for each file, a fifth of a trial's cost.
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -75,7 +77,8 @@ class Runs:
             for name, content in files.items():
                 path = Path(folder) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.encode() if isinstance(content, str) else content)
+                raw = scrub(content).encode() if isinstance(content, str) else content
+                path.write_bytes(raw)
             repository.log_artifacts(folder)  # type: ignore[no-untyped-call]
 
     def log(

@@ -1,0 +1,52 @@
+"""Where state lies when nobody says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mox.settings import settings, state_folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "tree" / "notebooks" / "deep").mkdir(parents=True)
+    return tmp_path / "tree"
+
+
+@pytest.mark.parametrize("below", [".", "notebooks", "notebooks/deep"])
+def test_a_folder_of_a_working_tree_has_the_trees_state(tree: Path, below: str) -> None:
+    (tree / "pyproject.toml").touch()
+    assert state_folder(tree / below) == tree / ".mox"
+
+
+def test_experiments_make_a_tree_without_a_project(tree: Path) -> None:
+    (tree / "experiments").mkdir()
+    assert state_folder(tree / "notebooks") == tree / ".mox"
+
+
+def test_state_that_is_there_already_is_taken_up(tree: Path) -> None:
+    (tree / "pyproject.toml").touch()
+    (tree / "notebooks" / ".mox").mkdir()
+    assert state_folder(tree / "notebooks" / "deep") == tree / "notebooks" / ".mox"
+
+
+def test_without_a_tree_it_lies_in_the_working_directory(tree: Path) -> None:
+    assert state_folder(tree / "notebooks") == tree / "notebooks" / ".mox"
+
+
+def test_the_working_directory_is_asked_each_time(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MOX_HOME")
+    (tree / "pyproject.toml").touch()
+    monkeypatch.chdir(tree / "notebooks")
+    assert settings().root == tree / ".mox"
+
+
+def test_mox_home_wins(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "pyproject.toml").touch()
+    monkeypatch.chdir(tree)
+    monkeypatch.setenv("MOX_HOME", "elsewhere")
+    assert settings().root == tree / "elsewhere"
