@@ -32,8 +32,9 @@ def test_state_that_is_there_already_is_taken_up(tree: Path) -> None:
     assert state_folder(tree / "notebooks" / "deep") == tree / "notebooks" / ".mox"
 
 
-def test_without_a_tree_it_lies_in_the_working_directory(tree: Path) -> None:
-    assert state_folder(tree / "notebooks") == tree / "notebooks" / ".mox"
+def test_without_a_tree_it_lies_in_the_working_directory() -> None:
+    # Not under the tests' own folder, above which anything might lie.
+    assert state_folder(Path("/no/such/tree")) == Path("/no/such/tree/.mox")
 
 
 def test_the_working_directory_is_asked_each_time(

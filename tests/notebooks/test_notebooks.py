@@ -205,7 +205,11 @@ measure: [recall@5]
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    said = next(cell for cell in read(out).cells if cell.id == "scored").outputs[0]
+    cells = {cell.id: cell for cell in read(out).cells}
+    progress, card = cells["run"].outputs
+    assert (progress.output_type, card.output_type) == ("display_data", "execute_result")
+    assert "small: 2 of 2 trials" in card.data["text/plain"]
+    said = cells["scored"].outputs[0]
     assert ast.literal_eval(said.data["text/plain"]) == {
         "trials": 2,
         "questions": 10,

@@ -136,9 +136,12 @@ class Notebook:
         lines = [f"<div style='font-size:12px;padding:2px 0'>{html.escape(head)}</div>"]
         for kind, row in self._rows.items():
             share = 100.0 if not row.todo else 100.0 * row.done / row.todo
-            said = f"{row.done}/{row.todo}" if row.todo else ""
-            said += f" · {row.stored} stored" if row.stored else ""
-            said += f" · {row.failed} failed" if row.failed else ""
+            parts = [
+                f"{row.done}/{row.todo}" if row.todo else "",
+                f"{row.stored} stored" if row.stored else "",
+                f"{row.failed} failed" if row.failed else "",
+            ]
+            said = " · ".join(part for part in parts if part)
             lines.append(
                 "<div style='display:flex;align-items:center;font-size:12px'>"
                 f"<div style='width:130px'>{TITLES[kind]}</div>"

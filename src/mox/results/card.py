@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Trials in a card; the chosen one and the baseline stand in it wherever they rank."""
 
+ALIKE = "≈"
+"""A trial whose interval of the paired difference to the best contains 0: not called equal."""
+
 
 def card(results: Results) -> str:
     """The results: what is chosen and how sure that is, then trials by rank."""
@@ -109,15 +112,15 @@ def _table(results: Results) -> Html:
         cells += _costs(results, trial)
         cells += [_measured(results, trial, name, scales[name]) for name in others]
         rows.append(row(cells, left=left, shade=GREEN if _chosen(results, trial) else ""))
-    parts = [table(rows)]
-    if len(ranked) > len(shown):
-        parts.append(
-            small(
-                f"{len(ranked) - len(shown)} more in results.leaderboard(). Bars: 95 % intervals"
-                f" over groups of questions, on {_over(results)}; a column shares its scale."
-            )
-        )
-    return joined(*parts)
+    return joined(table(rows), small(_legend(results, len(ranked) - len(shown))))
+
+
+def _legend(results: Results, rest: int) -> str:
+    """How the table is read, and how much it leaves out."""
+    said = f"Bars: 95 % intervals over groups of questions, on {_over(results)}."
+    if results.choice is not None:
+        said += f" {ALIKE} can't be told apart from the best."
+    return said + (f" {rest} more trials in results.leaderboard()." if rest else "")
 
 
 def _kept(results: Results, trial: TrialRun) -> bool:
@@ -189,7 +192,8 @@ def _costs(results: Results, trial: TrialRun) -> list[str]:
 
 
 def _badges(results: Results, trial: TrialRun) -> Html:
-    said = marks(results, trial)
+    """What a trial is; on most rows that it can't be told from the best, so that is one sign."""
+    said = marks(results, trial).replace("not told apart", ALIKE)
     return joined(
         *(badge(mark, GREEN if mark == "chosen" else GREY) for mark in said.split(", ") if mark)
     )

@@ -75,7 +75,7 @@ def _cloud(points: Sequence[Point], x: alt.X, y: alt.Y, cost: str) -> tuple[Any,
     shape = alt.Shape(
         "mark:N",
         scale=alt.Scale(domain=list(MARKS), range=[shape for shape, _ in MARKS.values()]),
-        legend=alt.Legend(title="trial", values=["chosen", "baseline"]),
+        legend=alt.Legend(title="trial", values=["chosen", "baseline"], symbolFillColor="#888"),
     )
     tips = [*_tips(), alt.Tooltip("cost:Q", title=cost, format=".4~g")]
     return (
@@ -207,7 +207,7 @@ def _letters(front: Sequence[Point], x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """Letters by turns above and below the line, so that neighbours don't cover each other."""
     return [
         _chart(front[turn::2])
-        .mark_text(dx=side * 9, dy=side * 9, fontWeight="bold", fontSize=12)
+        .mark_text(dx=side * 9, dy=side * 9, fontWeight="bold", fontSize=12, color="#888")
         .encode(x=x, y=y, text="letter:N")
         for turn, side in ((0, -1), (1, 1))
         if front[turn::2]
@@ -236,10 +236,8 @@ def _title(text: str, notes: Sequence[str]) -> alt.TitleParams:
 
 
 def _dressed(chart: alt.LayerChart | alt.FacetChart) -> alt.TopLevelMixin:
-    """White even in a dark theme, since the text is dark."""
+    """Background and text are the theme's: a dark notebook turns both, a picture is on white."""
     import altair as alt
 
-    dressed: alt.TopLevelMixin = chart.configure(
-        background="white", axis=alt.AxisConfig(gridOpacity=0.4)
-    )
+    dressed: alt.TopLevelMixin = chart.configure(axis=alt.AxisConfig(gridOpacity=0.4))
     return dressed

@@ -222,7 +222,8 @@ def _sentence(
         )
     if rule["within"] is not None:
         said += (
-            f"; {len(qualify)} of {len(trials)} trials are within {rule['within']:g} of the best"
+            f"; of {len(trials)} trials, {len(qualify)} within {rule['within']:g} of the best"
+            f" {'qualifies' if len(qualify) == 1 else 'qualify'}"
         )
     said += _saving(results, rule["prefer"], chosen, top) + "."
     return said + _nearest_cheaper(results, rule, best, qualify) + _index_remark(results, chosen)

@@ -18,12 +18,14 @@ SHOWN = 15
 """Trials shown before the rest is only counted."""
 
 
-def text(results: Results, width: int = 110) -> str:
+def text(results: Results, width: int = 140) -> str:
     """The results as plain text."""
     from rich.console import Console
 
     buffer = io.StringIO()
-    show(results, Console(file=buffer, width=width, color_system=None))
+    # In a notebook rich would display instead of writing to the file that it is given.
+    console = Console(file=buffer, width=width, color_system=None, force_jupyter=False)
+    show(results, console)
     return buffer.getvalue().rstrip()
 
 

@@ -123,7 +123,7 @@ def sync(store: Store, uri: str) -> list[str]:
     if lost:
         said = "; ".join(f"{name}: {message}" for name, message in lost.items())
         raise StoreError(
-            f"{len(lost)} runs cannot be mirrored ({said}); {len(written)} were.",
+            f"of {len(lost) + len(written)} runs to mirror {len(lost)} cannot be ({said}).",
             mend="run those experiments again, which redoes what is gone; or restore theirs.",
         )
     return written
