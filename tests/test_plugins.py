@@ -86,3 +86,37 @@ def test_doctor_names_a_broken_plugin(toys: Path, tmp_path: Path) -> None:
     assert broken["name"] == "mox.chunkers: toy-broken"
     assert "no_such_module" in broken["said"]
     assert done.returncode == 1
+
+
+def unread(corpus: Path, *, truncate: bool) -> dict[str, Any]:
+    return {
+        "name": "unread",
+        "corpus": {"kind": "evidence", "path": str(corpus)},
+        "axes": {
+            "chunk": [{"kind": "toy-lines"}, {"kind": "recursive", "size": 8}],
+            "embed": [{"kind": "toy-short", "truncate": truncate}],
+            "index": [{"kind": "exact"}],
+            "search": [{"kind": "dense", "k": 3}],
+        },
+        "measure": "recall@3",
+    }
+
+
+def test_text_that_an_embedder_does_not_read_is_refused(small_corpus: Path) -> None:
+    plan = mox.plan(unread(small_corpus, truncate=False))
+    assert any("toy-short reads 9 tokens and toy-lines may exceed it" in n for n in plan.notes)
+    results = mox.run(plan, offline=True, quiet=True)
+    states = {t.config["chunk"]["kind"]: t for t in results.run.trials}
+    assert states["toy-lines"].status == "FAILED"
+    # A line is "Paragraph 1 of book 2:" and 12 words: 17 words, of which 8 lie beyond 9.
+    assert "47.1 % of the chunks' text lies beyond" in (states["toy-lines"].error or "")
+    assert "truncate: true" in (states["toy-lines"].error or "")
+    assert states["recursive"].status == "FINISHED"
+
+
+def test_leaving_text_unread_is_allowed_where_asked_for_and_reported(small_corpus: Path) -> None:
+    results = mox.run(unread(small_corpus, truncate=True), offline=True, quiet=True)
+    assert {trial.status for trial in results.run.trials} == {"FINISHED"}
+    shares = {t.config["chunk"]["kind"]: results.costs[t.id]["unread"] for t in results.finished}
+    assert shares["toy-lines"] == pytest.approx(8 / 17)
+    assert shares["recursive"] < shares["toy-lines"]

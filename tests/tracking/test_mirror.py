@@ -135,6 +135,18 @@ def test_a_child_that_a_kill_left_half_written_is_completed(
     assert "recall_at_5" in found.data.metrics
 
 
+def test_a_child_that_a_kill_left_open_is_ended(
+    results: Results, root: Path, mirrored: Any
+) -> None:
+    written = mirrored(results)
+    trial = results.run.trials[0].id
+    run_id = written.trials()[trial].info.run_id
+    written.client.update_run(run_id, status="RUNNING")
+    (root / "mirrored" / f"{results.run.id}.json").unlink()
+    again = mirrored(results).trials()[trial]
+    assert (again.info.run_id, again.info.status) == (run_id, "FINISHED")
+
+
 def test_two_stores_that_hold_the_same_run_have_a_parent_each(
     results: Results, uri: str, tmp_path: Path
 ) -> None:

@@ -67,23 +67,24 @@ def returned_text(table: ChunkTable, row: int, texts: Mapping[str, str]) -> str:
 def embed(stage: Stage, context: Context) -> Output:
     """Chunk table → (chunks, dims) vectors."""
     table = context.chunks(stage.inputs["chunk"])
-    return _embed(stage, context, table.texts)
+    return _embed(stage, context, table.texts, "chunks")
 
 
 def queries(stage: Stage, context: Context) -> Output:
     """Questions → (questions, dims) vectors."""
     asked = context.questions(stage.inputs["questions"])
-    return _embed(stage, context, tuple(question.text for question in asked))
+    return _embed(stage, context, tuple(question.text for question in asked), "questions")
 
 
-def _embed(stage: Stage, context: Context, texts: tuple[str, ...]) -> Output:
+def _embed(stage: Stage, context: Context, texts: tuple[str, ...], whose: str) -> Output:
     spec = embedders.parse(stage.spec["of"])
     embedder = context.embedder(spec)
     reads = embedders.entry(spec.kind).traits["reads"](spec)
     unread = unread_share(embedder, reads, texts)
     if unread > 0 and not getattr(spec, "truncate", False):
         raise SpecError(
-            f"{spec.kind} reads {reads} tokens; {100 * unread:.1f} % of this text lies beyond.",
+            f"{spec.kind} reads {reads} tokens; {100 * unread:.1f} % of the {whose}' text lies"
+            " beyond.",
             mend="use smaller chunks, or set `truncate: true` on the embedder to leave it unread.",
         )
     # Whether cutting texts off is allowed changes no vector.

@@ -135,6 +135,7 @@ def _version(
             "mox.file": release.path.name,
         },
         description=shortened(content["choice"]["reason"], DESCRIPTION),
+        await_creation_for=0,  # it stands there when this returns; else MLflow says that it waits
     )
 
 

@@ -166,7 +166,7 @@ def _row(results: Results, trial: TrialRun, rank: int, names: list[str]) -> str:
     first, *rest = (summary[name] for name in names)
     label = plain(results.label(trial))
     cells = [
-        str(rank),
+        f"{rank}\u00a0",  # MLflow sets table cells without a gap
         f"**{label}**" if results.chosen and trial.id == results.chosen.id else label,
         _interval(first),
         *(f"{interval.mean:.3f}" for interval in rest),

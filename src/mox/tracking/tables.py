@@ -59,22 +59,22 @@ def readable(results: Results) -> list[dict[str, Any]]:
     first = run.choose["maximise"] if run.choose else run.measures[0]
     where = f"{split} " if split in SPLITS else ""
     shown = [f"{where}{first}{end}" for end in ("", " low", " high")]
-    shown += [f"{where}{measure}" for measure in run.measures if measure != first]
+    others = [f"{where}{measure}" for measure in run.measures if measure != first]
     table = []
     for row in leaderboard(results):
-        trial = results.trial(row["trial"])
         agreement = next((v for k, v in row.items() if k.startswith("recall_of_exact")), None)
         table.append(
             {
                 "rank": row.get("rank"),
-                "configuration": results.label(trial),
                 **{name: _rounded(row.get(name)) for name in shown},
+                **{name.replace(".", " "): row.get(name) for name in run.varying},
+                **{name: _rounded(row.get(name)) for name in others},
                 "index MB": _rounded(row.get("index_mb")),
                 "chunks": row.get("chunks"),
                 "of exact": _rounded(agreement),
-                "note": row["error"] or marks(results, trial),
+                "note": row["error"] or marks(results, results.trial(row["trial"])),
                 "status": row["status"],
-                "trial": trial.id,
+                "trial": row["trial"],
             }
         )
     return table
@@ -89,10 +89,10 @@ def questions(results: Results, trial: TrialRun) -> str:
     """One trial's scores per question, as a table's JSON. Every question asked is in it."""
     arrays = results.scores(trial).arrays
     names = list(results.run.measures)
-    columns = ["question", "split", "kind", "group", "text", *names]
+    columns = ["question", "split", "kind", *names, "group", "text"]
     scores = zip(*(arrays[name].tolist() for name in names), strict=True)
     data = [
-        [q.id, q.split, q.kind, q.group, q.text, *(None if math.isnan(v) else v for v in values)]
+        [q.id, q.split, q.kind, *(None if math.isnan(v) else v for v in values), q.group, q.text]
         for q, values in zip(results.questions_asked, scores, strict=True)
     ]
     return json.dumps({"columns": columns, "data": data}, ensure_ascii=False)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mox.embedding import embedders
+from mox.embedding.spec import EmbedSpec
 from mox.registry import versions
 from mox.spec import Spec
 
@@ -41,3 +42,22 @@ class Model:
 def load(_: Letters) -> Model:
     """Nothing to load."""
     return Model()
+
+
+class Short(EmbedSpec):
+    """Letter counts of the first nine words: a model with a limit."""
+
+    kind: Literal["toy-short"] = "toy-short"
+
+
+class ShortModel(Model):
+    """A loaded model that reads nine words."""
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        return super().embed([" ".join(text.split()[:9]) for text in texts])
+
+
+@embedders.register(Short, fingerprint=lambda _: versions("mox-toy"), reads=lambda _: 9)
+def load_short(_: Short) -> ShortModel:
+    """Nothing to load."""
+    return ShortModel()
