@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,58 @@ def test_scores_per_question_agree_with_the_means(experiment: dict[str, Any]) ->
     assert len(rows) == 24
     mean = sum(row.scores["recall@5"] for row in rows) / 24
     assert results.summary[trial.id]["all"]["recall@5"].mean == pytest.approx(mean)
+
+
+TWICE = """
+import sys
+import mox
+results = mox.run({experiment!r}, quiet=True)
+heavy = ("mlflow", "pymilvus", "milvus_lite", "sklearn", "pandas")
+print(results.run.stages["run"], *[name for name in heavy if name in sys.modules])
+"""
+
+
+def test_a_sweep_that_is_stored_and_mirrored_imports_no_engine_and_no_mlflow(
+    experiment: dict[str, Any],
+) -> None:
+    experiment["axes"]["index"] = [{"kind": "HNSW", "m": 8}]
+    code = TWICE.format(experiment=experiment)
+    first = output(sys.executable, "-c", code).split()
+    assert int(first[0]) > 0
+    assert "mlflow" in first
+    assert output(sys.executable, "-c", code).split() == ["0"]
+
+
+class OnlyHealthy(BaseHTTPRequestHandler):
+    """A tracking server that says it is healthy and is lost for everything else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 503)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_tracking_server_lost_in_mid_run_costs_a_warning_and_is_caught_up_with(
+    experiment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mox.api import MirrorWarning, sync
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OnlyHealthy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with pytest.warns(MirrorWarning, match=r"not mirrored to MLflow(.|\n)*mox sync"):
+            results = mox.run(experiment, quiet=True)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(results.finished) == 4
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert sync() == [results.run.id]
+    assert sync() == []

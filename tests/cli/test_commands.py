@@ -156,3 +156,22 @@ def test_datasets_lists_the_cards(folder: Path) -> None:
     root = Path(__file__).parents[2]
     shown = document(mox("datasets", "--json", cwd=root))
     assert "python-reference" in {card["name"] for card in shown["datasets"]}
+
+
+def test_the_result_does_not_depend_on_pythonhashseed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = EXPERIMENT.replace("search: [", "embed: [{kind: hashing, dims: 32}]\n  index:"
+                              " [{kind: exact}]\n  search: [{kind: hybrid, k: 10}, ")  # fmt: skip
+    (folder / "e.yaml").write_text(text.replace("[16, 32]", "16"))
+    found = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        monkeypatch.setenv("MOX_HOME", str(folder / f"home-{seed}"))
+        shown = document(mox("run", "e.yaml", "--offline", "--json", cwd=folder))
+        hits = [
+            document(mox("results", "e.yaml", "--questions", trial["id"], "--json", cwd=folder))
+            for trial in shown["trials"]
+        ]
+        found.append((shown["trials"], shown["chosen"], hits))
+    assert found[0] == found[1]

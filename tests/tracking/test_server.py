@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mox.errors import EngineError, SpecError
 from mox.tracking import server
@@ -134,6 +137,23 @@ def test_a_deleted_experiment_is_named_with_its_mend(root: Path, uri: str) -> No
     assert f"--experiment-id {made}" in caught.value.mend
 
 
+def test_nothing_is_made_while_another_process_makes_it(root: Path, uri: str) -> None:
+    server.prepare(uri, "warm", root)  # MLflow is imported, and this store open
+    waiting = threading.Thread(target=server.prepare, args=(uri, "one", root))
+    with FileLock(root / "mlflow.db.lock"):
+        waiting.start()
+        waiting.join(1.5)
+        assert waiting.is_alive()
+        assert server.client(uri).get_experiment_by_name("one") is None
+    waiting.join(20)
+    assert server.client(uri).get_experiment_by_name("one") is not None
+
+
+def test_a_new_stores_readers_do_not_block_its_writers(empty_mlflow: Path) -> None:
+    with closing(sqlite3.connect(empty_mlflow)) as opened:
+        assert opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 BEGIN = """
 import sys
 from pathlib import Path
@@ -142,6 +162,25 @@ from mox.tracking import mirror, server
 root = Path(sys.argv[1])
 mirror.begin(Store(root), "run", "race", server.tracking_uri(root))
 """
+
+
+def test_a_store_whose_making_was_killed_is_made_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    process = subprocess.Popen([sys.executable, "-c", BEGIN, str(folder)], env=dict(os.environ))
+    try:
+        deadline = time.monotonic() + 60
+        while not list(folder.glob(".mlflow.db.*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait(10)
+    assert list(folder.glob(".mlflow.db.*"))  # killed while it made one
+    assert not (folder / "mlflow.db").exists()
+    uri = server.tracking_uri(folder)
+    server.reachable(uri)
+    assert server.prepare(uri, "after", folder)
+    assert not list(folder.glob(".mlflow.db.*"))
 
 
 def test_two_first_users_at_once_make_one_store_one_experiment_and_one_parent(

@@ -200,8 +200,10 @@ def _is_theirs(error: Exception) -> bool:
 def _create(file: Path) -> None:
     """A new SQLite store, whole or not at all, however the process ends."""
     quieten()
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     file.parent.mkdir(parents=True, exist_ok=True)
+    for left in file.parent.glob(f".{file.name}.*"):
+        left.unlink()  # of a process that was killed here: the lock is ours
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:
         with closing(sqlite3.connect(temporary)) as made:
             # Kept in the file: readers don't block, and a commit costs one sync instead of three.
@@ -214,7 +216,7 @@ def _create(file: Path) -> None:
             store.engine.dispose()
         temporary.replace(file)
     finally:
-        for path in (temporary, *(file.parent.glob(f"{temporary.name}-*"))):
+        for path in file.parent.glob(f"{temporary.name}*"):
             path.unlink(missing_ok=True)
 
 
