@@ -111,6 +111,8 @@ BAD: list[tuple[str, str, str, str]] = [
     ("missing corpus", "corpus: {kind: evidence, path: here}\n", "", "`corpus` is missing"),
     ("reserved range", "ef: [16, 64]", "ef: {range: [16, 64]}", "`range` is reserved"),
     ("kind without a mapping", "[{kind: wordllama}, {kind: hashing}]", "[wordllama]", "e.yaml:6: axes.embed holds settings, not 'wordllama'"),
+    ("an empty list of alternatives", "size: [200, 400]", "size: []", "e.yaml:3: the axes hold no trial"),
+    ("unknown tokenizer", "name: small", "name: small\ntokenizer: cl10k", "e.yaml:2: unknown tokenizer 'cl10k', did you mean 'cl100k'?"),
     ("m out of bounds", "m: [8, 16]", "m: [1, 16]", "e.yaml:9: HNSW.m = 1"),
 ]  # fmt: skip
 

@@ -181,6 +181,11 @@ def parse(source: Source) -> Experiment:
     except MoxError as error:
         raise source.error(("tokenizer",), error) from None
     trials, alternatives = expand(source, tokenizer)
+    if not trials:
+        raise source.error(
+            ("axes",),
+            SpecError("the axes hold no trial.", mend="give each list one alternative at least."),
+        )
     measures = _measures(source)
     return Experiment(
         name=name,
