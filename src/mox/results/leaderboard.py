@@ -45,7 +45,12 @@ def frame(results: Results, split: str | None = None) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.DataFrame(rows(results, split))
-    return table.set_index("trial") if len(table) else table
+    if not len(table):
+        return table
+    for name in results.run.varying:
+        # A setting that a trial hasn't got is missing, and makes no float of the others.
+        table[name] = table[name].convert_dtypes()
+    return table.set_index("trial")
 
 
 def marks(results: Results, trial: TrialRun) -> str:
