@@ -83,6 +83,7 @@ def test_a_second_run_does_nothing(experiment: dict[str, Any]) -> None:
     assert first.run.stages["run"] > 0
     assert second.run.stages["run"] == 0
     assert second.run.id == first.run.id
+    assert second.run.started == first.run.started
 
 
 def test_a_plan_runs_nothing(experiment: dict[str, Any], own_state: Path) -> None:

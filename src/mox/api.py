@@ -222,6 +222,7 @@ def promote(
     from mox.release import bundle, registry
     from mox.tracking import server
 
+    registry.check_alias(alias)
     results = run if isinstance(run, Results) else load(run)
     if offline:
         return Promotion(bundle.promote(results, trial=trial, out=out), None)

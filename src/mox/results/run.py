@@ -56,6 +56,7 @@ class Run:
     seconds: float
     stopped: str | None
     started: str
+    """UTC, ISO 8601: when it was first begun."""
     environment: Mapping[str, str]
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
@@ -92,10 +93,19 @@ def record(plan: Plan, outcome: Outcome) -> Run:
         stages=counts(plan, outcome),
         seconds=outcome.seconds,
         stopped=outcome.stopped,
-        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - outcome.seconds)),
+        started=_first_started(plan, outcome),
         environment=environment(),
         notes=plan.notes,
     )
+
+
+def _first_started(plan: Plan, outcome: Outcome) -> str:
+    """When the run was first begun: a resumed or repeated run is the same one."""
+    try:
+        return read(plan.store, plan.run_id).started
+    except MissingError:
+        began = time.time() - outcome.seconds
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began))
 
 
 def _trial(store: Store, planned: PlannedTrial, outcome: Outcome) -> TrialRun:
