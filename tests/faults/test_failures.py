@@ -40,13 +40,13 @@ def test_what_crashes_fails_alone(with_toys: Any) -> None:
 
 
 def test_what_hangs_is_really_ended(with_toys: Any) -> None:
-    with_toys.environment["MOX_STAGE_TIMEOUT_S"] = "8"
+    with_toys.environment["MOX_STAGE_TIMEOUT_S"] = "20"
     with_toys.write(("{kind: toy-hang}", "{kind: toy-lines}"))
     began = time.monotonic()
     failed, fine = split(with_toys.run())
-    assert "stood still for 8 s and was ended" in failed["toy-hang"]
+    assert "stood still for 20 s and was ended" in failed["toy-hang"]
     assert set(fine) == {"toy-lines"}
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 100
 
 
 def test_failed_trials_are_tried_again_and_stored_ones_are_not(with_toys: Any) -> None:
@@ -60,7 +60,7 @@ def test_failed_trials_are_tried_again_and_stored_ones_are_not(with_toys: Any) -
 
 def test_the_budgets_time_stops_a_run_and_keeps_what_was_finished(with_toys: Any) -> None:
     with_toys.write(("{kind: toy-lines}", "{kind: toy-hang}"))
-    stopped = with_toys.run("--set", "budget.minutes=0.2")
+    stopped = with_toys.run("--set", "budget.minutes=0.5")
     assert stopped["stopped"] == "budget"
     states = {t["params"]["chunk.kind"]: t["status"] for t in stopped["trials"]}
     assert states == {"toy-lines": "FINISHED", "toy-hang": "SKIPPED"}
