@@ -66,3 +66,31 @@ def test_no_secret_is_written_or_said(small_corpus: Path, own_state: Path) -> No
     assert (own_state / "mlflow.db").exists()
     assert list((own_state / "releases").glob("*.yaml"))
     assert leaks(folder) == []
+
+
+def test_no_secret_is_in_a_notebooks_output(
+    small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    folder = small_corpus.parent
+    (folder / "e.yaml").write_text(EXPERIMENT.replace(", {kind: HNSW}", ""))
+    monkeypatch.setenv("SOME_API_KEY", IN_ENVIRONMENT)
+    monkeypatch.setenv("MOX_MILVUS_URI", f"http://someone:{IN_URI}@127.0.0.1:9")
+    file = str(folder / "e.yaml")
+    lost = f"mox.run({file!r}, set={{'axes.index': [{{'kind': 'HNSW'}}]}}, offline=True)"
+    cells = [
+        f"import mox\nplan = mox.plan({file!r})\nplan",
+        "results = mox.run(plan, offline=True)\nresults",
+        f"try:\n    {lost}\nexcept mox.MoxError as error:\n    print(error)",
+        "results.leaderboard()",
+        "results.inspect(results.questions_asked[0].id)",
+    ]
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    text = nbformat.writes(notebook)
+    assert "is away or does not answer" in text
+    assert IN_URI not in text
+    assert IN_ENVIRONMENT not in text
