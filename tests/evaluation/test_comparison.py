@@ -249,3 +249,17 @@ def test_no_number_of_questions_shows_what_isn_t_so():
 def test_a_margin_in_another_unit_is_refused():
     with pytest.raises(SpecError, match="a margin of 5"):
         questions_needed(np.zeros(3), range(3), margin=5)
+
+
+def test_a_trial_that_loses_everything_everywhere_spoils_no_other_bound() -> None:
+    draw = np.random.default_rng(3)
+    fair = draw.choice([-1.0, 0.0, 1.0], size=(60, 2), p=[0.1, 0.8, 0.1])
+    groups = [str(at) for at in range(60)]
+    alone = simultaneous_lower(fair, groups, seed=0)
+    hopeless = np.hstack([fair, np.full((60, 1), -1.0)])
+    beside = simultaneous_lower(hopeless, groups, seed=0)
+    assert beside[:2] == pytest.approx(alone)
+    assert beside[2] == -1
+    low, high = simultaneous_interval(hopeless, groups, seed=0)
+    assert np.isfinite([*low, *high]).all()
+    assert high[2] < 0

@@ -205,3 +205,15 @@ def graded(tmp_path: Path) -> Results:
     for size in (16, 32):
         made.trial(f"trial{size}", {"kind": "recursive", "size": size}, ("recall@2", "ndcg@2"))
     return made.results(("recall@2", "ndcg@2"))
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Made:
+    """A store with 120 questions, each a group of its own, dev and test in turn; no trial yet."""
+    documents = hostile_documents()
+    one = hostile_questions(documents)[3]
+    questions = [
+        replace(one, id=f"m{at}", group=f"m{at}", split="test" if at % 2 else "dev")
+        for at in range(120)
+    ]
+    return Made(tmp_path / "many", documents, questions)

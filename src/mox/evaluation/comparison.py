@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 EXACT_GROUPS = 12
 """Up to here all 2^n ways of flipping signs are counted; beyond, a sample of them."""
 
+NO_SPREAD = 1e-12
+"""A spread of means below this is rounding."""
+
 BLOCK_DRAWS = 1000
 """Draws of signs at a time, so that 2,000 trials take 16 MB and not 160."""
 
@@ -89,9 +92,16 @@ def simultaneous_interval(
 
 
 def _standardised(means: Reals) -> tuple[Reals, Reals, Reals]:
-    """(trials,) centres and spreads of (draws, trials) means, and the means in these units."""
+    """(trials,) centres and spreads of (draws, trials) means, and the means in these units.
+
+    A trial that loses everything everywhere has no spread: it is at its bound in every draw, and
+    must not spoil the units of the others.
+    """
     centre, spread = means.mean(axis=0), means.std(axis=0)
-    return centre, spread, np.asarray((means - centre) / spread)
+    spread = np.where(spread > NO_SPREAD, spread, 0.0)
+    units = np.zeros_like(means)
+    np.divide(means - centre, spread, out=units, where=spread > 0)
+    return centre, spread, units
 
 
 def randomisation_p(differences: Reals, groups: Groups, *, draws: int = 10_000, seed: int) -> float:

@@ -1,0 +1,145 @@
+"""Choosing: within a margin of the best, the preferred one, and never on the test side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mox.results import Choice
+
+RULE = {
+    "maximise": "recall@2",
+    "within": 0.1,
+    "prefer": {"minimise": "index_mb", "maximise": None},
+}
+ALIKE = [1.0, 1.0, 0.0, 1.0]
+"""A pattern of scores over questions: dev has 1, 0 and test 1, 1 in turn."""
+
+
+def choice(made: Any, trials: dict[str, tuple[list[float], int | None]], **rule: Any) -> Choice:
+    """The choice among trials of these scores (a repeating pattern) and index sizes in bytes."""
+    for at, (name, (pattern, size)) in enumerate(trials.items()):
+        values = [pattern[row % len(pattern)] for row in range(len(made.questions))]
+        made.trial(
+            name,
+            {"kind": "recursive", "size": 16 + at},  # another chunking: never the same hits
+            ("recall@2",),
+            values={"recall@2": values},
+            index_bytes=size,
+        )
+    found = made.results(("recall@2",), choose={**RULE, **rule}).choice
+    assert found is not None
+    return found
+
+
+def flipped(pattern: list[float], every: int, length: int = 120) -> list[float]:
+    """The pattern with every so many-th dev question turned over."""
+    values = [pattern[row % len(pattern)] for row in range(length)]
+    for row in range(0, length, 2 * every):
+        values[row] = 1 - values[row]
+    return values
+
+
+def test_of_those_within_the_margin_the_cheapest_is_taken(many: Any) -> None:
+    # All differences are 0 over 60 dev groups: the bound is 1 − 0.05^(1/60) = 0.0487 < 0.1.
+    found = choice(many, {"best": (ALIKE, 900), "cheap": (ALIKE, 100), "mid": (ALIKE, 500)})
+    assert found.trial == "cheap"
+    assert found.best == "best", "the first of equals"
+    assert set(found.candidates) == {"best", "cheap", "mid"}
+    assert found.may_lose == pytest.approx(1 - 0.05 ** (1 / 60))
+    assert "at most 0.049 worse than the best" in found.reason
+
+
+def test_a_margin_that_so_many_groups_cannot_show_leaves_the_best(many: Any) -> None:
+    found = choice(many, {"best": (ALIKE, 900), "cheap": (ALIKE, 100)}, within=0.04)
+    assert found.trial == "best"
+    assert found.candidates == ("best",)
+    assert "Only the best qualifies with 60 dev questions" in found.reason
+
+
+def test_a_trial_that_is_worse_by_more_is_not_taken_however_cheap(many: Any) -> None:
+    worse = [1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0]  # on dev 1, 0, 0, 0 where best has 1, 0, 1, 0
+    found = choice(many, {"best": (ALIKE, 900), "cheap": (worse, 1)})
+    assert found.trial == "best"
+    assert "cheap" not in found.candidates
+
+
+def test_without_a_margin_the_best_is_taken_and_the_rest_is_not_called_equal(many: Any) -> None:
+    close = flipped(ALIKE, 20)
+    found = choice(many, {"cheap": (close, 1), "best": (ALIKE, 900)}, within=None)
+    means = {"best": sum(ALIKE[::2]) / 2}
+    assert found.trial == ("best" if means["best"] >= sum(close[::2]) / 60 else "cheap")
+    assert set(found.indistinguishable) == {"best", "cheap"}
+
+
+def test_the_same_hits_qualify_whatever_the_margin(many: Any) -> None:
+    values = {"recall@2": [ALIKE[row % 4] for row in range(120)]}
+    for name, size in (("best", 900), ("same", 100)):
+        hits = _hits_of(many)
+        many.trial(
+            name, {"kind": "recursive", "size": 16}, ("recall@2",), hits=hits, values=values,
+            index_bytes=size,
+        )  # fmt: skip
+    first, second = many.trials
+    many.trials[1] = type(second)(
+        second.id, second.config, {**second.roles, "chunk": first.roles["chunk"]}, "FINISHED"
+    )
+    found = many.results(("recall@2",), choose={**RULE, "within": 0.001}).choice
+    assert found is not None
+    assert found.trial == "same"
+    assert found.same_hits == ("same",)
+    assert found.may_lose == 0
+    assert "with the same hits as the best on every question" in found.reason
+
+
+def _hits_of(made: Any) -> Any:
+    import numpy as np
+
+    from mox.retrieval.hits import ranked
+
+    def hits(table: Any) -> Any:
+        ids = np.tile(np.arange(4), (len(made.questions), 1))
+        return ranked(ids, np.tile(np.linspace(0.9, 0.1, 4), (len(ids), 1)), k=4)
+
+    return hits
+
+
+def test_the_test_side_plays_no_part_in_choosing(many: Any) -> None:
+    dev_good = [1.0, 0.0]  # dev 1, test 0
+    test_good = [0.0, 1.0]
+    found = choice(many, {"test": (test_good, 1), "dev": (dev_good, 900)})
+    assert found.trial == "dev"
+    assert found.dev is not None
+    assert found.test is not None
+    assert found.dev["recall@2"].mean == 1
+    assert found.test["recall@2"].mean == 0
+    assert found.vs_baseline is not None
+    assert found.vs_baseline["on"] == "test"
+    assert found.vs_baseline["mean"] == -1, "the baseline is the first trial"
+
+
+def test_ties_of_cost_go_to_the_better_then_to_the_order_written(many: Any) -> None:
+    found = choice(many, {"a": (ALIKE, 500), "b": (ALIKE, 100), "c": (ALIKE, 100)})
+    assert found.trial == "b"
+
+
+def test_a_trial_of_unknown_size_is_taken_last(many: Any) -> None:
+    found = choice(many, {"a": (ALIKE, None), "b": (ALIKE, 100)})
+    assert found.trial == "b"
+
+
+def test_hits_that_end_before_the_budget_refuse_the_choice(many: Any) -> None:
+    many.trial("short", {"kind": "recursive", "size": 16}, ("recall@2",), short={"recall@2": 0.06})
+    found = many.results(("recall@2",), choose=RULE).choice
+    assert found is not None
+    assert found.trial is None
+    assert "raise k" in (found.refused or "")
+    many.trials.clear()
+    many.trial("fine", {"kind": "recursive", "size": 17}, ("recall@2",), short={"recall@2": 0.05})
+    assert many.results(("recall@2",), choose=RULE).choice.trial == "fine"
+
+
+def test_nothing_is_chosen_where_nothing_was_asked_for(many: Any) -> None:
+    many.trial("one", {"kind": "recursive", "size": 16}, ("recall@2",))
+    assert many.results(("recall@2",)).choice is None
