@@ -141,6 +141,9 @@ class _Mirroring:
             mirror.finish(results, self._uri, self._mirror)
         except MoxError as error:
             warnings.warn(f"not mirrored to MLflow: {error}", MirrorWarning, stacklevel=3)
+        except KeyboardInterrupt:
+            said = "interrupted while MLflow was written: the results are kept, and `mox sync`"
+            warnings.warn(f"{said} writes the rest.", MirrorWarning, stacklevel=3)
 
     def abandon(self) -> None:
         """End a parent run that gets no results."""

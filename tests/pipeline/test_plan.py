@@ -94,6 +94,12 @@ def test_what_changes_a_stage_changes_it_and_what_stands_on_it(
     assert changed == kinds
 
 
+def test_another_measure_of_the_same_form_is_another_score(small_corpus: Path) -> None:
+    settings = experiment(small_corpus)
+    before, after = (mox.plan(settings, set={"measure": [m]}) for m in ("recall@5", "recall@3"))
+    assert {after.stages[key].kind for key in set(after.stages) - set(before.stages)} == {"score"}
+
+
 def test_a_changed_document_changes_the_fingerprint(small_corpus: Path) -> None:
     before = mox.plan(experiment(small_corpus))
     path = small_corpus / "documents.jsonl"
