@@ -59,7 +59,7 @@ def test_killed_at_random_and_resumed_equals_undisturbed(sweep: Any, tmp_path: P
 
 def test_kill_9_of_the_main_process_alone_leaves_nothing(sweep: Any) -> None:
     process = sweep.start()
-    wait_for_artifacts(sweep, 12)
+    wait_for_artifacts(sweep, 4)  # while most of the work is still to be done
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
     process.send_signal(signal.SIGKILL)
