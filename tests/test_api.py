@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import mox
-from mox.errors import MissingError
+from mox.errors import MissingError, SpecError
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -84,6 +84,11 @@ def test_a_second_run_does_nothing(experiment: dict[str, Any]) -> None:
     assert second.run.stages["run"] == 0
     assert second.run.id == first.run.id
     assert second.run.started == first.run.started
+
+
+def test_a_plan_that_is_made_takes_no_changes(experiment: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="settings are fixed"):
+        mox.run(mox.plan(experiment), set={"questions.limit": 3})
 
 
 def test_a_plan_runs_nothing(experiment: dict[str, Any], own_state: Path) -> None:

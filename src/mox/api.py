@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mox.errors import MoxError
+from mox.errors import MoxError, SpecError
 from mox.experiment import load as load_experiment
 from mox.pipeline import describe
 from mox.pipeline import plan as plans
@@ -80,6 +80,8 @@ def run(
     Raises:
         MoxError: the experiment is refused, or MLflow is away and `offline` isn't set.
     """
+    if isinstance(experiment, plans.Plan) and set:
+        raise SpecError("a plan's settings are fixed.", mend="give `set` to `mox.plan`.")
     made = experiment if isinstance(experiment, plans.Plan) else plan(experiment, set=set)
     here = settings()
     mirroring = None if offline else _Mirroring(made, here)
