@@ -61,7 +61,3 @@ class StoreError(MoxError):
 
 class StageError(MoxError):
     """A stage failed or its worker died."""
-
-
-class StageTimeout(StageError):  # noqa: N818  a stage that timed out, by name
-    """A stage ran past its time limit and was ended."""

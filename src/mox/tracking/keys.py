@@ -15,7 +15,6 @@ DATASET_DIGEST = 36
 RUN_NAME = 250
 """Most characters of each, from mlflow/utils/validation.py and the width of its column."""
 
-BOUNDS = ("low", "high")
 SPLITS = ("dev", "test")
 OVERFLOW = "long_values.json"
 """The artifact that holds what is too long to be a param or a tag."""
