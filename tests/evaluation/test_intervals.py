@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mox.errors import DataError
-from mox.evaluation.statistics import bootstrap_means, group_sums, interval_methods
+from mox.evaluation.statistics import bootstrap_means, group_sums, interval_methods, scope
 
 
 def column(values):
@@ -65,8 +65,10 @@ def test_groups_are_resampled_and_not_their_questions():
 
 def test_the_same_seed_gives_the_same_interval_and_neighbours_don_t_matter():
     rng = np.random.default_rng(0)
-    values = np.hstack([(rng.random((60, 1)) < 0.5) * 1.0, rng.random((60, 1)), np.ones((60, 1))])
+    rare = (np.arange(60) < 2)[:, None] * 1.0
+    values = np.hstack([(rng.random((60, 1)) < 0.5) * 1.0, rare, np.ones((60, 1))])
     groups = np.arange(60)
+    assert interval_methods(values, groups) == ("wilson", "bounded", "exact")
     together = bootstrap_means(values, groups, seed=5)
     for at in range(3):
         alone = bootstrap_means(values[:, [at]], groups, seed=5)
@@ -77,8 +79,8 @@ def test_the_same_seed_gives_the_same_interval_and_neighbours_don_t_matter():
 
 def test_the_order_of_questions_doesn_t_matter():
     rng = np.random.default_rng(1)
-    values, groups = rng.random((50, 2)), np.array([f"g{n % 17}" for n in range(50)])
-    turned = rng.permutation(50)
+    values, groups = rng.random((90, 2)), np.array([f"g{n % 31}" for n in range(90)])
+    turned = rng.permutation(90)
     one = bootstrap_means(values, groups, seed=2)
     other = bootstrap_means(values[turned], groups[turned], seed=2)
     assert one[0] == pytest.approx(other[0], abs=1e-12)
@@ -120,14 +122,52 @@ def test_near_a_bound_it_is_clopper_and_pearson_s_too(hits, low, high):
     assert (found[0][0], found[1][0]) == pytest.approx((low, high), abs=0.006)
 
 
-def test_one_group_gives_no_interval():
-    values = column([0.2, 0.8, 0.4])
-    low, high = bootstrap_means(values, ["d", "d", "d"], seed=0)
+def test_wilson_s_interval_by_hand():
+    # 40 of 100 hits. The spread over n - 1: p(1 - p)/99; t of 99 degrees 1.9842. So n is 99 in
+    # Wilson's formula: centre (0.4 + 1.9842²/198)/(1 + 1.9842²/99) = 0.40382; half width
+    # sqrt(1.9842² · 0.24/99 + (1.9842²/198)²)/(1 + 1.9842²/99) = 0.09589.
+    values = column([1.0] * 40 + [0.0] * 60)
+    assert interval_methods(values, np.arange(100)) == ("wilson",)
+    low, high = bootstrap_means(values, np.arange(100), seed=0)
+    assert (low[0], high[0]) == pytest.approx((0.40382 - 0.09589, 0.40382 + 0.09589), abs=2e-5)
+
+
+def test_few_groups_are_resampled_and_then_their_questions():
+    # 4 groups of 100. The group means are 0.2, 0.4, 0.6, 0.8: drawing groups gives a variance of
+    # 0.05/4 = 0.0125; within them 0/1 questions add (mean of p(1 - p) = 0.2)/400 = 0.0005.
+    # 1.96 · sqrt(0.013) = 0.2235.
+    values = column([1.0] * 20 + [0.0] * 80 + [1.0] * 40 + [0.0] * 60
+                    + [1.0] * 60 + [0.0] * 40 + [1.0] * 80 + [0.0] * 20)  # fmt: skip
+    groups = np.repeat(list("abcd"), 100)
+    assert interval_methods(values, groups) == ("two-stage",)
+    low, high = bootstrap_means(values, groups, seed=0, resamples=8000)
+    assert low[0] == pytest.approx(0.5 - 0.2235, abs=0.012)
+    assert high[0] == pytest.approx(0.5 + 0.2235, abs=0.012)
+
+
+def test_a_single_document_gives_an_interval_for_this_document():
+    # One group: only its questions vary. 30 of 60: 0.5 ± 1.96 · sqrt(0.25/60) = 0.1265.
+    values = column([1.0] * 30 + [0.0] * 30)
+    low, high = bootstrap_means(values, ["d"] * 60, seed=0, resamples=8000)
+    assert (low[0], high[0]) == pytest.approx((0.5 - 0.1265, 0.5 + 0.1265), abs=0.012)
+    assert scope(1).startswith("The questions are of one group")
+    assert "for these documents only" in scope(19)
+    assert scope(20) == ""
+
+
+def test_few_groups_of_equal_scores_get_a_width_by_their_questions():
+    # 60 questions all answered: 1 - 0.025**(1/60) = 0.0596 may be missed.
+    low, high = bootstrap_means(column([1.0] * 60), ["a"] * 30 + ["b"] * 30, seed=0)
+    assert (low[0], high[0]) == pytest.approx((1 - 0.0596, 1), abs=5e-5)
+
+
+def test_one_question_gives_no_interval():
+    low, high = bootstrap_means(column([0.2]), ["d"], seed=0)
     assert np.isnan([low[0], high[0]]).all()
-    assert interval_methods(values, ["d", "d", "d"]) == ("none",)
+    assert interval_methods(column([0.2]), ["d"]) == ("none",)
 
 
-def test_two_groups_give_one_wider_than_what_they_show():
+def test_two_questions_give_one_wider_than_what_they_show():
     low, high = bootstrap_means(column([0.6, 0.7]), [0, 1], seed=0)
     assert low[0] < 0.4
     assert high[0] > 0.9
@@ -139,43 +179,77 @@ def test_differences_of_zero_get_an_interval_around_zero():
     assert (low[0], high[0]) == pytest.approx((-0.0711, 0.0711), abs=5e-5)
 
 
-def recalls(rng, mean, shape):
-    """Scores as recall has them: 0, 1, and some between."""
+def sets(rng, kind, mean, groups, many):
+    """Question sets of a true mean: (groups, many) sums, and the questions in each group.
+
+    `hits`: 0/1. `recalls`: 0, 1 and some between. `halves`: 0, 0.5, 1. `skewed`: Beta's, all
+    between, most near a bound. `clustered`: hits of 1, 2, 3, 5 or 8 questions that go together
+    (beta-binomial, intraclass correlation 0.3).
+    """
+    shape, sizes = (groups, many), np.ones(groups, int)
     u = rng.random(shape)
-    return np.where(u < mean - 0.05, 1.0, np.where(u < mean + 0.05, rng.random(shape), 0.0))
+    if kind == "hits":
+        return (u < mean) * 1.0, sizes
+    if kind == "recalls":
+        half = min(0.05, mean, 1 - mean)
+        between = np.where(u < mean + half, rng.random(shape), 0.0)
+        return np.where(u < mean - half, 1.0, between), sizes
+    if kind == "halves":
+        part = 1.2 * mean * (1 - mean)
+        one = mean - part / 2
+        return np.where(u < one, 1.0, np.where(u < one + part, 0.5, 0.0)), sizes
+    if kind == "skewed":
+        return rng.beta(mean * 0.5, (1 - mean) * 0.5, shape), sizes
+    sizes = np.resize([1, 2, 3, 5, 8], groups)
+    each = rng.beta(mean * 0.7 / 0.3, (1 - mean) * 0.7 / 0.3, shape)
+    return rng.binomial(sizes[:, None], each).astype(float), sizes
 
 
-def covered(values, mean, **more):
-    """Share of columns, each a question set of its own, whose interval holds the true mean."""
-    low, high = bootstrap_means(values, np.arange(len(values)), seed=0, **more)
-    return float(((low <= mean) & (mean <= high)).mean())
+def coverage(kind, mean, groups, *, many=10_000):
+    """Share of question sets whose interval holds the true mean; each set a column of its own.
+
+    A group's questions enter as its sum spread evenly: intervals look at group sums alone.
+    """
+    sums, sizes = sets(np.random.default_rng(groups), kind, mean, groups, many)
+    values = np.repeat(sums / sizes[:, None], sizes, axis=0)
+    names = np.repeat(np.arange(groups), sizes)
+    low, high = bootstrap_means(values, names, seed=0, resamples=1000)
+    return float(((low <= mean + 1e-12) & (mean <= high + 1e-12)).mean())
 
 
-@pytest.mark.parametrize("mean", [0.1, 0.3, 0.6, 0.85, 0.95])
-def test_intervals_of_100_groups_cover_the_true_mean(mean):
-    """300 sets: at 95 % the share has a standard error of 1.3 points."""
-    values = recalls(np.random.default_rng(7), mean, (100, 300))
-    assert 0.90 <= covered(values, mean, resamples=1000) <= 1.0
-    assert covered(values, mean, resamples=1000, level=0.5) < 0.75
+KINDS = ("hits", "recalls", "halves", "skewed", "clustered")
+NEAR = (0.01, 0.02, 0.05, 0.97, 0.98, 0.99)
+CORE = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
+
+
+def held(kind, groups, mean):
+    """The share, printed, and whether it is what is claimed: 10,000 sets know it to 0.2 points.
+
+    93 to 97 % from 100 groups on and means of 0.1 to 0.95; 93 % or more elsewhere.
+    """
+    share = coverage(kind, mean, groups)
+    print(f"{kind} n={groups} mean={mean}: {share:.4f}")  # noqa: T201
+    most = 0.97 if groups >= 100 and mean in CORE else 1.0
+    return 0.93 <= share <= most
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_intervals_of_100_groups_cover_what_they_claim(kind):
+    assert [mean for mean in (0.02, 0.1, 0.5, 0.95) if not held(kind, 100, mean)] == []
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("groups", [30, 100, 300])
-@pytest.mark.parametrize("kind", ["hits", "recalls"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_coverage_by_10_000_sets(groups, kind):
-    """Over 93 % everywhere; at most 97 % well between the bounds, where the bootstrap serves."""
-    rng = np.random.default_rng(groups)
-    for mean in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98):
-        shape = (groups, 10_000)
-        half = min(0.05, mean, 1 - mean)
-        if kind == "hits":
-            values = (rng.random(shape) < mean) * 1.0
-        else:
-            u = rng.random(shape)
-            between = np.where(u < mean + half, rng.random(shape), 0.0)
-            values = np.where(u < mean - half, 1.0, between)
-        share = covered(values, mean)
-        print(f"{kind} n={groups} mean={mean}: {share:.4f}")  # noqa: T201
-        assert share >= 0.93
-        if groups >= 100 and 0.2 <= mean <= 0.8:
-            assert share <= 0.97
+    assert [mean for mean in (*NEAR, *CORE) if not held(kind, groups, mean)] == []
+
+
+@pytest.mark.parametrize(("lost", "won"), [(0.02, 0.02), (0.1, 0.05), (0.3, 0.1)])
+def test_intervals_of_differences_cover_what_they_claim(lost, won):
+    u = np.random.default_rng(3).random((100, 4000))
+    values = np.where(u < lost, -1.0, np.where(u < lost + won, 1.0, 0.0))
+    low, high = bootstrap_means(values, np.arange(100), seed=0, resamples=1000, bounds=(-1, 1))
+    share = ((low <= won - lost + 1e-12) & (won - lost <= high + 1e-12)).mean()
+    assert share >= 0.93

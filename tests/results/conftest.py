@@ -185,10 +185,9 @@ def hostile(made: Made) -> Results:
 
 @pytest.fixture
 def lone(tmp_path: Path) -> Results:
-    """A trial whose questions are all of one group."""
+    """A trial with a single question."""
     documents = hostile_documents()
-    questions = [replace(question, group="one") for question in hostile_questions(documents)]
-    made = Made(tmp_path / "lone", documents, questions)
+    made = Made(tmp_path / "lone", documents, hostile_questions(documents)[3:4])
     made.trial("only", {"kind": "recursive", "size": 32}, ("recall@2",))
     return made.results(("recall@2",))
 
@@ -205,6 +204,18 @@ def graded(tmp_path: Path) -> Results:
     for size in (16, 32):
         made.trial(f"trial{size}", {"kind": "recursive", "size": size}, ("recall@2", "ndcg@2"))
     return made.results(("recall@2", "ndcg@2"))
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Made:
+    """A store with 40 questions of four groups, dev and test in turn; no trial yet."""
+    documents = hostile_documents()
+    one = hostile_questions(documents)[3]
+    questions = [
+        replace(one, id=f"f{at}", group=f"f{at % 4}", split="test" if at % 2 else "dev")
+        for at in range(40)
+    ]
+    return Made(tmp_path / "few", documents, questions)
 
 
 @pytest.fixture

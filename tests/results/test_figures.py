@@ -141,7 +141,7 @@ def test_the_leaderboards_chart_shows_the_best_twenty_in_order(made: Any) -> Non
     assert spec["title"]["subtitle"] == ["the best 20 of 22 trials"]
 
 
-def test_a_single_group_is_drawn_without_an_interval(lone: Results) -> None:
+def test_a_single_question_is_drawn_without_an_interval(lone: Results) -> None:
     figure = lone.pareto()
     assert values(figure.spec)[0]["low"] is None
     assert figure.png[:4] == b"\x89PNG"

@@ -190,9 +190,9 @@ def test_trials_beyond_the_first_ten_are_counted_but_the_baseline_is_shown(made:
     assert "3 more trials in results.leaderboard()" in shown
 
 
-def test_a_single_group_has_no_interval_and_no_bar(lone: Results) -> None:
+def test_a_single_question_has_no_interval_and_no_bar(lone: Results) -> None:
     page = lone._repr_html_()
-    assert "a single group of questions gives no interval" in page
+    assert "a single question gives no interval" in page
     assert "nan" not in page
     assert "inf" not in page
     assert "position:absolute" not in page

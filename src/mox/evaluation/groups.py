@@ -42,12 +42,11 @@ class GroupSums:
         return (weights @ self.sums) / (weights @ self.counts)[:, None]
 
 
-def group_sums(values: Reals, groups: Groups) -> GroupSums:
-    """Sum (questions, trials) values by group.
+def group_index(values: Reals, groups: Groups) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which questions of (questions, trials) values are answerable, and the group of each.
 
-    Unanswerable questions, NaN in every trial, are left out, and so are groups that have no
-    others. The order of groups is that of their sorted names, so nothing depends on the order
-    of questions.
+    Returns:
+        (questions,) answerable; (answerable,) numbers of groups, by the order of their names.
 
     Raises:
         DataError: no question is left; a NaN in some trials only; other lengths.
@@ -70,7 +69,22 @@ def group_sums(values: Reals, groups: Groups) -> GroupSums:
             "no answerable question to take a mean of.", mend="label questions with evidence."
         )
     _, index = np.unique(np.asarray(groups)[answerable], return_inverse=True)
-    counts = np.bincount(index).astype(np.float64)
-    sums = np.zeros((len(counts), values.shape[1]))
-    np.add.at(sums, index, values[answerable])
-    return GroupSums(sums, counts)
+    return answerable, index
+
+
+def group_sums(values: Reals, groups: Groups) -> GroupSums:
+    """Sum (questions, trials) values by group.
+
+    Unanswerable questions, NaN in every trial, are left out, and so are groups that have no
+    others. The order of groups is that of their sorted names, so nothing depends on the order
+    of questions.
+
+    Raises:
+        DataError: as `group_index`.
+    """
+    answerable, index = group_index(values, groups)
+    counts = np.bincount(index)
+    order = np.argsort(index, kind="stable")
+    first = np.cumsum(counts) - counts
+    sums = np.add.reduceat(values[answerable][order], first, axis=0)
+    return GroupSums(sums, counts.astype(np.float64))

@@ -13,7 +13,7 @@ from mox.corpus.split import apply_split, limit
 from mox.embedding import embedders
 from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
-from mox.evaluation.statistics import smallest_margin
+from mox.evaluation.statistics import scope, smallest_margin
 from mox.experiment import Experiment
 from mox.indexes import indexes
 from mox.pipeline.plan import Plan, fold
@@ -89,16 +89,27 @@ def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
             f"{unanswerable} unanswerable questions are asked and stay out of retrieval measures."
         )
     if experiment.choose:
-        groups = {question.group for question in answerable if question.split == "dev"}
-        if not groups:
-            notes.append("no dev questions: nothing can be chosen.")
-        else:
-            margin = smallest_margin(len(groups))
-            notes.append(
-                f"{len(groups)} dev groups can show a margin of {margin:.3f} at best;"
-                f" within: {experiment.choose.within}."
-            )
+        notes += _margin_notes(experiment, [q.group for q in answerable if q.split == "dev"])
     return notes
+
+
+def _margin_notes(experiment: Experiment, groups: list[str]) -> list[str]:
+    """What the dev side can show, before anything runs."""
+    if not groups:
+        return ["no dev questions: nothing can be chosen."]
+    few = scope(len(set(groups)))
+    units, named = (len(groups), "questions") if few else (len(set(groups)), "groups")
+    kin = {(trial.chunk, trial.embed, trial.search.retriever) for trial in experiment.trials}
+    margin = smallest_margin(units, len(kin))
+    assert experiment.choose is not None  # noqa: S101  asked for only then
+    within = experiment.choose.within
+    said = (
+        f"{units} dev {named} can show a margin of {margin:.3f} at best, {len(kin)} kinds of trials"
+        f" at once; within: {within}."
+    )
+    if within is not None and within < margin:
+        said += " So only the best can qualify, or a trial with the same hits."
+    return [said, few] if few else [said]
 
 
 def _unread_notes(experiment: Experiment) -> list[str]:

@@ -274,7 +274,7 @@ def _interval(interval: Interval) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """A number that YAML and JSON agree on; none where a single group gives no bound."""
+    """A number that YAML and JSON agree on; none where a single question gives no bound."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

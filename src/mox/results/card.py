@@ -162,7 +162,7 @@ def _measured(results: Results, trial: TrialRun, name: str, scale: tuple[float, 
     interval = results.summary[trial.id][_split(results)][name]
     mean = f"{interval.mean:.3f}"
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
-        return span(mean, title="a single group of questions gives no interval")
+        return span(mean, title="a single question gives no interval")
     said = [span(mean, style="padding-right:6px")]
     if name == _measures(results)[0]:
         said.append(span(_range(interval), style=f"padding-right:6px;font-size:11px;{DIM}"))

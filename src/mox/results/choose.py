@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import (
-    bootstrap_means,
+    optimism,
     questions_needed,
-    randomisation_p,
+    questions_to_separate,
+    scope,
     simultaneous_interval,
     simultaneous_lower,
+    smallest_difference,
 )
 from mox.results.run import TrialRun, every
+from mox.results.versus import versus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,8 +52,22 @@ class Choice:
     """Simultaneous upper bound (95 %) of how much worse than the best it may be, on dev."""
     dev: Mapping[str, Interval] | None = None
     test: Mapping[str, Interval] | None = None
+    best_dev: Interval | None = None
+    """The best-on-dev's mean on dev: the best of many looks better than it is."""
+    best_test: Interval | None = None
+    """The same trial's on test."""
+    optimism: float | None = None
+    """About how much `best_dev` exceeds that trial's true mean, by the bootstrap."""
     vs_baseline: Mapping[str, Any] | None = None
+    """The chosen trial's paired difference, on test where there is one: the one test made there,
+    so its p needs no correction. All trials' on dev are in `results.versus`."""
     test_looks: int = 0
+    scope: str = ""
+    """What under 20 groups a side allow to say; empty where there are more."""
+    smallest_difference: float | None = None
+    """What these dev questions find between two trials in 80 % of cases."""
+    separating: int | None = None
+    """About how many questions would tell the best on dev from the next that scores otherwise."""
     refused: str | None = None
 
 
@@ -64,28 +81,21 @@ def choose(results: Results) -> Choice | None:
     refused = _refusal(results, measure)
     if refused:
         return Choice(None, refused, measure, rule["within"], refused=refused)
-    rows = results.rows("dev")
-    groups = results.groups(rows)
-    values = results.values(measure)[rows]
-    seed = results.run.seed
-    best = int(values.mean(axis=0).argmax())  # the first of equals: the order written
-    differences = values - values[:, [best]]
-    lower = simultaneous_lower(differences, groups, seed=seed)
-    low, high = simultaneous_interval(differences, groups, seed=seed)
-    same = [
-        at for at in range(len(trials)) if at != best and _same_hits(results, at, best, differences)
-    ]
+    dev = _Dev(results, measure)
+    best, same = dev.best, dev.same
     alike = [
-        at for at in range(len(trials)) if at == best or at in same or low[at] <= 0 <= high[at]
+        at
+        for at in range(len(trials))
+        if at == best or at in same or dev.low[at] <= 0 <= dev.high[at]
     ]
     within = rule["within"]
     qualify = [best]
     if within is not None:
         qualify = [
-            at for at in range(len(trials)) if at == best or at in same or lower[at] > -within
+            at for at in range(len(trials)) if at == best or at in same or dev.lower[at] > -within
         ]
-    taken = _preferred(results, qualify, rule["prefer"], values, best)
-    may_lose = 0.0 if taken == best or taken in same else float(max(0.0, -lower[taken]))
+    taken = _preferred(results, qualify, rule["prefer"], dev.values, best)
+    may_lose = 0.0 if taken == best or taken in same else float(max(0.0, -dev.lower[taken]))
     chosen = trials[taken]
     summary = results.summary[chosen.id]
     return Choice(
@@ -100,9 +110,69 @@ def choose(results: Results) -> Choice | None:
         may_lose=may_lose,
         dev=summary.get("dev"),
         test=summary.get("test"),
-        vs_baseline=_against_baseline(results, measure, taken),
+        best_dev=results.summary[trials[best].id]["dev"][measure],
+        best_test=results.summary[trials[best].id].get("test", {}).get(measure),
+        optimism=optimism(dev.values, dev.groups, seed=results.run.seed),
+        vs_baseline=_against_baseline(results, taken),
         test_looks=_looks(results),
+        scope=_scope(results),
+        smallest_difference=dev.smallest_difference(),
+        separating=dev.separating(),
     )
+
+
+class _Dev:
+    """The trials compared on dev: the best, and bounds of the others' differences to it."""
+
+    def __init__(self, results: Results, measure: str) -> None:
+        import numpy as np
+
+        rows = results.rows("dev")
+        self.groups = results.groups(rows)
+        self.values = results.values(measure)[rows]
+        self.best = int(self.values.mean(axis=0).argmax())  # the first of equals: as written
+        self.differences = self.values - self.values[:, [self.best]]
+        trials = results.finished
+        self.others = [at for at in range(len(trials)) if at != self.best]
+        self.lower, self.low, self.high = np.zeros((3, len(trials)))
+        if self.others:
+            rest = self.differences[:, self.others]
+            kin = [_family(trials[at]) for at in self.others]
+            seed = results.run.seed
+            self.lower[self.others] = simultaneous_lower(rest, self.groups, families=kin, seed=seed)
+            self.low[self.others], self.high[self.others] = simultaneous_interval(
+                rest, self.groups, families=kin, seed=seed
+            )
+        self.same = [
+            at for at in self.others if _same_hits(results, at, self.best, self.differences)
+        ]
+
+    def smallest_difference(self) -> float | None:
+        if not self.others:
+            return None
+        return smallest_difference(self.differences[:, self.others], self.groups)
+
+    def separating(self) -> int | None:
+        """Questions that would separate the best on dev from the next that scores otherwise."""
+        others = [at for at in self.others if self.differences[:, at].any()]
+        if not others:
+            return None
+        means = self.values.mean(axis=0)
+        second = max(others, key=lambda at: (means[at], -at))
+        return questions_to_separate(self.differences[:, second], self.groups)
+
+
+def _family(trial: TrialRun) -> str:
+    """Trials that search the same chunks by the same vectors and texts, and so share most hits:
+    what befalls one of them on questions to come mostly befalls the others."""
+    roles = trial.roles
+    return " ".join(roles[role].key for role in ("chunk", "embed", "lexical") if role in roles)
+
+
+def _scope(results: Results) -> str:
+    """By the side with the fewest groups that the choice stands on."""
+    sides = [results.rows(split) for split in ("dev", "test")]
+    return scope(min(len(set(results.groups(rows))) for rows in sides if len(rows)))
 
 
 def _refusal(results: Results, measure: str) -> str | None:
@@ -163,25 +233,11 @@ def worth(results: Results, trial: TrialRun, name: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _against_baseline(results: Results, measure: str, taken: int) -> dict[str, Any] | None:
+def _against_baseline(results: Results, taken: int) -> dict[str, Any] | None:
     """Paired difference to the baseline on test, or on dev where there is no test."""
-    names = [trial.id for trial in results.finished]
-    if results.run.baseline not in names:
-        return None
-    base = names.index(results.run.baseline)
     split = "test" if len(results.rows("test")) else "dev"
-    rows = results.rows(split)
-    values = results.values(measure)[rows]
-    difference = values[:, [taken]] - values[:, [base]]
-    groups = results.groups(rows)
-    low, high = bootstrap_means(difference, groups, seed=results.run.seed, bounds=(-1.0, 1.0))
-    return {
-        "mean": float(difference.mean()),
-        "low": float(low[0]),
-        "high": float(high[0]),
-        "p": randomisation_p(difference[:, 0], groups, seed=results.run.seed),
-        "on": split,
-    }
+    found = versus(results, split, [results.finished[taken].id])
+    return {**found[0].document(), "on": split} if found else None
 
 
 def _looks(results: Results) -> int:
@@ -253,7 +309,10 @@ def _nearest_cheaper(
     values = results.values(rule["maximise"])[rows]
     nearest = max(cheaper, key=lambda at: (values[:, at].mean(), -at))
     needed = questions_needed(
-        values[:, nearest] - values[:, best], results.groups(rows), margin=rule["within"]
+        values[:, nearest] - values[:, best],
+        results.groups(rows),
+        margin=rule["within"],
+        families=len({_family(trial) for trial in trials}),
     )
     label = results.label(trials[nearest])
     if needed is None:

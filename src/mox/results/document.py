@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mox.results.results import Interval, Results
+    from mox.results.run import TrialRun
+    from mox.results.versus import Versus
 
 
 def document(results: Results) -> dict[str, Any]:
     """Everything a program needs to know of a run."""
     run = results.run
+    versus = {one.trial: one for one in results.versus}
     return {
         "schema": 1,
         "experiment": run.name,
@@ -25,15 +28,15 @@ def document(results: Results) -> dict[str, Any]:
         "left_out": dict(run.corpus["left_out"]),
         "notes": list(run.notes),
         "stages": dict(run.stages),
-        "trials": [_trial(results, trial.id) for trial in run.trials],
+        "trials": [_trial(results, trial, versus) for trial in run.trials],
         "chosen": _chosen(results),
         "refused": results.choice.refused if results.choice else None,
     }
 
 
-def _trial(results: Results, name: str) -> dict[str, Any]:
-    trial = results.trial(name)
+def _trial(results: Results, trial: TrialRun, versus: Mapping[str, Versus]) -> dict[str, Any]:
     finished = trial.status == "FINISHED"
+    name = trial.id
     summary = results.summary[name] if finished else {}
     return {
         "id": trial.id,
@@ -47,18 +50,23 @@ def _trial(results: Results, name: str) -> dict[str, Any]:
         "costs": {key: value for key, value in results.costs[name].items() if value is not None}
         if finished
         else {},
+        "vs_baseline": _finite_all(versus[name].document()) if name in versus else None,
     }
 
 
 def _intervals(found: Mapping[str, Interval]) -> dict[str, Any]:
-    return {
-        name: {"mean": i.mean, "low": _finite(i.low), "high": _finite(i.high), "n": i.n}
-        for name, i in found.items()
-    }
+    return {name: _interval(interval) for name, interval in found.items()}
+
+
+def _interval(found: Interval | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    low, high = _finite(found.low), _finite(found.high)
+    return {"mean": found.mean, "low": low, "high": high, "n": found.n}
 
 
 def _finite(value: float) -> float | None:
-    """A bound; null where a single group gives none."""
+    """A bound; null where a single question gives none."""
     return value if math.isfinite(value) else None
 
 
@@ -78,6 +86,21 @@ def _chosen(results: Results) -> dict[str, Any] | None:
         "may_lose": choice.may_lose,
         "dev": _intervals(choice.dev or {}),
         "test": _intervals(choice.test or {}),
-        "vs_baseline": choice.vs_baseline,
+        "best_dev": _interval(choice.best_dev),
+        "best_test": _interval(choice.best_test),
+        "optimism": choice.optimism,
+        "vs_baseline": _finite_all(choice.vs_baseline),
         "test_looks": choice.test_looks,
+        "scope": choice.scope,
+        "smallest_difference": choice.smallest_difference,
+        "separating": choice.separating,
+    }
+
+
+def _finite_all(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Numbers that JSON has; null for others."""
+    if found is None:
+        return None
+    return {
+        name: _finite(value) if isinstance(value, float) else value for name, value in found.items()
     }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mox.results.figures import Figure
     from mox.results.inspection import Inspection
     from mox.results.questions import QuestionScores
+    from mox.results.versus import Versus
 
     Values = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ MB = 1e6
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over questions and its 95 % bootstrap interval over groups. `n` counts questions."""
+    """A mean over questions and its 95 % interval by groups. `n` counts questions."""
 
     mean: float
     low: float
@@ -223,6 +224,14 @@ class Results:
         from mox.results.choose import choose
 
         return choose(self)
+
+    @cached_property
+    def versus(self) -> list[Versus]:
+        """Finished trials against the baseline on dev (all questions where there is none), p
+        corrected for being so many; the baseline left out."""
+        from mox.results.versus import versus
+
+        return versus(self, "dev" if len(self.rows("dev")) else None)
 
     @property
     def chosen(self) -> TrialRun | None:

@@ -1,10 +1,13 @@
-"""What came of a run, in sentences: the choice, its confirmation, what is missing."""
+"""What came of a run, in sentences: the choice, its confirmation, how sure, what is missing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mox.results.versus import Versus
+
 if TYPE_CHECKING:
+    from mox.results.choose import Choice
     from mox.results.results import Results
 
 
@@ -15,21 +18,112 @@ def verdict(results: Results) -> list[str]:
         return []
     if choice.refused:
         return [f"Nothing is chosen: {choice.refused}"]
-    said = [choice.reason]
-    confirmed = (choice.test or {}).get(choice.measure)
-    if confirmed:
-        looks = "once" if choice.test_looks == 1 else f"by {choice.test_looks} runs"
-        said.append(
-            f"Confirmed on test: {choice.measure} {confirmed} (n = {confirmed.n}; this test side"
-            f" has been looked at {looks})."
-        )
-    versus = choice.vs_baseline
-    if versus and choice.trial != results.run.baseline:
-        said.append(
-            f"Against the baseline on {versus['on']}: {versus['mean']:+.3f}"
-            f" [{versus['low']:+.3f}, {versus['high']:+.3f}], p = {versus['p']:.2g}."
-        )
-    return said
+    said = [choice.reason, _confirmed(choice), _against_baseline(results, choice), choice.scope]
+    return [line for line in said if line]
+
+
+def sureness(results: Results) -> list[str]:
+    """How sure the choice is, in sentences: all that `verdict` leaves out, and what it says of
+    test and baseline. Empty where nothing is chosen."""
+    choice = results.choice
+    if choice is None or choice.trial is None:
+        return []
+    said = [
+        _confirmed(choice) or "Not confirmed: there is no test side.",
+        _optimism(results, choice),
+        _against_baseline(results, choice),
+        _corrected(results.versus),
+        _alternatives(results, choice),
+        _alike(choice),
+        _power(results, choice),
+        choice.scope,
+        "Intervals are 95 %, by groups of questions.",
+    ]
+    return [line for line in said if line]
+
+
+def _confirmed(choice: Choice) -> str:
+    found = (choice.test or {}).get(choice.measure)
+    if found is None:
+        return ""
+    looks = "once" if choice.test_looks == 1 else f"by {choice.test_looks} runs"
+    return (
+        f"Confirmed on test: {choice.measure} {found} (n = {found.n}; this test side has been"
+        f" looked at {looks})."
+    )
+
+
+def _optimism(results: Results, choice: Choice) -> str:
+    """The best-on-dev there and on test, and how much of it is luck."""
+    if choice.best_dev is None or choice.optimism is None:
+        return ""
+    whose = "the chosen trial" if choice.best == choice.trial else "the best on dev"
+    said = (
+        f"On dev, where {len(results.finished)} trials were compared, {whose} has"
+        f" {choice.best_dev} (n = {choice.best_dev.n})"
+    )
+    if choice.best_test is not None:
+        said += f" and on test {choice.best_test.mean:.3f}"
+    return said + (
+        f"; being the best of so many adds some {max(0.0, choice.optimism):.3f} to the former"
+        " (bootstrap)."
+    )
+
+
+def _against_baseline(results: Results, choice: Choice) -> str:
+    found = choice.vs_baseline
+    if not found or choice.trial == results.run.baseline:
+        return ""
+    return (
+        f"Against the baseline on {found['on']}: {found['mean']:+.3f}"
+        f" [{found['low']:+.3f}, {found['high']:+.3f}], p = {found['p']:.2g}."
+    )
+
+
+def _corrected(found: list[Versus]) -> str:
+    if not found:
+        return ""
+    better = sum(one.p_holm <= 0.05 and one.mean > 0 for one in found)
+    worse = sum(one.p_holm <= 0.05 and one.mean < 0 for one in found)
+    return (
+        f"Of {len(found)} other trials on dev, {better} are better and {worse} worse than the"
+        " baseline (paired randomisation tests, Holm's correction, 5 % for all together)."
+    )
+
+
+def _alternatives(results: Results, choice: Choice) -> str:
+    if choice.within is None:
+        return ""
+    others = [name for name in choice.candidates if name != choice.trial]
+    named = "; ".join(results.label(results.trial(name)) for name in others[:4])
+    more = f"; and {len(others) - 4} more" if len(others) > 4 else ""
+    return (
+        "Others that qualify (surely not worse than the best by more than"
+        f" {choice.within:g}): {named or 'none'}{more}."
+    )
+
+
+def _alike(choice: Choice) -> str:
+    alike = len(choice.indistinguishable) - 1
+    if alike < 1:
+        return ""
+    trials = "other trial" if alike == 1 else "other trials"
+    return f"{alike} {trials} cannot be told apart from the best by these questions."
+
+
+def _power(results: Results, choice: Choice) -> str:
+    """What these questions can show, and how many would show more."""
+    if choice.smallest_difference is None:
+        return ""
+    rows = results.rows("dev")
+    groups = len(set(results.groups(rows)))
+    said = (
+        f"{len(rows)} dev questions in {groups} groups find a difference of"
+        f" {choice.smallest_difference:.3f} between two trials in 80 % of cases"
+    )
+    if choice.separating is None:
+        return said + "."
+    return said + f"; some {choice.separating:,} would separate the first two."
 
 
 def failures(results: Results) -> dict[str, list[str]]:

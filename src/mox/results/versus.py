@@ -1,0 +1,75 @@
+"""Trials against the baseline: paired differences, randomisation tests, Holm's correction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mox.evaluation.statistics import bootstrap_means, holm, randomisation_ps
+
+if TYPE_CHECKING:
+    from mox.results.results import Results
+
+
+@dataclass(frozen=True)
+class Versus:
+    """One trial's score less the baseline's, paired by question.
+
+    `low`, `high`: 95 % for this trial by itself. `p`: two-sided, of a paired randomisation test;
+    `p_holm`: the same corrected for all the trials that were tested with it.
+    """
+
+    trial: str
+    mean: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+
+    def document(self) -> dict[str, Any]:
+        """Without the trial's name."""
+        return {name: getattr(self, name) for name in ("mean", "low", "high", "p", "p_holm")}
+
+
+def versus(
+    results: Results,
+    split: str | None,
+    trials: Sequence[str] | None = None,
+    measure: str | None = None,
+) -> list[Versus]:
+    """Finished trials against the baseline, in the order of the file, the baseline left out.
+
+    Args:
+        split: the questions that are compared on; all where None.
+        trials: ids; all where None. Holm's correction is for these.
+        measure: the one that is chosen by, else the first.
+
+    Returns:
+        Nothing where the baseline did not finish, or the split has no questions.
+    """
+    run = results.run
+    names = [trial.id for trial in results.finished]
+    wanted = [at for at, name in enumerate(names) if trials is None or name in trials]
+    wanted = [at for at in wanted if names[at] != run.baseline]
+    rows = results.rows(split)
+    if run.baseline not in names or not wanted or not len(rows):
+        return []
+    measure = measure or (run.choose["maximise"] if run.choose else run.measures[0])
+    values = results.values(measure)[rows]
+    groups = results.groups(rows)
+    differences = values[:, wanted] - values[:, [names.index(run.baseline)]]
+    low, high = bootstrap_means(differences, groups, seed=run.seed, bounds=(-1.0, 1.0))
+    plain = randomisation_ps(differences, groups, seed=run.seed)
+    corrected = holm(plain)
+    return [
+        Versus(
+            names[at],
+            float(differences[:, column].mean()),
+            float(low[column]),
+            float(high[column]),
+            float(plain[column]),
+            float(corrected[column]),
+        )
+        for column, at in enumerate(wanted)
+    ]
