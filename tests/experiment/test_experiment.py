@@ -93,6 +93,24 @@ def test_the_baseline_names_one_trial_by_what_it_sets(tmp_path: Path) -> None:
     assert baseline.params["search.ef"] == 16
 
 
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        ("{chunk: {size: 300}}", "none has chunk.size = 300, it is 200 or 400. The nearest one ("),
+        ("{chunk: {sise: 200}}", "no trial has a setting 'chunk.sise', did you mean 'chunk.size'?"),
+        # IVF_FLAT has no m; of its trials and HNSW's those with m are as near, so the first.
+        ("{index: {kind: IVF_FLAT, m: 8}}", "no trial has all its settings together. The nearest"),
+    ],
+)
+def test_a_baseline_that_matches_no_trial_names_the_nearest(
+    tmp_path: Path, baseline: str, said: str
+) -> None:
+    message = refusal(tmp_path, BASE + f"baseline: {baseline}\n")
+    assert f"e.yaml:16: baseline matches no trial: {said}" in message
+    nearest = message.split("The nearest one (")[1][:10]
+    assert nearest in [trial.id for trial in load(written(tmp_path, BASE)).trials]
+
+
 BAD: list[tuple[str, str, str, str]] = [
     ("misspelt top field", "measure:", "mesure:", r"e.yaml:15: unknown field 'mesure', did you mean 'measure'?"),
     ("misspelt axis", "  index:", "  indx:", r"e.yaml:7: unknown field 'axes.indx', did you mean 'index'?"),
@@ -105,6 +123,9 @@ BAD: list[tuple[str, str, str, str]] = [
     ("overlap as large as size", "size: [200, 400]", "size: 200, overlap: 200", "e.yaml:5: "),
     ("unknown measure", "recall@5", "recal@5", "e.yaml:14: unknown metric 'recal', did you mean 'recall'?"),
     ("choosing by what isn't measured", "maximise: recall@1000t", "maximise: recall@100t", "e.yaml:15: choose.maximise names 'recall@100t', which is not measured"),
+    ("a margin in percent", "within: 0.05", "within: 5", "e.yaml:15: choose.within = 5: a margin is in the measure's own units, between 0 and 1.\n  mend: write 0.05 for 5 points."),
+    ("a margin with a sign", "within: 0.05", "within: -0.05", "e.yaml:15: choose.within = -0.05: a margin has no sign.\n  mend: write 0.05"),
+    ("no margin at all", "within: 0.05", "within: 0", "e.yaml:15: choose.within = 0: no number of questions shows a loss of nothing"),
     ("preferring what isn't reported", "minimise: index_mb", "minimise: index_gb", "e.yaml:15: choose.prefer names 'index_gb'"),
     ("k that is no number", "k: 10, ef", "k: ten, ef", "dense.k = 'ten': Input should be a valid integer"),
     ("dense without vectors", "  embed: [{kind: wordllama}, {kind: hashing}]\n", "", "dense search needs vectors, and axes.embed is missing"),

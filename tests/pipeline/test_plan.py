@@ -140,3 +140,19 @@ def test_the_smallest_margin_that_dev_can_show_is_said(small_corpus: Path) -> No
     assert "12 dev questions can show a margin of 0.305 at best, 4 kinds of trials" in notes
     assert "So only the best can qualify" in notes
     assert "for these documents only" in notes
+
+
+def test_choosing_without_dev_questions_is_refused_before_anything_runs(small_corpus: Path) -> None:
+    settings = experiment(small_corpus, choose={"maximise": "ndcg@60t"})
+    with pytest.raises(SpecError, match=r"choosing needs dev questions, .* on the dev side"):
+        mox.plan({**settings, "questions": {"split": "test"}})
+
+
+def test_a_split_that_leaves_a_side_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "documents.jsonl").write_text('{"id": "a", "text": "One and two and three."}\n')
+    evidence = '[{"document": "a", "start": 0, "end": 3}]'
+    lines = [f'{{"id": "q{at}", "text": "Which?", "evidence": {evidence}}}' for at in range(3)]
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(SpecError, match="leaves the test side empty: 3 questions in 1 group"):
+        mox.plan(experiment(tmp_path, split={"test": 0.5}))
+    assert mox.plan(experiment(tmp_path)).trials, "and one group without a split is no error"

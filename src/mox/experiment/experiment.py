@@ -13,9 +13,11 @@ from mox.chunking.tokenizers import fingerprint as tokenizer_fingerprint
 from mox.corpus import corpora
 from mox.errors import FieldError, MoxError, SpecError
 from mox.evaluation.measures import Measure
-from mox.experiment.trials import AXES, Trial, expand, flatten
+from mox.experiment.baseline import baseline
+from mox.experiment.checks import mapping, only
+from mox.experiment.trials import AXES, Trial, expand
 from mox.registry import nearest, validate
-from mox.source import Path_, Source, override, read
+from mox.source import Source, override, read
 from mox.spec import Spec
 
 COSTS = ("index_mb", "chunks", "build_s")
@@ -159,14 +161,14 @@ def load(
 def parse(source: Source) -> Experiment:
     """Check settings and expand their axes. See `load`."""
     settings = source.settings
-    _only(source, (), settings, KEYS)
+    only(source, (), settings, KEYS)
     for key in ("corpus", "axes", "measure"):
         if settings.get(key) is None:
             raise source.error(
                 (), SpecError(f"`{key}` is missing.", mend=f"add `{key}:`; see `mox schema`.")
             )
-    axes = _mapping(source, ("axes",), settings["axes"])
-    _only(source, ("axes",), axes, AXES)
+    axes = mapping(source, ("axes",), settings["axes"])
+    only(source, ("axes",), axes, AXES)
     for axis in ("chunk", "search"):
         if axes.get(axis) is None:
             raise source.error(
@@ -196,7 +198,7 @@ def parse(source: Source) -> Experiment:
         trials=tuple(trials),
         alternatives=alternatives,
         measures=measures,
-        baseline=_baseline(source, trials),
+        baseline=baseline(source, trials),
         choose=_choose(source, measures),
         budget=_section(source, "budget", Budget),
         seed=_seed(source),
@@ -209,7 +211,7 @@ S = TypeVar("S", bound=BaseModel)
 
 def _section(source: Source, key: str, shape: type[S]) -> S:
     raw = source.settings.get(key)
-    value = _mapping(source, (key,), {} if raw is None else raw)
+    value = mapping(source, (key,), {} if raw is None else raw)
     try:
         return validate(shape, value, name=key)
     except FieldError as error:
@@ -217,7 +219,7 @@ def _section(source: Source, key: str, shape: type[S]) -> S:
 
 
 def _corpus(source: Source) -> Spec:
-    value = _mapping(source, ("corpus",), source.settings["corpus"])
+    value = mapping(source, ("corpus",), source.settings["corpus"])
     try:
         return corpora.parse(value)
     except FieldError as error:
@@ -246,6 +248,7 @@ def _measures(source: Source) -> tuple[Measure, ...]:
 def _choose(source: Source, measures: tuple[Measure, ...]) -> Choose | None:
     if source.settings.get("choose") is None:
         return None
+    _check_margin(source)
     choose = _section(source, "choose", Choose)
     names = [str(measure) for measure in measures]
     if choose.maximise not in names:
@@ -270,30 +273,24 @@ def _choose(source: Source, measures: tuple[Measure, ...]) -> Choose | None:
     return choose
 
 
-def _baseline(source: Source, trials: list[Trial]) -> str:
-    """The first trial that agrees with every setting that `baseline` names."""
-    raw = source.settings.get("baseline")
-    if raw is None:
-        return trials[0].id
-    wanted = _mapping(source, ("baseline",), raw)
-    _only(source, ("baseline",), wanted, AXES)
-    flat = dict(flatten({axis: wanted[axis] for axis in wanted}))
-    for trial in trials:
-        if all(trial.params.get(name) == value for name, value in flat.items()):
-            return trial.id
-    for name, value in flat.items():
-        had = list(dict.fromkeys(str(t.params[name]) for t in trials if name in t.params))
-        if str(value) not in had:
-            raise source.error(
-                ("baseline", *name.split(".")),
-                SpecError(
-                    f"no trial has {name} = {value!r}.",
-                    mend=f"use one of {', '.join(had)}." if had else "name a swept setting.",
-                ),
-            )
+def _check_margin(source: Source) -> None:
+    """`within` in another unit, or with a sign, is what one most easily gets wrong."""
+    raw = source.settings["choose"]
+    within = raw.get("within") if isinstance(raw, Mapping) else None
+    if isinstance(within, bool) or not isinstance(within, int | float) or 0 < within < 1:
+        return
+    if within < 0:
+        why, mend = "a margin has no sign", f"write {-within:g}: what a trial may lose to the best"
+    elif within == 0:
+        why = "no number of questions shows a loss of nothing"
+        mend = "write a small margin such as 0.02, or leave `within` out to take the best"
+    else:
+        why = "a margin is in the measure's own units, between 0 and 1"
+        mend = (
+            f"write {within / 100:g} for {within:g} points" if within < 100 else "write 0.05, say"
+        )
     raise source.error(
-        ("baseline",),
-        SpecError("no trial agrees with all of `baseline`.", mend="name settings of one trial."),
+        ("choose", "within"), SpecError(f"choose.within = {within:g}: {why}.", mend=f"{mend}.")
     )
 
 
@@ -302,25 +299,3 @@ def _seed(source: Source) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise source.error(("seed",), SpecError(f"seed = {seed!r}.", mend="use a whole number."))
     return seed
-
-
-def _mapping(source: Source, path: Path_, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        name = ".".join(str(part) for part in path)
-        raise source.error(
-            path, SpecError(f"{name} = {value!r} is no mapping.", mend=f"write `{name}: {{…}}`.")
-        )
-    return value
-
-
-def _only(source: Source, path: Path_, value: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for key in value:
-        if key not in known:
-            place = ".".join((*map(str, path), key))
-            raise source.error(
-                (*path, key),
-                SpecError(
-                    f"unknown field {place!r}{nearest(key, known)}.",
-                    mend=f"use one of {', '.join(known)}.",
-                ),
-            )

@@ -51,18 +51,45 @@ def open_corpus(experiment: Experiment) -> Corpus:
     corpus = corpora[experiment.corpus](experiment.corpus, experiment.source.base)
     if experiment.split is not None:
         corpus = apply_split(corpus, test=experiment.split.test, seed=experiment.split.seed)
+        _check_sides(experiment, corpus)
     part = experiment.questions
     return limit(corpus, part.limit, part.split)
 
 
+def _check_sides(experiment: Experiment, corpus: Corpus) -> None:
+    """Refuse a split that leaves a side without questions that can be scored."""
+    asked = [question for question in corpus.questions if question.answerable]
+    for side in ("dev", "test"):
+        if not any(question.split == side for question in asked):
+            groups = len({question.group for question in asked})
+            raise experiment.source.error(
+                ("split",),
+                SpecError(
+                    f"the split leaves the {side} side empty: {len(asked)} questions in {groups}"
+                    f" {'group' if groups == 1 else 'groups'}, which stay whole.",
+                    mend="give questions a finer `group`, change `split.test`, or leave `split`"
+                    " out.",
+                ),
+            )
+
+
 def check_choice(experiment: Experiment, corpus: Corpus) -> None:
-    """Refuse to choose across chunkings by a rank cut over spans.
+    """Refuse to choose without dev questions, or across chunkings by a rank cut over spans.
 
     The first k hits of longer chunks are more text, so such a choice would reward length.
     """
     choose = experiment.choose
     if choose is None:
         return
+    if not any(question.answerable and question.split == "dev" for question in corpus.questions):
+        raise experiment.source.error(
+            ("choose",),
+            SpecError(
+                "choosing needs dev questions, and none of those asked is on the dev side.",
+                mend="write `split: {test: 0.5}` where the corpus brings no split, ask more"
+                " questions, or leave `choose` out.",
+            ),
+        )
     sizes = {trial.chunk.model_dump_json() for trial in experiment.trials}
     spans = any(question.evidence.groups for question in corpus.questions)
     measure = next(m for m in experiment.measures if str(m) == choose.maximise)
@@ -95,8 +122,6 @@ def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
 
 def _margin_notes(experiment: Experiment, groups: list[str]) -> list[str]:
     """What the dev side can show, before anything runs."""
-    if not groups:
-        return ["no dev questions: nothing can be chosen."]
     few = scope(len(set(groups)))
     units, named = (len(groups), "questions") if few else (len(set(groups)), "groups")
     kin = {(trial.chunk, trial.embed, trial.search.retriever) for trial in experiment.trials}
