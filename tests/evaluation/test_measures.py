@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mox.errors import SpecError
-from mox.evaluation.measures import METRICS, Measure, check
+from mox.evaluation import metrics
+from mox.evaluation.measures import Measure, check
 
 measures = st.builds(
     Measure,
-    st.sampled_from(METRICS),
+    st.sampled_from(metrics.kinds()),
     st.integers(1, 10**9 - 1),
     st.sampled_from(["hits", "tokens"]),
 )

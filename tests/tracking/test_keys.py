@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mox.evaluation.measures import METRICS, Measure
+from mox.evaluation import metrics
+from mox.evaluation.measures import Measure
 from mox.tracking.keys import (
     KEY,
     fitted,
@@ -18,7 +19,10 @@ from mox.tracking.keys import (
 )
 
 measures = st.builds(
-    Measure, st.sampled_from(METRICS), st.integers(1, 10**6), st.sampled_from(["hits", "tokens"])
+    Measure,
+    st.sampled_from(metrics.kinds()),
+    st.integers(1, 10**6),
+    st.sampled_from(["hits", "tokens"]),
 ).map(str)
 
 

@@ -14,6 +14,7 @@ from mox.chunking import chunkers
 from mox.corpus import corpora
 from mox.embedding import embedders
 from mox.errors import MoxError
+from mox.evaluation import metrics
 from mox.indexes import indexes
 from mox.pipeline.store import Store
 from mox.retrieval import fusions, retrievers
@@ -66,7 +67,7 @@ def _version(name: str) -> str | None:
 
 
 def _plugins() -> Iterator[Check]:
-    for registry in (corpora, chunkers, embedders, indexes, retrievers, fusions):
+    for registry in (corpora, chunkers, embedders, indexes, retrievers, fusions, metrics):
         broken = registry.broken()
         kinds = registry.kinds()
         group = registry.group

@@ -38,3 +38,14 @@ def first_times(values: Whole) -> NDArray[np.bool_]:
     first = np.empty_like(fresh)
     np.put_along_axis(first, order, fresh, axis=1)
     return first
+
+
+def union_lengths(owner: Whole, start: Whole, end: Whole, size: int) -> NDArray[np.float64]:
+    """(size,) length of the union of each owner's half-open intervals."""
+    order = np.lexsort((start, owner))
+    owner, start, end = owner[order], start[order], end[order]
+    reach = int(end.max(initial=0)) + 1
+    furthest = np.maximum.accumulate(end + owner * reach) - owner * reach
+    known = np.concatenate([[0], furthest[:-1]])
+    known[1:][np.diff(owner) > 0] = 0
+    return sums(owner, np.maximum(end - np.maximum(start, known), 0), size)

@@ -152,20 +152,25 @@ def on_one_axis(table: ChunkTable, questions: Sequence[Question]) -> tuple[Chunk
     extent = np.zeros(len(number) + 1, dtype=np.int64)
     np.maximum.at(extent, source + 1, finish)
     np.maximum.at(extent, chunk_document + 1, table.end)
-    base = np.cumsum(extent)
+    base = np.cumsum(extent + 1)  # with a gap, so that documents don't touch
     chunks = ChunkSpans(table.start + base[chunk_document], table.end + base[chunk_document],
                         row, first)  # fmt: skip
     gold = GoldSpans(begin + base[source], finish + base[source], group, np.array(owner))
     return chunks, gold
 
 
-def overlaps(gold: GoldSpans, chunks: ChunkSpans) -> tuple[Whole, Whole]:
-    """Every pair of a gold span and a chunk span that share a character; indices of both."""
+def overlaps(gold: GoldSpans, chunks: ChunkSpans, *, touching: bool = False) -> tuple[Whole, Whole]:
+    """Every pair of a gold span and a chunk span that share a character; indices of both.
+
+    Args:
+        touching: pairs too where one ends just where the other begins.
+    """
+    reach = 1 if touching else 0
     order = np.argsort(chunks.start, kind="stable")
     start, end = chunks.start[order], chunks.end[order]
     # Sorted starts bound the candidates from above, the furthest end so far from below.
-    low = np.searchsorted(np.maximum.accumulate(end), gold.start, side="right")
-    high = np.searchsorted(start, gold.end)
+    low = np.searchsorted(np.maximum.accumulate(end), gold.start - reach, side="right")
+    high = np.searchsorted(start, gold.end + reach)
     span, candidate = ranges(low, high)
-    shared = end[candidate] > gold.start[span]
+    shared = end[candidate] > gold.start[span] - reach
     return span[shared], order[candidate[shared]]

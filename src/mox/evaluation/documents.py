@@ -8,7 +8,7 @@ before folding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,13 @@ class DocumentLabels:
         folded = np.full_like(found, -1)
         folded[question, np.cumsum(first, axis=1)[question, at] - 1] = found[question, at]
         return folded
+
+    def hits_of(self, ids: Whole, documents: Whole) -> Whole:
+        """(questions, k) hits of any of these (questions, n) documents; -1 for others."""
+        found = np.where(ids >= 0, self.document[ids], -1)
+        pairs = zip(found, documents, strict=True)
+        kept = [np.isin(row, best[best >= 0]) for row, best in pairs]
+        return np.where(np.reshape(kept, found.shape), ids, -1)
 
     def see(self, ranking: Whole, cut: int | None) -> DocumentsSeen:
         """Grades of the first `cut` documents of a ranking; of all for None."""
@@ -129,15 +136,6 @@ def mrr(seen: DocumentsSeen) -> Reals:
     """1 / rank of the first relevant document; 0 without one (trec_eval's recip_rank)."""
     ranks = np.arange(seen.grades.shape[1]) + 1.0
     return np.asarray(((seen.grades > 0) / ranks).max(axis=1))
-
-
-DOCUMENT_METRICS: Mapping[str, Callable[[DocumentsSeen], Reals]] = {
-    "recall": recall,
-    "map": average_precision,
-    "mrr": mrr,
-    "ndcg": ndcg,
-}
-"""Metrics over documents by name; each takes what is seen and gives (questions,) in [0, 1]."""
 
 
 def _dcg(grades: Reals) -> Reals:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mox.evaluation.arrays import ranges, sums
+from mox.evaluation.arrays import ranges, sums, union_lengths
 from mox.evaluation.atoms import Atoms, ChunkSpans, GoldSpans, cut, on_one_axis, overlaps
 from mox.evaluation.spans import SpansSeen
 
@@ -91,7 +92,33 @@ class SpanLabels:
             whole=gold.sum_of_question(whole) > 0,
             context=context,
             pieces=self._pieces(texts, context),
+            labels=self,
         )
+
+    @cached_property
+    def omega(self) -> Reals:
+        """(questions,) Chroma's precision_omega; see `spans.omega`."""
+        return self._overlap_of_all(touching=True)
+
+    @cached_property
+    def set_omega(self) -> Reals:
+        """(questions,) the same by sets of characters."""
+        return self._overlap_of_all(touching=False)
+
+    def _overlap_of_all(self, *, touching: bool) -> Reals:
+        """(questions,) Jaccard's index of the evidence and all chunks that have to do with it."""
+        gold, chunks, rows = self.gold, self.chunks, len(self.chunks.first) - 1
+        span, chunk = overlaps(gold, chunks, touching=touching)
+        question, row = np.divmod(np.unique(gold.asked[span] * rows + chunks.row[chunk]), rows)
+        pick, piece = ranges(chunks.first[row], chunks.first[row + 1])
+        taken = (question[pick], chunks.start[piece], chunks.end[piece])
+        evidence = (gold.asked, gold.start, gold.end)
+        both = [np.concatenate(parts) for parts in zip(taken, evidence, strict=True)]
+        of_chunks, of_evidence, of_both = (
+            union_lengths(owner, start, end, len(self.demand))
+            for owner, start, end in (taken, evidence, both)
+        )
+        return (of_chunks + of_evidence - of_both) / of_both
 
     def _shown(self, rows: int, context: Context) -> tuple[Whole, Whole, Whole]:
         """Hits (question·k + rank) ascending, the atoms that they show, characters of these."""

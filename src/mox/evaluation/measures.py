@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from mox.errors import SpecError
-from mox.evaluation.documents import DOCUMENT_METRICS
-from mox.evaluation.spans import SPAN_METRICS
-from mox.registry import nearest
+from mox.evaluation import metrics
+from mox.evaluation.ours import OURS, Evidence, Ours
+from mox.registry import Entry, nearest
+from mox.spec import canonical
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from mox.types import Question
+    from mox.types import Metric, Question
 
 Unit = Literal["hits", "tokens"]
 
-METRICS = tuple(dict.fromkeys([*SPAN_METRICS, *DOCUMENT_METRICS]))
-"""Every metric's name, whatever the evidence."""
+FORM = r"([A-Za-z_][A-Za-z0-9_-]*)@([1-9][0-9]{0,8})(t?)"
+"""How a measure is written."""
 
-_FORM = re.compile(r"([A-Za-z_]+)@([1-9][0-9]{0,8})(t?)")
+_SAID: dict[Evidence, str] = {"spans": "spans", "documents": "graded documents (qrels)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +33,7 @@ class Measure:
     unit: Unit = "hits"
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise SpecError(
-                f"unknown metric {self.metric!r}{nearest(self.metric.lower(), METRICS)}.",
-                mend=f"use one of {', '.join(METRICS)}.",
-            )
+        _entry(self.metric)
         if not 1 <= self.cut < 10**9:
             raise SpecError(
                 f"{self.metric} cut at {self.cut}.", mend="cut at 1 or more hits or tokens."
@@ -51,8 +45,9 @@ class Measure:
 
         Raises:
             SpecError: another form, or an unknown metric; names the nearest.
+            MissingError: a plugin has the metric, and cannot be imported.
         """
-        form = _FORM.fullmatch(text.strip())
+        form = re.compile(FORM, re.ASCII).fullmatch(text.strip())
         if form is None:
             raise SpecError(
                 f"{text!r} is no measure.",
@@ -65,33 +60,31 @@ class Measure:
         return f"{self.metric}@{self.cut}{'t' if self.unit == 'tokens' else ''}"
 
 
-S = TypeVar("S")
+def _entry(name: str) -> Entry[Metric | Ours]:
+    try:
+        return metrics.entry(name)
+    except SpecError:
+        known = metrics.kinds()
+        raise SpecError(
+            f"unknown metric {name!r}{nearest(name.lower(), known)}.",
+            mend=f"use one of {', '.join(known)}, or install what brings {name!r}.",
+        ) from None
 
 
-@dataclass(frozen=True)
-class Form(Generic[S]):
-    """A form of evidence, and the metrics that it can give."""
-
-    name: str
-    metrics: Mapping[str, Callable[[S], NDArray[np.float64]]]
-
-
-SPANS = Form("spans", SPAN_METRICS)
-DOCUMENTS = Form("graded documents (qrels)", DOCUMENT_METRICS)
-
-
-def metric(measure: Measure, form: Form[S]) -> Callable[[S], NDArray[np.float64]]:
+def judge_of(measure: Measure, form: Evidence) -> Metric | Ours:
     """What computes a measure from one form of evidence.
 
     Raises:
         SpecError: this evidence can't give it.
     """
-    if measure.metric not in form.metrics:
+    entry = _entry(measure.metric)
+    if form not in entry.traits.get("evidence", tuple(_SAID)):
+        able = [name for name, metric in OURS.items() if form in metric.evidence]
         raise SpecError(
-            f"{measure} can't be had from evidence as {form.name}.",
-            mend=f"measure one of {', '.join(form.metrics)}.",
+            f"{measure} can't be had from evidence as {_SAID[form]}.",
+            mend=f"measure one of {', '.join(able)}.",
         )
-    return form.metrics[measure.metric]
+    return entry.backend
 
 
 def check(measures: Iterable[Measure], questions: Iterable[Question]) -> None:
@@ -110,6 +103,21 @@ def check(measures: Iterable[Measure], questions: Iterable[Question]) -> None:
     by_documents = any(not evidence.groups for evidence in answerable)
     for measure in measures:
         if by_spans:
-            metric(measure, SPANS)
+            judge_of(measure, "spans")
         if by_documents:
-            metric(measure, DOCUMENTS)
+            judge_of(measure, "documents")
+
+
+def fingerprint(measures: Iterable[Measure]) -> dict[str, str]:
+    """What scores depend on beyond our own code: third parties' metrics, by name.
+
+    Empty where all metrics are ours. Theirs see the documents' texts, so a stage that scores by
+    them stands on these as well.
+    """
+    found = {}
+    for name in dict.fromkeys(measure.metric for measure in measures):
+        if not isinstance(_entry(name).backend, Ours):
+            spec = metrics.parse({"kind": name})
+            made_by = metrics.fingerprint(spec)
+            found[name] = canonical({"spec": spec.model_dump(mode="json"), "made by": made_by})
+    return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +13,19 @@ from mox.errors import DataError
 from mox.evaluation.cuts import TokenEnds, first_hits, row_texts, within_tokens
 from mox.evaluation.documents import judge
 from mox.evaluation.labels import lay
-from mox.evaluation.measures import DOCUMENTS, SPANS, metric
+from mox.evaluation.measures import judge_of
+from mox.evaluation.ours import Ours
+from mox.evaluation.plugged import judge as judge_one_by_one
+from mox.evaluation.plugged import show
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mox.evaluation.cuts import RowTexts
+    from mox.evaluation.cuts import Context, RowTexts
     from mox.evaluation.documents import DocumentLabels, DocumentsSeen
     from mox.evaluation.labels import SpanLabels
     from mox.evaluation.measures import Measure, Unit
+    from mox.evaluation.ours import Evidence
     from mox.evaluation.spans import SpansSeen
     from mox.types import ChunkTable, Hits, Question
 
@@ -35,15 +40,18 @@ __all__ = ["Relevance", "Scores", "TokenEnds", "prepare", "score"]
 class Relevance:
     """Evidence of all questions over one chunk table. Made once, read by every trial.
 
-    `by_spans`, `by_documents`: indices of the questions with either form of evidence.
+    `by_spans`, `by_documents`: indices of the questions with either form of evidence. `sources`:
+    text of each document by id, for third parties' metrics alone.
     """
 
-    questions: int
+    table: ChunkTable
+    asked: tuple[Question, ...]
     texts: RowTexts
     by_spans: Whole
     spans: SpanLabels | None
     by_documents: Whole
     documents: DocumentLabels | None
+    sources: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -60,12 +68,17 @@ class Scores:
 
 
 def prepare(
-    table: ChunkTable, questions: Sequence[Question], *, ends: TokenEnds | None = None
+    table: ChunkTable,
+    questions: Sequence[Question],
+    *,
+    ends: TokenEnds | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> Relevance:
     """Lay the evidence of questions over a chunk table.
 
     Args:
         ends: the tokens of each row's returned text; measures of tokens need them.
+        sources: text of each document by id; third parties' metrics need them.
 
     Raises:
         DataError: evidence without characters, or token ends of another table.
@@ -78,16 +91,24 @@ def prepare(
         if question.evidence.grades and not question.evidence.groups
     ]
     return Relevance(
-        questions=len(questions),
+        table=table,
+        asked=tuple(questions),
         texts=texts,
         by_spans=np.array(by_spans, dtype=np.int64),
         spans=lay(table, texts, [questions[i] for i in by_spans]) if by_spans else None,
         by_documents=np.array(by_documents, dtype=np.int64),
         documents=judge(table, [questions[i] for i in by_documents]) if by_documents else None,
+        sources=sources,
     )
 
 
-def score(relevance: Relevance, measures: Sequence[Measure], hits: Hits) -> Scores:
+def score(
+    relevance: Relevance,
+    measures: Sequence[Measure],
+    hits: Hits,
+    *,
+    tick: Callable[[], None] = lambda: None,
+) -> Scores:
     """Score one trial's hits.
 
     Over spans `recall@5` looks at 5 chunks; over documents at 5 documents, to which the chunks
@@ -95,64 +116,105 @@ def score(relevance: Relevance, measures: Sequence[Measure], hits: Hits) -> Scor
 
     Args:
         hits: (questions, k) rows of the prepared table; the first -1 ends a list.
+        tick: called as work goes on, where a third party's metric may take its time.
 
     Raises:
         SpecError: a measure that the evidence can't give (`measures.check` says so earlier).
-        DataError: hits of other questions or rows; a token budget without token ends.
+        DataError: hits of other questions or rows; a token budget without token ends; a third
+            party's metric without the documents' texts.
+        StageError: a third party's metric raised, or gave what is no value in [0, 1].
     """
     ids = _checked(relevance, hits)
     more_to_be_had = (ids[:, -1] >= 0) & (ids.shape[1] < len(relevance.texts))
-    values = {str(measure): np.full(relevance.questions, np.nan) for measure in measures}
+    values = {str(measure): np.full(len(ids), np.nan) for measure in measures}
     short = dict.fromkeys(values, 0.0)
     for cut, unit in dict.fromkeys((measure.cut, measure.unit) for measure in measures):
         here = [measure for measure in measures if (measure.cut, measure.unit) == (cut, unit)]
-        early = np.zeros(relevance.questions, dtype=np.bool_)
+        early = np.zeros(len(ids), dtype=np.bool_)
+        parts: list[_Part] = []
         if relevance.spans is not None:
-            where = relevance.by_spans
-            seen, early[where] = _see_spans(relevance, relevance.spans, ids[where], cut, unit)
-            for measure in here:
-                values[str(measure)][where] = metric(measure, SPANS)(seen)
+            parts.append(_by_spans(relevance, relevance.spans, ids, cut, unit))
         if relevance.documents is not None:
-            where = relevance.by_documents
-            found, early[where] = _see_documents(
-                relevance, relevance.documents, ids[where], cut, unit
-            )
+            parts.append(_by_documents(relevance, relevance.documents, ids, cut, unit))
+        for part in parts:
+            early[part.where] = part.early
             for measure in here:
-                values[str(measure)][where] = metric(measure, DOCUMENTS)(found)
+                judge = judge_of(measure, part.form)
+                if isinstance(judge, Ours):
+                    found = getattr(judge, part.form)(part.seen)
+                else:
+                    shown = show(relevance, part.where, part.context, hits.scores, measure)
+                    found = judge_one_by_one(judge, measure, shown, tick)
+                values[str(measure)][part.where] = found
         answerable = max(len(relevance.by_spans) + len(relevance.by_documents), 1)
         share = float((early & more_to_be_had).sum() / answerable)
         short |= dict.fromkeys((str(measure) for measure in here), share)
     return Scores(values, short)
 
 
-def _see_spans(
-    relevance: Relevance, labels: SpanLabels, ids: Whole, cut: int, unit: Unit
-) -> tuple[SpansSeen, Truths]:
-    """What is seen, and whether a list ended before the cut."""
+@dataclass(frozen=True)
+class _Part:
+    """The questions with one form of evidence, within one cut.
+
+    `where`: (n,) their numbers. `early`: (n,) whether a list ended before the cut.
+    """
+
+    form: Evidence
+    where: Whole
+    early: Truths
+    see: Callable[[], SpansSeen | DocumentsSeen]
+    limit: Callable[[], Context]
+
+    @cached_property
+    def seen(self) -> SpansSeen | DocumentsSeen:
+        """What our own metrics are made from."""
+        return self.see()
+
+    @cached_property
+    def context(self) -> Context:
+        """What a reader gets to see."""
+        return self.limit()
+
+
+def _by_spans(relevance: Relevance, labels: SpanLabels, ids: Whole, cut: int, unit: Unit) -> _Part:
+    ids, texts = ids[relevance.by_spans], relevance.texts
     if unit == "tokens":
-        context, tokens = within_tokens(relevance.texts, ids, cut)
-        return labels.see(relevance.texts, context), tokens < cut
-    context = first_hits(relevance.texts, ids, cut)
-    return labels.see(relevance.texts, context), np.full(len(ids), ids.shape[1] < cut)
+        context, tokens = within_tokens(texts, ids, cut)
+        early = tokens < cut
+    else:
+        context, early = first_hits(texts, ids, cut), np.full(len(ids), ids.shape[1] < cut)
+    return _Part(
+        "spans", relevance.by_spans, early, lambda: labels.see(texts, context), lambda: context
+    )
 
 
-def _see_documents(
+def _by_documents(
     relevance: Relevance, labels: DocumentLabels, ids: Whole, cut: int, unit: Unit
-) -> tuple[DocumentsSeen, Truths]:
-    """What is seen, and whether a list ended before the cut."""
+) -> _Part:
+    where, texts = relevance.by_documents, relevance.texts
+    ids = ids[where]
     if unit == "tokens":
-        context, tokens = within_tokens(relevance.texts, ids, cut)
-        return labels.see(labels.ranking(context.ids), None), tokens < cut
+        context, tokens = within_tokens(texts, ids, cut)
+        ranking = labels.ranking(context.ids)
+        return _Part(
+            "documents", where, tokens < cut, lambda: labels.see(ranking, None), lambda: context
+        )
     ranking = labels.ranking(ids)
-    return labels.see(ranking, cut), (ranking >= 0).sum(axis=1) < cut
+    return _Part(
+        "documents",
+        where,
+        (ranking >= 0).sum(axis=1) < cut,
+        lambda: labels.see(ranking, cut),
+        lambda: first_hits(texts, labels.hits_of(ids, ranking[:, :cut]), ids.shape[1]),
+    )
 
 
 def _checked(relevance: Relevance, hits: Hits) -> Whole:
     """(questions, k) ids with everything after the first -1 set to -1; k at least 1."""
     ids = hits.ids.astype(np.int64)
-    if len(ids) != relevance.questions:
+    if len(ids) != len(relevance.asked):
         raise DataError(
-            f"hits of {len(ids)} questions for {relevance.questions} prepared ones.",
+            f"hits of {len(ids)} questions for {len(relevance.asked)} prepared ones.",
             mend="search with the very questions that were prepared.",
         )
     if ids.max(initial=-1) >= len(relevance.texts):

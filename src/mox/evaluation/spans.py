@@ -17,19 +17,19 @@ So coverage never falls as hits are added. With one alternative to a group, cove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mox.evaluation.arrays import sums
+from mox.evaluation.arrays import union_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.evaluation.cuts import Context
+    from mox.evaluation.labels import SpanLabels
 
     Reals = NDArray[np.float64]
     Whole = NDArray[np.int64]
@@ -58,6 +58,8 @@ class SpansSeen:
     context: Context
     pieces: tuple[Whole, Whole, Whole]
     """Each shown stretch of text: question, start and end, on one axis for all documents."""
+    labels: SpanLabels
+    """The evidence over the whole chunk table, hits or not."""
 
     @property
     def missing(self) -> Reals:
@@ -72,15 +74,7 @@ class SpansSeen:
     @cached_property
     def distinct(self) -> Reals:
         """(questions,) |⋃c|: text shown twice counts once."""
-        question, start, end = self.pieces
-        order = np.lexsort((start, question))
-        question, start, end = question[order], start[order], end[order]
-        reach = int(end.max(initial=0)) + 1
-        furthest = np.maximum.accumulate(end + question * reach) - question * reach
-        known = np.concatenate([[0], furthest[:-1]])
-        known[1:][np.diff(question) > 0] = 0
-        fresh = np.maximum(end - np.maximum(start, known), 0)
-        return sums(question, fresh, len(self.demand))
+        return union_lengths(*self.pieces, len(self.demand))
 
 
 def recall(seen: SpansSeen) -> Reals:
@@ -114,6 +108,20 @@ def set_iou(seen: SpansSeen) -> Reals:
     return _share(seen.found[:, -1], seen.distinct + seen.missing)
 
 
+def omega(seen: SpansSeen) -> Reals:
+    """What the chunking allows, whatever is retrieved and at any cut: |E ∩ ⋃T| / |⋃T ∪ E|.
+
+    T: all chunks that share a character with evidence **or merely touch it**, as Chroma's
+    precision_omega has it; a chunk that ends where evidence begins counts with its whole length.
+    """
+    return seen.labels.omega
+
+
+def set_omega(seen: SpansSeen) -> Reals:
+    """The same with T: the chunks that share a character with evidence."""
+    return seen.labels.set_omega
+
+
 def hit(seen: SpansSeen) -> Reals:
     """1 where any hit shows a character of any span."""
     return np.asarray(seen.touches.any(axis=1), dtype=np.float64)
@@ -143,21 +151,6 @@ def ndcg(seen: SpansSeen) -> Reals:
     """
     gain = np.diff(seen.coverage, axis=1, prepend=0.0) / seen.ceiling[:, None]
     return np.asarray(gain @ (1.0 / np.log2(np.arange(gain.shape[1]) + 2.0)), dtype=np.float64)
-
-
-SPAN_METRICS: Mapping[str, Callable[[SpansSeen], Reals]] = {
-    "recall": recall,
-    "precision": precision,
-    "iou": iou,
-    "set_precision": set_precision,
-    "set_iou": set_iou,
-    "hit": hit,
-    "full": full,
-    "span_recall": span_recall,
-    "mrr": mrr,
-    "ndcg": ndcg,
-}
-"""Metrics over spans by name; each takes what is seen and gives (questions,) in [0, 1]."""
 
 
 def _share(part: Reals, whole: Reals) -> Reals:

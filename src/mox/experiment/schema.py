@@ -7,6 +7,8 @@ from typing import Any
 from mox.chunking import chunkers
 from mox.corpus import corpora
 from mox.embedding import embedders
+from mox.evaluation import metrics
+from mox.evaluation.measures import FORM
 from mox.experiment.experiment import KEYS, Budget, Choose, QuestionsPart, Split
 from mox.experiment.trials import AXES, Dense, Hybrid
 from mox.indexes import indexes
@@ -36,7 +38,7 @@ def schema() -> Schema:
             "required": ["chunk", "search"],
             "additionalProperties": False,
         },
-        "measure": _or_list({"type": "string", "examples": ["recall@1000t", "recall@5"]}),
+        "measure": _or_list(_measure()),
         "baseline": {"type": "object", "description": "Settings that name one trial, by axis."},
         "choose": _inlined(Choose.model_json_schema()),
         "budget": Budget.model_json_schema(),
@@ -49,6 +51,15 @@ def schema() -> Schema:
         "properties": {key: parts[key] for key in KEYS},
         "required": ["corpus", "axes", "measure"],
         "additionalProperties": False,
+    }
+
+
+def _measure() -> Schema:
+    return {
+        "type": "string",
+        "pattern": f"^{FORM}$",
+        "description": f"A metric at a cut in hits or tokens: {', '.join(metrics.kinds())}.",
+        "examples": ["recall@1000t", "recall@5"],
     }
 
 

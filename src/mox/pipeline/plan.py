@@ -9,6 +9,7 @@ from typing import Any
 
 from mox.chunking import chunkers, tokenizers
 from mox.embedding import embedders
+from mox.evaluation.measures import fingerprint as metric_fingerprint
 from mox.experiment import Experiment, Trial
 from mox.indexes import indexes
 from mox.pipeline.stages import VERSIONS, Ref, Stage, make
@@ -160,7 +161,9 @@ class Graph:
                 {"chunk": chunk, "documents": self.documents},
                 tokenizers.fingerprint(tokenizer),
             )
-        return self._add("score", {"measures": [str(m) for m in measures]}, parts)
+        if prints := metric_fingerprint(measures):  # third parties' metrics see the texts
+            parts["documents"] = self.documents
+        return self._add("score", {"measures": [str(m) for m in measures]}, parts, prints)
 
     def _add(
         self,

@@ -183,7 +183,7 @@ def score_hits(stage: Stage, context: Context) -> Output:
     """Hits against evidence → a value per question and measure."""
     measures = [Measure.parse(name) for name in stage.spec["measures"]]
     hits = context.hits(stage.inputs["hits"])
-    scores = score(_relevance(stage, context), measures, hits)
+    scores = score(_relevance(stage, context), measures, hits, tick=context.tick)
     return Output(scores.values, {"short": dict(scores.short)})
 
 
@@ -197,9 +197,12 @@ def _relevance(stage: Stage, context: Context) -> Relevance:
         if "tokens" in stage.inputs:
             arrays = context.artifact(stage.inputs["tokens"]).arrays
             ends = TokenEnds(arrays["first"], arrays["ends"])
-        return prepare(table, questions, ends=ends)
+        sources = None
+        if "documents" in stage.inputs:
+            sources = {d.id: d.text for d in context.documents(stage.inputs["documents"])}
+        return prepare(table, questions, ends=ends, sources=sources)
 
-    role = "relevance" + stage.inputs["questions"].key + ("t" if "tokens" in stage.inputs else "")
+    role = " ".join(["relevance", stage.inputs["questions"].key, *stage.inputs])
     return context.kept(source, make, role)
 
 

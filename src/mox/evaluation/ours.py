@@ -1,0 +1,62 @@
+"""Our metrics by name: what each makes of spans, of graded documents, or of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import create_model
+
+from mox.evaluation import documents, metrics, spans
+from mox.spec import Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mox.evaluation.documents import DocumentsSeen
+    from mox.evaluation.spans import SpansSeen
+
+    Reals = NDArray[np.float64]
+
+Evidence = Literal["spans", "documents"]
+"""The forms of evidence."""
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A metric over all questions at once, by form of evidence; None where it has no meaning.
+
+    Each takes what is seen and gives (questions,) in [0, 1].
+    """
+
+    spans: Callable[[SpansSeen], Reals] | None = None
+    documents: Callable[[DocumentsSeen], Reals] | None = None
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        forms: dict[Evidence, object] = {"spans": self.spans, "documents": self.documents}
+        return tuple(form for form, function in forms.items() if function is not None)
+
+
+OURS: Mapping[str, Ours] = {
+    "recall": Ours(spans.recall, documents.recall),
+    "precision": Ours(spans.precision),
+    "iou": Ours(spans.iou),
+    "set_precision": Ours(spans.set_precision),
+    "set_iou": Ours(spans.set_iou),
+    "omega": Ours(spans.omega),
+    "set_omega": Ours(spans.set_omega),
+    "hit": Ours(spans.hit),
+    "full": Ours(spans.full),
+    "span_recall": Ours(spans.span_recall),
+    "map": Ours(None, documents.average_precision),
+    "mrr": Ours(spans.mrr, documents.mrr),
+    "ndcg": Ours(spans.ndcg, documents.ndcg),
+}
+
+for name, metric in OURS.items():
+    kind = create_model(name, __base__=Spec, kind=(str, name))
+    # No fingerprint: the version of the stage that scores stands for ours.
+    metrics.register(kind, fingerprint=lambda _: {}, evidence=metric.evidence)(metric)
