@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,16 +84,27 @@ def small_corpus(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def toy_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which a third party's distribution was installed, to put on a path."""
-    source = tmp_path_factory.mktemp("toy") / "source"
-    shutil.copytree(Path(__file__).parent / "plugins" / "toy", source)
-    target = source.parent / "installed"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
-         "--disable-pip-version-check", "--target", str(target), str(source)],
-        check=True,
-        timeout=120,
-        capture_output=True,
-    )  # fmt: skip
-    return target
+def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Installs a distribution of `tests/plugins` into a folder, to put on a path."""
+
+    def installed(name: str) -> Path:
+        source = tmp_path_factory.mktemp(name) / "source"
+        shutil.copytree(Path(__file__).parent / "plugins" / name, source)
+        target = source.parent / "installed"
+        subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps",
+             "--no-build-isolation", "--disable-pip-version-check", "--target", str(target),
+             str(source)],
+            check=True,
+            timeout=120,
+            capture_output=True,
+        )  # fmt: skip
+        return target
+
+    return installed
+
+
+@pytest.fixture(scope="session")
+def toy_plugin(install: Callable[[str], Path]) -> Path:
+    """The folder of a third party's distribution."""
+    return install("toy")
