@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ import mox
 from mox.chunking import chunkers
 from mox.chunking.tokenizers import open_tokenizer
 from mox.embedding import embedders
-from mox.errors import MissingError
+from mox.errors import MissingError, SpecError
+from mox.evaluation import metrics
+from mox.evaluation.measures import Measure
 from mox.testing.chunking import ChunkerContract
 from mox.testing.embedding import EmbedderContract
+from mox.testing.evaluation import MetricContract
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -46,6 +50,14 @@ class TestToyLetters(EmbedderContract):
     @pytest.fixture
     def spec(self) -> Any:
         return embedders.parse({"kind": "toy-letters"})
+
+
+class TestToyWords(MetricContract):
+    """A third party's metric passes the contract that ours pass."""
+
+    @pytest.fixture
+    def spec(self) -> Any:
+        return metrics.parse({"kind": "toy-words"})
 
 
 def test_plugins_are_found_by_entry_point_and_swept(small_corpus: Path) -> None:
@@ -120,3 +132,67 @@ def test_leaving_text_unread_is_allowed_where_asked_for_and_reported(small_corpu
     shares = {t.config["chunk"]["kind"]: results.costs[t.id]["unread"] for t in results.finished}
     assert shares["toy-lines"] == pytest.approx(8 / 17)
     assert shares["recursive"] < shares["toy-lines"]
+
+
+def measured(corpus: Path, *measures: str) -> Any:
+    return mox.plan(
+        {
+            "name": "measured",
+            "corpus": {"kind": "evidence", "path": str(corpus)},
+            "axes": {"chunk": [{"kind": "toy-lines"}], "search": [{"kind": "bm25", "k": 3}]},
+            "measure": list(measures),
+        }
+    )
+
+
+def test_a_metric_is_shown_the_texts_within_its_cut(small_corpus: Path) -> None:
+    names = ("toy-words@1", "toy-words@3", "toy-words@1t")
+    results = mox.run(measured(small_corpus, *names), offline=True, quiet=True)
+    [trial] = results.finished
+    asked = {question.id: question.text for question in results.questions_asked}
+    for row in results.questions(trial.id).rows:
+        texts = [
+            results.documents[hit.document].text[start:end].lower().split()
+            for hit in row.hits
+            for start, end in hit.spans
+        ]
+        words = asked[row.id].lower().split()
+        for cut in (1, 3):
+            seen = {word for text in texts[:cut] for word in text}
+            share = sum(word in seen for word in words) / len(words)
+            assert row.scores[f"toy-words@{cut}"] == pytest.approx(share)
+        # One token of "Paragraph 1 of book 2: …" is "Par" or so, which no question asks for.
+        assert row.scores["toy-words@1t"] == 0
+        assert row.scores["toy-words@3"] > 0
+
+
+def test_a_metric_that_gives_no_number_fails_its_trial_by_name(small_corpus: Path) -> None:
+    plan = measured(small_corpus, "recall@3", "toy-nan@3")
+    results = mox.run(plan, offline=True, quiet=True)
+    [trial] = results.run.trials
+    assert trial.status == "FAILED"
+    assert "the metric of toy-nan@3 gave nan, which is not in [0, 1] (question 'q-03-1')" in (
+        trial.error or ""
+    )
+    assert "mend toy-nan in mox-toy" in (trial.error or "")
+    assert not plan.store.has(*trial.roles["score"])  # not even of the measure that is fine
+
+
+def test_an_unknown_metric_names_a_plugins_nearest() -> None:
+    with pytest.raises(SpecError, match="did you mean 'toy-words'"):
+        Measure.parse("toy-word@5")
+
+
+def test_a_metrics_version_is_part_of_its_scores_key(
+    small_corpus: Path, toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key(*measures: str) -> str:
+        [trial] = measured(small_corpus, *measures).trials
+        return str(trial.roles["score"].key)
+
+    before = key("toy-words@3"), key("recall@3")
+    known = metrics.entry("toy-words")
+    newer = replace(known, fingerprint=lambda _: {"mox-toy": "1.2.4"})
+    monkeypatch.setitem(metrics._entries, "toy-words", newer)
+    assert key("toy-words@3") != before[0]
+    assert key("recall@3") == before[1]

@@ -184,3 +184,32 @@ def test_questions_don_t_mix(table, ask, hits, scores):
         alone = one(scores, chunks, question, hits(ids), names)
         assert [float(together.values[name][at]) for name in names.split()] == alone
     assert all(values.dtype == np.float64 for values in together.values.values())
+
+
+def test_omega_is_the_overlap_of_all_chunks_that_touch_evidence(scores, table, ask, hits):
+    # Evidence [10, 20) of 10 characters. [0, 10) touches it, [15, 25) shares 5, [25, 30) neither.
+    rows = [("d", [(0, 10)]), ("d", [(15, 25)]), ("d", [(25, 30)]), ("e", [(10, 20)])]
+    found = scores("omega@1 set_omega@1 omega@9", table(rows), [ask([("d", 10, 20)])], hits([2]))
+    # |E ∩ ⋃T| = 5; touching: |E ∪ [0, 10) ∪ [15, 25)| = 25, by sets |E ∪ [15, 25)| = 15.
+    assert found.values["omega@1"].tolist() == [5 / 25]
+    assert found.values["set_omega@1"].tolist() == [5 / 15]
+    assert found.values["omega@9"].tolist() == [5 / 25]  # whatever is found, at any cut
+
+
+def test_omega_takes_a_chunk_with_all_its_spans_and_overlaps_once(scores, table, ask, hits):
+    # Both chunks hit [0, 10); together they are [0, 14) and [50, 56): 20 characters.
+    rows = [("d", [(0, 8), (50, 56)]), ("d", [(4, 14)])]
+    found = scores("omega@1", table(rows), [ask([("d", 0, 10)])], hits([0]))
+    assert found.values["omega@1"].tolist() == [10 / 20]
+
+
+def test_documents_end_to_end_do_not_touch(scores, table, ask, hits):
+    # d ends where e would begin if they were one text.
+    rows = [("d", [(0, 10)]), ("e", [(0, 10)])]
+    found = scores("omega@1", table(rows), [ask([("e", 0, 10)])], hits([0]))
+    assert found.values["omega@1"].tolist() == [1]
+
+
+def test_evidence_that_no_chunk_holds_has_an_omega_of_0(scores, table, ask, hits):
+    found = scores("omega@1", table([("d", [(0, 5)])]), [ask([("d", 7, 9)])], hits([0]))
+    assert found.values["omega@1"].tolist() == [0]
