@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,6 +20,7 @@ from mox.embedding import embedders
 from mox.errors import MissingError, SpecError
 from mox.evaluation import metrics
 from mox.evaluation.measures import Measure
+from mox.experiment.schema import schema
 from mox.testing.chunking import ChunkerContract
 from mox.testing.embedding import EmbedderContract
 from mox.testing.evaluation import MetricContract
@@ -196,3 +198,14 @@ def test_a_metrics_version_is_part_of_its_scores_key(
     monkeypatch.setitem(metrics._entries, "toy-words", newer)
     assert key("toy-words@3") != before[0]
     assert key("recall@3") == before[1]
+
+
+def test_the_schema_lists_plugins_and_survives_a_broken_one() -> None:
+    made = schema()
+    measure = made["properties"]["measure"]["anyOf"][0]
+    assert "toy-words" in measure["description"]
+    assert re.search(measure["pattern"], "toy-words@1000t")
+    assert not re.search(measure["pattern"], "toy-words")
+    chunk = json.dumps(made["properties"]["axes"]["properties"]["chunk"])
+    assert "toy-lines" in chunk
+    assert "toy-broken" not in chunk

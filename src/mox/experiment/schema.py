@@ -28,7 +28,7 @@ def schema() -> Schema:
     }
     parts: Schema = {
         "name": {"type": "string", "description": "Experiment name, in MLflow too."},
-        "corpus": {"anyOf": [_spec(corpora, kind, swept=False) for kind in corpora.kinds()]},
+        "corpus": {"anyOf": [_spec(corpora, kind, swept=False) for kind in _kinds(corpora)]},
         "questions": QuestionsPart.model_json_schema(),
         "split": Split.model_json_schema(),
         "tokenizer": {"type": "string", "default": "cl100k", "description": "What sizes count."},
@@ -54,22 +54,28 @@ def schema() -> Schema:
     }
 
 
+def _kinds(registry: Registry[Any]) -> list[str]:
+    """All kinds but those of plugins that cannot be loaded; `mox doctor` names these."""
+    broken = registry.broken()
+    return [kind for kind in registry.kinds() if kind not in broken]
+
+
 def _measure() -> Schema:
     return {
         "type": "string",
         "pattern": f"^{FORM}$",
-        "description": f"A metric at a cut in hits or tokens: {', '.join(metrics.kinds())}.",
+        "description": f"A metric at a cut in hits or tokens: {', '.join(_kinds(metrics))}.",
         "examples": ["recall@1000t", "recall@5"],
     }
 
 
 def _axis(registry: Registry[Any]) -> Schema:
-    return _or_list({"anyOf": [_spec(registry, kind, swept=True) for kind in registry.kinds()]})
+    return _or_list({"anyOf": [_spec(registry, kind, swept=True) for kind in _kinds(registry)]})
 
 
 def _search() -> Schema:
     settings: Schema = {}
-    for kind in indexes.kinds():
+    for kind in _kinds(indexes):
         fields = indexes.entry(kind).spec.Search.model_json_schema().get("properties", {})  # type: ignore[attr-defined]
         settings |= {name: _or_list(field) for name, field in fields.items()}
     shapes = []
@@ -81,7 +87,7 @@ def _search() -> Schema:
                 fields[name] = _axis(registry)
         swept = {name: _or_list(field) for name, field in fields.items() if name != "kind"}
         shapes.append(_closed({"kind": fields["kind"], **swept, **settings}))
-    for kind in retrievers.kinds():
+    for kind in _kinds(retrievers):
         made = _spec(retrievers, kind, swept=True)
         made["properties"]["k"] = _or_list({"type": "integer", "minimum": 1, "default": 10})
         shapes.append(made)
