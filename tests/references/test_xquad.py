@@ -18,7 +18,7 @@ RETRIEVERS: dict[str, dict[str, Any]] = {
     "wordllama": {"embed": [{"kind": "wordllama"}], "index": EXACT, "search": DENSE},
     "minilm": {"embed": [{"kind": "minilm", "truncate": True}], "index": EXACT, "search": DENSE},
 }
-needs_minilm = pytest.param("minilm", marks=pytest.mark.minilm)
+needs_minilm = pytest.param("minilm", marks=[pytest.mark.minilm, pytest.mark.timeout(900)])
 
 SPANS = {"hit": "hit", "full": "hit_full", "span_recall": "span_recall", "recall": "recall_chars",
          "mrr": "mrr", "ndcg": "ndcg", "set_precision": "precision_sets",
