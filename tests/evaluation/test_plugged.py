@@ -104,8 +104,12 @@ def test_by_graded_documents_a_cut_counts_documents(shown, ask, hits):
 def test_every_answerable_question_is_asked_once_and_no_other(shown, ask, hits):
     questions = [named(ask([("a", 0, 3)]), "spans"), named(ask(), "unanswerable"),
                  named(ask(a=1), "graded")]  # fmt: skip
-    found, values = shown(questions, hits([0], [0], [-1]), 2)
-    assert [(one.question.id, len(one.passages)) for one in found] == [("spans", 1), ("graded", 0)]
+    # Scores are descending ranks: both of the graded question's hits are of a.
+    found, values = shown(questions, hits([0], [0], [2, 1]), 1)
+    assert [one.question.id for one in found] == ["spans", "graded"]
+    assert [[(p.row, p.score) for p in one.passages] for one in found] == [
+        [(0, 0)], [(2, 0), (1, -1)],
+    ]  # fmt: skip
     assert np.array_equal(values, [1, np.nan, 1], equal_nan=True)
 
 

@@ -31,7 +31,7 @@ def show(
     Args:
         where: (n,) numbers of the questions that `context` is of.
         context: (n, k) hits and what is kept of them; -1 may stand anywhere.
-        scores: (n, at least k) the search's own, by rank.
+        scores: (all questions, at least k) the search's own, by rank.
 
     Raises:
         DataError: the relevance was prepared without the documents' texts.
@@ -47,7 +47,7 @@ def show(
         yield Shown(
             question=relevance.asked[question],
             passages=tuple(
-                _passage(relevance, rows[rank], kept[rank], float(scores[at, rank]))
+                _passage(relevance, rows[rank], kept[rank], float(scores[question, rank]))
                 for rank in ranks
             ),
             cut=measure.cut,
