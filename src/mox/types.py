@@ -159,10 +159,12 @@ class Hits:
 
     `ids`: (queries, k) int32 rows of a chunk table, best first, padded with -1.
     `scores`: (queries, k) float32, higher is better, padded with -inf.
+    `least`: the score that no hit of this search could ever be under; None where nobody says.
     """
 
     ids: Ints
     scores: Floats
+    least: float | None = None
 
     @property
     def k(self) -> int:

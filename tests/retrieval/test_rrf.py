@@ -22,6 +22,10 @@ class TestRrf(FusionContract):
     def spec(self):
         return Rrf()
 
+    @pytest.fixture
+    def others(self):
+        return [Rrf(k=k) for k in range(4, 81)]
+
 
 def hits(*queries, k):
     """Hits of rows in this order."""

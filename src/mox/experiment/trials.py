@@ -49,7 +49,8 @@ class Search:
     """How a trial searches, resolved: every setting stands, none is left to a default.
 
     `settings`: the index's, for dense and hybrid. `retriever`: for lexical and hybrid.
-    `fusion` and `depth`: for hybrid only.
+    `fusion` and `depth`: for hybrid only. `least`: the least score that the dense and the lexical
+    side could ever give, where the fusion needs it; it follows from their kinds.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Search:
     retriever: Spec | None = None
     fusion: Spec | None = None
     depth: int | None = None
+    least: tuple[float, float] | None = None
 
     @property
     def dense_k(self) -> int:
@@ -267,19 +269,37 @@ def resolve(raw: Mapping[str, Any], index: IndexSpec) -> Search:
     settings_ = validate_settings(index, {name: raw[name] for name in raw if name in fields})
     if isinstance(own, Hybrid):
         depth = max(_whole("depth", own.depth), own.k)
-        search = Search(
-            kind,
-            _whole("k", own.k),
-            settings_,
-            retrievers.parse(own.lexical),
-            fusions.parse(own.fusion),
-            depth,
-        )
+        retriever, fusion = retrievers.parse(own.lexical), fusions.parse(own.fusion)
+        least = _least(fusion, index, retriever)
+        search = Search(kind, _whole("k", own.k), settings_, retriever, fusion, depth, least)
     else:
         assert isinstance(own, Dense)  # noqa: S101  the two shapes of _COMBINED
         search = Search(kind, _whole("k", own.k), settings_)
     settings_.check(index, search.dense_k)
     return search
+
+
+def _least(fusion: Spec, index: IndexSpec, retriever: Spec) -> tuple[float, float] | None:
+    """The least scores of both sides, for a fusion that needs them.
+
+    Raises:
+        SpecError: a third party's back end doesn't say what its least score is.
+    """
+    needs = fusions.entry(fusion.kind).traits.get("needs_least")
+    if needs is None or not needs(fusion):
+        return None
+    found = []
+    for registry, spec in ((indexes, index), (retrievers, retriever)):
+        least = registry.entry(spec.kind).traits.get("least")
+        if least is None:
+            raise FieldError(
+                f"{fusion.kind} fusion with these settings needs the least score that a search can"
+                f" give, and {spec.kind} doesn't say it.",
+                mend=f"use another `normalise`, or register {spec.kind} with the trait `least`.",
+                field="fusion",
+            )
+        found.append(float(least(spec)))
+    return found[0], found[1]
 
 
 def validate_settings(index: IndexSpec, raw: Mapping[str, Any]) -> SearchSettings:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mox.errors import EngineError
 from mox.indexes import indexes
-from mox.indexes.vectors import NO_DIRECTION, check_search, dense, directed
+from mox.indexes.vectors import LEAST_COSINE, NO_DIRECTION, check_search, dense, directed
 from mox.registry import versions
 from mox.spec import IndexSpec, SearchSettings
 from mox.types import Built, Place, Rows, Searcher
@@ -155,4 +155,6 @@ def _file(place: Place) -> Path:
     return place.folder / f"{place.name}.npy"
 
 
-indexes.register(Exact, fingerprint=lambda _: versions("numpy"))(ExactBackend())
+indexes.register(Exact, fingerprint=lambda _: versions("numpy"), least=lambda _: LEAST_COSINE)(
+    ExactBackend()
+)

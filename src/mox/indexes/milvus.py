@@ -13,7 +13,7 @@ from mox.indexes.milvus_client import connected, server_engine
 from mox.indexes.milvus_search import opened
 from mox.indexes.milvus_specs import SPECS, MilvusSpec, check_engine
 from mox.indexes.milvus_verify import index_bytes, verify
-from mox.indexes.vectors import dense, directed
+from mox.indexes.vectors import LEAST_COSINE, dense, directed
 from mox.registry import versions
 from mox.spec import IndexSpec
 from mox.types import Built, Place, Rows, Searcher
@@ -72,4 +72,8 @@ def _ours(spec: IndexSpec) -> MilvusSpec:
 
 _backend = MilvusBackend()
 for _spec in SPECS:
-    indexes.register(_spec, fingerprint=lambda _: versions("pymilvus", recipe=RECIPE))(_backend)
+    indexes.register(
+        _spec,
+        fingerprint=lambda _: versions("pymilvus", recipe=RECIPE),
+        least=lambda _: LEAST_COSINE,
+    )(_backend)

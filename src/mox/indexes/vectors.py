@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mox.spec import IndexSpec, SearchSettings
     from mox.types import Floats, Rows
 
+LEAST_COSINE = -1.0
+"""What no cosine is under: the indexes' trait `least`."""
 NO_DIRECTION = -2.0
 """Score of a row without direction: below every cosine, above the padding's -inf."""
 

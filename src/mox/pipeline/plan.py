@@ -105,7 +105,9 @@ class Graph:
         roles["hits"] = roles.get("search") or roles.get("exact") or roles["lexical"]
         if search.fusion is not None:
             parts = {"dense": roles["hits"], "lexical": roles["lexical"]}
-            spec = {"of": _plain(search.fusion), "k": search.k}
+            spec: dict[str, Any] = {"of": _plain(search.fusion), "k": search.k}
+            if search.least is not None:
+                spec["least"] = list(search.least)
             roles["hits"] = self._add("fuse", spec, parts, self._print(fusions, search.fusion))
         roles["score"] = self._score(chunk, roles["hits"])
         return PlannedTrial(trial, {role: stage.ref for role, stage in roles.items()})

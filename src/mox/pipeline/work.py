@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mox.chunking import chunkers
@@ -23,7 +24,7 @@ from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.retrieval.hits import ranked
 from mox.spec import digest
-from mox.types import ChunkTable, Rows
+from mox.types import ChunkTable, Hits, Rows
 
 if TYPE_CHECKING:
     from mox.types import Arrays, Floats
@@ -175,8 +176,18 @@ def lexical(stage: Stage, context: Context) -> Output:
 def fuse(stage: Stage, context: Context) -> Output:
     """Several hit lists → one."""
     spec = fusions.parse(stage.spec["of"])
-    lists = [context.hits(stage.inputs[role]) for role in ("dense", "lexical")]
+    lists = lists_of(stage, context)
     return Output(codec.pack_hits(fusions[spec](spec, lists, k=stage.spec["k"])), {})
+
+
+def lists_of(stage: Stage, context: Context) -> list[Hits]:
+    """The lists that a stage fuses, knowing the least scores of their searches where it needs
+    them."""
+    lists = [context.hits(stage.inputs[role]) for role in ("dense", "lexical")]
+    least = stage.spec.get("least")
+    if least is None:
+        return lists
+    return [replace(hits, least=value) for hits, value in zip(lists, least, strict=True)]
 
 
 def score_hits(stage: Stage, context: Context) -> Output:

@@ -71,7 +71,8 @@ def index_bytes(spec: Bm25, texts: Sequence[str]) -> int:
     return prepare(spec, tuple(texts)).size_bytes
 
 
-@retrievers.register(Bm25, fingerprint=_fingerprint, index_bytes=index_bytes)
+# Every word weighs 0 or more in all five variants, and a text without them isn't found.
+@retrievers.register(Bm25, fingerprint=_fingerprint, index_bytes=index_bytes, least=lambda _: 0.0)
 def search(
     spec: Bm25, texts: Sequence[str], queries: Sequence[str], /, *, k: int
 ) -> tuple[Ints, Floats]:

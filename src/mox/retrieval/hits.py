@@ -22,7 +22,7 @@ BLOCK_CELLS = 4_000_000
 
 
 def ranked(ids: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], *, k: int) -> Hits:
-    """The best k of each query's rows, in order. The only maker of `Hits`.
+    """The best k of each query's rows, in order.
 
     Args:
         ids: (queries, n) rows of a chunk table in any order; -1 is nothing.
@@ -74,6 +74,43 @@ def _check_numbers(ids: NDArray[np.integer[Any]], scores: Floats) -> None:
     if unknown.any():
         query, place = np.argwhere(unknown)[0]
         raise _refused(f"a score that is not a number, for row {ids[query, place]}", query=query)
+
+
+def best_of(rows: NDArray[np.int32], scores: NDArray[np.floating[Any]], *, k: int) -> Hits:
+    """What `ranked` gives, several times as fast, for rows that stand in the order of ties.
+
+    Args:
+        rows: (queries, n) ascending, each once, padded with -1 at the end.
+        scores: (queries, n) higher is better; -inf is nothing, and so is padding.
+
+    Returns:
+        (queries, k); padded with -1 and -inf where there are fewer.
+
+    Raises:
+        EngineError: a score is not a number.
+    """
+    import numpy as np
+
+    queries, n = rows.shape
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and so a tie
+        found = scores.astype(np.float32)
+    _check_numbers(rows, found)
+    kept = min(k, n)
+    best = np.full((queries, k), -1, dtype=np.int32)
+    theirs = np.full((queries, k), -np.inf, dtype=np.float32)
+    if not kept:
+        return Hits(best, theirs)
+    # A float's bits as a whole number that falls as the float rises, above the column: one sort
+    # of whole numbers is the order. Adding 0 makes -0.0 the 0.0 that it ties with.
+    bits = (found + np.float32(0)).view(np.uint32)
+    falling = np.where(bits >> 31 == 1, bits, ~bits & np.uint32(0x7FFFFFFF))
+    keys = (falling.astype(np.uint64) << np.uint64(32)) | np.arange(n, dtype=np.uint64)
+    keys.sort(axis=1)
+    columns = (keys[:, :kept] & np.uint64(0xFFFFFFFF)).astype(np.intp)
+    theirs[:, :kept] = np.take_along_axis(found, columns, axis=1)
+    best[:, :kept] = np.take_along_axis(rows, columns, axis=1)
+    best[theirs == -np.inf] = -1
+    return Hits(best, theirs)
 
 
 def _refused(what: str, *, query: int | None = None) -> EngineError:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from mox.errors import DataError
 from mox.registry import versions
 from mox.retrieval import fusions
-from mox.retrieval.hits import ranked
+from mox.retrieval.union import Union, union
 from mox.spec import Spec
 from mox.types import Hits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Rrf(Spec):
@@ -27,7 +30,15 @@ def _fingerprint(_: Rrf) -> Mapping[str, str]:
     return versions("numpy")
 
 
-@fusions.register(Rrf, fingerprint=_fingerprint)
+def many(specs: Sequence[Rrf], lists: Sequence[Hits], /, *, k: int) -> Iterator[Hits]:
+    """`fuse` for each of several settings; what they share is made once."""
+    if not specs:
+        return
+    found = union(lists, name="rrf")
+    yield from found.best_each(_sums(specs, lists, found), k=k)
+
+
+@fusions.register(Rrf, fingerprint=_fingerprint, many=many)
 def fuse(spec: Rrf, lists: Sequence[Hits], /, *, k: int) -> Hits:
     """Fuse the lists' hits and keep the best k; equal sums are a tie.
 
@@ -39,25 +50,32 @@ def fuse(spec: Rrf, lists: Sequence[Hits], /, *, k: int) -> Hits:
 
     Source: Cormack, Clarke, Büttcher, SIGIR 2009.
     """
+    return next(many([spec], lists, k=k))
+
+
+def _sums(
+    specs: Sequence[Rrf], lists: Sequence[Hits], found: Union
+) -> Iterator[NDArray[np.float64]]:
+    """(settings, queries, n) sums of shares, block by block."""
     import numpy as np
 
-    sizes = {len(hits.ids) for hits in lists}
-    if len(sizes) != 1:
-        raise DataError(
-            f"rrf: {len(lists)} lists of {sorted(sizes)} queries cannot be fused.",
-            mend="fuse lists of the same questions.",
-        )
-    ids = np.concatenate([hits.ids for hits in lists], axis=1)
-    shares = np.concatenate([1 / (spec.k + np.arange(1, hits.k + 1)) for hits in lists])
-    # A stable sort brings each row's shares together, query by query.
-    order = np.argsort(ids, axis=1, kind="stable")
-    ids = np.take_along_axis(ids, order, axis=1)
-    shares = shares[order]
-    first = np.ones(ids.shape, dtype=bool)
-    first[:, 1:] = ids[:, 1:] != ids[:, :-1]
-    rows = np.full(ids.shape, -1)
-    sums = np.zeros(ids.shape)
-    if ids.size:
-        rows[first] = ids[first]
-        sums[first] = np.add.reduceat(shares.ravel(), np.flatnonzero(first))
-    return ranked(rows, sums, k=k)
+    deepest = max(hits.k for hits in lists)
+    ranks = [
+        found.spread(
+            at,
+            np.broadcast_to(np.arange(1, hits.k + 1), hits.ids.shape),
+            np.zeros(len(found.rows)),
+        ).astype(np.intp)
+        for at, hits in enumerate(lists)
+    ]
+    for block in found.blocks(len(specs)):
+        constants = np.array([spec.k for spec in specs[block]], dtype=np.float64)
+        # By rank, from 1 on; 0 stands for a row that the list lacks.
+        shares = np.zeros((len(constants), deepest + 1))
+        shares[:, 1:] = 1 / (constants[:, None] + np.arange(1, deepest + 1))
+        sums = np.zeros((len(constants), *found.rows.shape))
+        for at, row in enumerate(shares):
+            # One list after the other: a sum doesn't depend on how many are made at once.
+            for rank in ranks:
+                sums[at] += row[rank]
+        yield sums

@@ -103,12 +103,18 @@ class RetrieverContract:
 
 
 class FusionContract:
-    """Override the fixture `spec`; the rest comes from the registry."""
+    """Override the fixture `spec`, and `others` where the fusion has settings; the rest comes
+    from the registry."""
 
     @pytest.fixture
     def spec(self) -> Spec:
         """Settings of the fusion under test."""
         raise NotImplementedError
+
+    @pytest.fixture
+    def others(self) -> list[Spec]:
+        """Other settings of the same fusion, which a sweep would ask along with `spec`."""
+        return []
 
     @pytest.fixture
     def fusion(self, spec: Spec) -> Fusion:
@@ -118,6 +124,8 @@ class FusionContract:
     @pytest.fixture
     def lists(self) -> list[Hits]:
         """Two lists of three queries: both answer, one answers, none does."""
+        from dataclasses import replace
+
         import numpy as np
 
         one = ranked(
@@ -130,7 +138,7 @@ class FusionContract:
             np.array([[0.5, 0.4], [0.0, 0.0], [0.0, 0.0]]),
             k=2,
         )
-        return [one, two]
+        return [replace(one, least=0.0), replace(two, least=0.0)]
 
     def test_every_row_of_any_list_is_kept_once(
         self, fusion: Fusion, spec: Spec, lists: list[Hits]
@@ -153,8 +161,45 @@ class FusionContract:
         few, many = fusion(spec, lists, k=2), fusion(spec, lists, k=6)
         assert few.ids.tolist() == many.ids[:, :2].tolist()
 
-    def test_no_queries_are_legal(self, fusion: Fusion, spec: Spec) -> None:
-        import numpy as np
+    def test_no_queries_are_legal(self, fusion: Fusion, spec: Spec, lists: list[Hits]) -> None:
+        from dataclasses import replace
 
-        none = ranked(np.empty((0, 2), np.int32), np.empty((0, 2), np.float32), k=2)
-        assert fusion(spec, [none, none], k=2).ids.shape == (0, 2)
+        none = [replace(hits, ids=hits.ids[:0], scores=hits.scores[:0]) for hits in lists]
+        assert fusion(spec, none, k=2).ids.shape == (0, 2)
+
+    def test_the_lists_are_left_as_they_were(
+        self, fusion: Fusion, spec: Spec, lists: list[Hits]
+    ) -> None:
+        before = [(hits.ids.tobytes(), hits.scores.tobytes()) for hits in lists]
+        fusion(spec, lists, k=6)
+        assert [(hits.ids.tobytes(), hits.scores.tobytes()) for hits in lists] == before
+
+    def test_other_queries_do_not_change_an_answer(
+        self, fusion: Fusion, spec: Spec, lists: list[Hits]
+    ) -> None:
+        from dataclasses import replace
+
+        fused = fusion(spec, lists, k=6)
+        for at in range(3):
+            one = slice(at, at + 1)
+            alone = fusion(
+                spec, [replace(h, ids=h.ids[one], scores=h.scores[one]) for h in lists], k=6
+            )
+            assert alone.ids.tobytes() == fused.ids[one].tobytes()
+            assert alone.scores.tobytes() == fused.scores[one].tobytes()
+
+    def test_many_at_once_are_the_same_bytes_as_one_by_one(
+        self, fusion: Fusion, spec: Spec, others: list[Spec], lists: list[Hits]
+    ) -> None:
+        """For fusions with the trait `many`; the others are asked one by one anyway."""
+        many = fusions.entry(spec.kind).traits.get("many")
+        if many is None:
+            return
+        specs = [spec, *others, spec]
+        together = list(many(specs, lists, k=4))
+        assert len(together) == len(specs)
+        for one, fused in zip(specs, together, strict=True):
+            alone = fusion(one, lists, k=4)
+            assert fused.ids.tobytes() == alone.ids.tobytes()
+            assert fused.scores.tobytes() == alone.scores.tobytes()
+        assert not list(many([], lists, k=4))
