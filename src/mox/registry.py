@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import metadata
 from typing import Any, Generic, TypeVar
 
@@ -138,8 +141,8 @@ class Registry(Generic[B]):
             for module in self._ours:
                 importlib.import_module(module)
 
-    def _plugins(self) -> list[metadata.EntryPoint]:
-        return sorted(metadata.entry_points(group=self.group), key=lambda point: point.name)
+    def _plugins(self) -> tuple[metadata.EntryPoint, ...]:
+        return _entry_points(self.group, _installed())
 
     def _load_plugin(self, kind: str) -> None:
         for point in self._plugins():
@@ -164,6 +167,35 @@ class Registry(Generic[B]):
                     mend=f"its entry point's name must be the kind of a Spec that {point.value}"
                     " registers.",
                 )
+
+
+Installed = tuple[tuple[str, int | None], ...]
+
+
+def _installed() -> Installed:
+    """The import path, and when each of its folders changed: what is installed, without looking.
+
+    So what is asked of installed packages is asked once, and anew when one is installed into a
+    running kernel.
+    """
+    return tuple((path, _changed(path)) for path in sys.path)
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return os.stat(path or ".").st_mtime_ns  # noqa: PTH116  asked for each point of a sweep
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=32)
+def _entry_points(group: str, _: Installed) -> tuple[metadata.EntryPoint, ...]:
+    return tuple(sorted(metadata.entry_points(group=group), key=lambda point: point.name))
+
+
+@lru_cache(maxsize=256)
+def _version(name: str, _: Installed) -> str:
+    return metadata.version(name)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -219,7 +251,7 @@ def versions(*distributions: str, **parts: str) -> dict[str, str]:
     found = {}
     for name in distributions:
         try:
-            found[name] = metadata.version(name)
+            found[name] = _version(name, _installed())
         except metadata.PackageNotFoundError:
             raise missing_package(name) from None
     return {**found, **parts}

@@ -225,11 +225,11 @@ def searches(
 ) -> list[tuple[dict[str, Any], Path_]]:
     """Raw points of the search axis, each checked to name only settings that something has."""
     known = {name for spec in index_specs for name in spec.Search.model_fields}
+    every = [*_COMBINED, *retrievers.kinds()]
     found = []
     for raw, path in _points(source, "search"):
         kind = raw.get("kind")
-        if kind not in (*_COMBINED, *retrievers.kinds()):
-            every = [*_COMBINED, *retrievers.kinds()]
+        if kind not in every:
             error = SpecError(
                 f"unknown kind {kind!r} of search{nearest(str(kind), every)}.",
                 mend=f"use one of {', '.join(every)}.",
