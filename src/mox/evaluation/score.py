@@ -61,10 +61,12 @@ class Scores:
     `values`: measure → (questions,) in [0, 1]; NaN for unanswerable questions, which stay out.
     `short`: measure → share of answerable questions whose list ended before the cut although
     more hits were to be had by a larger k: their score says too little.
+    `early`: measure → (questions,) which those are.
     """
 
     values: dict[str, Reals]
     short: dict[str, float]
+    early: dict[str, Truths]
 
 
 def prepare(
@@ -127,7 +129,7 @@ def score(
     ids = _checked(relevance, hits)
     more_to_be_had = (ids[:, -1] >= 0) & (ids.shape[1] < len(relevance.texts))
     values = {str(measure): np.full(len(ids), np.nan) for measure in measures}
-    short = dict.fromkeys(values, 0.0)
+    ended: dict[str, Truths] = {}
     for cut, unit in dict.fromkeys((measure.cut, measure.unit) for measure in measures):
         here = [measure for measure in measures if (measure.cut, measure.unit) == (cut, unit)]
         early = np.zeros(len(ids), dtype=np.bool_)
@@ -146,10 +148,15 @@ def score(
                     shown = show(relevance, part.where, part.context, hits.scores, measure)
                     found = judge_one_by_one(judge, measure, shown, tick)
                 values[str(measure)][part.where] = found
-        answerable = max(len(relevance.by_spans) + len(relevance.by_documents), 1)
-        share = float((early & more_to_be_had).sum() / answerable)
-        short |= dict.fromkeys((str(measure) for measure in here), share)
-    return Scores(values, short)
+        ended |= dict.fromkeys((str(measure) for measure in here), early & more_to_be_had)
+    short = {name: share_of(relevance, ended[name]) for name in values}
+    return Scores(values, short, ended)
+
+
+def share_of(relevance: Relevance, questions: Truths) -> float:
+    """Share of the answerable questions that are marked."""
+    answerable = max(len(relevance.by_spans) + len(relevance.by_documents), 1)
+    return float(questions.sum() / answerable)
 
 
 @dataclass(frozen=True)

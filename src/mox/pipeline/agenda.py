@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 
-from mox.pipeline.stages import Ref, Stage
+from mox.pipeline.stages import Ref, Stage, kin
 from mox.spec import canonical
+
+TOGETHER = 128
+"""Stages of one kin that a job takes: some 100 ms of work, all that a kill can lose."""
 
 
 class Agenda:
@@ -25,6 +29,8 @@ class Agenda:
         self._ready: list[tuple[int, str]] = []
         self._running: set[str] = set()
         self._held: dict[str, int] = {}
+        self._kin: dict[tuple[str, ...], deque[str]] = {}
+        self._alone: set[str] = set()
         self.add(todo)
 
     def add(self, stages: Iterable[Stage]) -> None:
@@ -45,7 +51,24 @@ class Agenda:
             for part in self._lacking[key]:
                 self._above.setdefault(part, []).append(key)
             if not self._lacking[key]:
-                heapq.heappush(self._ready, (self._order[key], key))
+                self._put(key)
+
+    def in_company(self, stage: Stage) -> bool:
+        """Whether a stage shares jobs with its kin, so that one of them can spoil the others'."""
+        return kin(stage) is not None and stage.key not in self._alone
+
+    def add_alone(self, stage: Stage) -> None:
+        """Put a stage on the agenda again, to be done in a job of its own."""
+        self.release(stage)
+        self._alone.add(stage.key)
+        self.add([stage])
+
+    def _put(self, key: str) -> None:
+        """A stage lacks nothing any more."""
+        heapq.heappush(self._ready, (self._order[key], key))
+        name = kin(self._stages[key])
+        if name is not None and key not in self._alone:
+            self._kin.setdefault(name, deque()).append(key)
 
     def __len__(self) -> int:
         """How many stages wait, those that run not counted."""
@@ -55,7 +78,8 @@ class Agenda:
         """The next job: the first ready stage in prefix order whose resource is free.
 
         A build takes the searches along that lack only it: one process owns an embedded
-        engine's folder, and opening it costs time. Empty where nothing can start now.
+        engine's folder, and opening it costs time. A fusion or a score takes its kin along, and
+        a fusion the scores that lack only it. Empty where nothing can start now.
         """
         passed = []
         job: list[Stage] = []
@@ -94,7 +118,26 @@ class Agenda:
                 and (other := self._stages[key]).kind == "search"
                 and other.inputs["build"] == build
             ]
-        return []
+        if stage.key in self._alone or kin(stage) is None:
+            return []
+        every = [stage, *self._siblings(stage)]
+        scores = [
+            self._stages[key]
+            for part in every
+            for key in self._above.get(part.key, [])
+            if self._lacking.get(key) == {part.key} and key not in self._alone
+        ]
+        return [*every[1:], *scores]
+
+    def _siblings(self, stage: Stage) -> Iterator[Stage]:
+        """Ready stages of the same kin, in the order in which they became so."""
+        ready = self._kin[kin(stage) or ()]
+        found = 1
+        while ready and found < TOGETHER:
+            key = ready.popleft()
+            if key != stage.key and key not in self._alone and self._lacking.get(key) == set():
+                found += 1
+                yield self._stages[key]
 
     def release(self, stage: Stage) -> None:
         """A stage no longer runs; what became of it is said by `done`, `drop` or `add`."""
@@ -110,7 +153,7 @@ class Agenda:
             if lacking is not None:
                 lacking.discard(stage.key)
                 if not lacking:
-                    heapq.heappush(self._ready, (self._order[key], key))
+                    self._put(key)
 
     def drop(self, stage: Stage) -> list[Stage]:
         """A stage failed: it and all that waits on it leave the agenda.

@@ -46,6 +46,7 @@ class Context:
         self.tick = tick
         """Called as work goes on, so that a time limit measures standstill, not size."""
         self._kept: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._fresh: dict[str, Hits] = {}
         self._engine: tuple[str, ExitStack, Searcher] | None = None
         self._embedders: dict[str, Embedder] = {}
 
@@ -65,7 +66,18 @@ class Context:
         return self.kept(ref, lambda: cast("Floats", self.artifact(ref).arrays["vectors"]))
 
     def hits(self, ref: Ref) -> Hits:
+        if ref.key in self._fresh:
+            return self._fresh[ref.key]
         return self.kept(ref, lambda: codec.unpack_hits(self.artifact(ref).arrays))
+
+    def fresh(self, ref: Ref, hits: Hits) -> None:
+        """Have hits at hand that the job under way has made, for its stages that score them."""
+        self._fresh[ref.key] = hits
+
+    def end_job(self) -> None:
+        """Give back what only one job has use for: its own hits, and the open collection."""
+        self._fresh.clear()
+        self.close_engine()
 
     def kept(self, ref: Ref, make: Callable[[], T], role: str = "") -> T:
         """A decoded artifact, or what was made of it (`role`), from memory where it still is."""

@@ -180,6 +180,9 @@ class _Runner:
             if not event["stored"]:
                 self._outcome.ran[stage.key] = event["seconds"]
             self._progress.finished(stage, stored=event["stored"], failed=False)
+        elif event["event"] == "lost" and self._agenda.in_company(stage):
+            # One of several stages ended their worker: each gets a job of its own, to show which.
+            self._agenda.add_alone(stage)
         elif event["event"] == "damaged" and (event["damaged"], stage.key) not in self._redone:
             self._redone.add((event["damaged"], stage.key))
             self._redo(event["damaged"], stage)

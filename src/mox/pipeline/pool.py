@@ -32,7 +32,7 @@ class Worker:
         """Do a job, reporting each event; returns when all its stages were reported.
 
         A worker that stands still for `timeout_s` is ended; then, as when it dies, its stages
-        that were not reported are reported as failed.
+        that were not reported are reported as lost.
         """
         waiting = {stage.key: stage for stage in job}
         process = self._started()
@@ -98,7 +98,7 @@ class Worker:
             said = f"{stage.label} {why}" if at == 0 else f"{stage.label} was lost with it"
             report(
                 {
-                    "event": "failed",
+                    "event": "lost",
                     "key": key,
                     "error": f"{said}.",
                     "mend": "run again; MOX_STAGE_TIMEOUT_S sets how long a stage may stand still.",

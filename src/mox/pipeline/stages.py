@@ -25,6 +25,9 @@ VERSIONS: Mapping[str, int] = {
 """Stages in prefix order, and the version of each one's code. A version is raised whenever the
 stage's output changes for the same input; a golden test fails when that was forgotten."""
 
+UNSYNCED = ("fuse", "score")
+"""Stages that are sooner made again than synced to a disk; see `store`."""
+
 TITLES: Mapping[str, str] = {
     "documents": "store documents",
     "questions": "store questions",
@@ -69,6 +72,15 @@ class Stage:
             return self.kind
         rest = " ".join(f"{name}={value}" for name, value in part.items() if name != "kind")
         return " ".join(word for word in (self.kind, str(part.get("kind", "")), rest) if word)
+
+
+def kin(stage: Stage) -> tuple[str, ...] | None:
+    """What stages share that may be done together; None where each is done alone."""
+    if stage.kind == "fuse":
+        return ("fuse", *(ref.key for ref in stage.inputs.values()))
+    if stage.kind == "score":
+        return ("score", *(ref.key for role, ref in stage.inputs.items() if role != "hits"))
+    return None
 
 
 def make(

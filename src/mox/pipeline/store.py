@@ -3,6 +3,9 @@
 An artifact is a folder `artifacts/<stage>/<key>/` holding `data.npz` (arrays, no pickles) and
 a sidecar `artifact.json`. It is written under a temporary name, synced and renamed, so that it
 is there whole or not at all, whenever the writer is killed.
+
+Stages that take less time than the disk needs to sync are not synced: a kill loses nothing by
+that, and what a power failure cuts short is told by its size or checksum, and redone.
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import StoreError
+from mox.pipeline.locks import Locks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,27 +59,35 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.id = _identify(root)
+        self._locks = Locks(root / "locks" / "names")
+        self._artifacts = str(root / "artifacts")
 
     def folder(self, kind: str, key: str) -> Path:
         return self.root / "artifacts" / kind / key
 
+    def _file(self, kind: str, key: str, name: str) -> str:
+        return f"{self._artifacts}/{kind}/{key}/{name}"
+
     def has(self, kind: str, key: str) -> bool:
         """Whether an artifact is there, with all its bytes (their checksum is read with them)."""
-        folder = self.folder(kind, key)
         try:
-            size = (folder / "data.npz").stat().st_size
-        except OSError:
+            size = os.stat(self._file(kind, key, "data.npz")).st_size  # noqa: PTH116  a hot path
+            noted = json.loads(_bytes(self._file(kind, key, "artifact.json")))
+            return bool(noted["bytes"] == size)
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            if json.loads((folder / "artifact.json").read_bytes())["bytes"] == size:
-                return True
-        return False
+
+    def keys(self, kind: str) -> frozenset[str]:
+        """Keys of a kind that have a folder: whether it is whole, `has` says."""
+        try:
+            return frozenset(os.listdir(f"{self._artifacts}/{kind}"))
+        except FileNotFoundError:
+            return frozenset()
 
     def sidecar(self, kind: str, key: str) -> dict[str, Any]:
         """What is noted beside an artifact: stage, spec, facts, seconds, bytes, SHA-256."""
         try:
-            raw = (self.folder(kind, key) / "artifact.json").read_bytes()
-            return dict(json.loads(raw))
+            return dict(json.loads(_bytes(self._file(kind, key, "artifact.json"))))
         except (OSError, ValueError) as error:
             raise self._damaged(kind, key, f"sidecar: {error}") from None
 
@@ -89,7 +101,7 @@ class Store:
 
         sidecar = self.sidecar(kind, key)
         try:
-            raw = (self.folder(kind, key) / "data.npz").read_bytes()
+            raw = _bytes(self._file(kind, key, "data.npz"))
         except OSError as error:
             raise self._damaged(kind, key, str(error)) from None
         if hashlib.sha256(raw).hexdigest() != sidecar.get("sha256"):
@@ -99,12 +111,20 @@ class Store:
         return Artifact(arrays, sidecar["facts"])
 
     def write(
-        self, kind: str, key: str, arrays: Arrays, facts: Mapping[str, Any], note: Mapping[str, Any]
+        self,
+        kind: str,
+        key: str,
+        arrays: Arrays,
+        facts: Mapping[str, Any],
+        note: Mapping[str, Any],
+        *,
+        sync: bool = True,
     ) -> None:
-        """Write an artifact; one that is there already keeps its bytes.
+        """Write an artifact; one that is there already, whole, keeps its bytes.
 
         Args:
             note: what else the sidecar says (spec, version, inputs, seconds).
+            sync: have its bytes on the disk when this returns.
 
         Raises:
             StoreError: the disk is full or the folder cannot be written; nothing is left over.
@@ -119,23 +139,35 @@ class Store:
             "bytes": len(raw),
             "sha256": hashlib.sha256(raw).hexdigest(),
         }
-        temporary = final.parent / f".{key}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        temporary = f"{final.parent}/.{key}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        put = write_synced if sync else write_unsynced
         try:
-            temporary.mkdir(parents=True)
-            write_synced(temporary / "data.npz", raw)
-            write_synced(
-                temporary / "artifact.json", json.dumps(sidecar, ensure_ascii=False).encode()
-            )
+            os.makedirs(temporary)  # noqa: PTH103  a hot path
+            put(f"{temporary}/data.npz", raw)
+            put(f"{temporary}/artifact.json", json.dumps(sidecar, ensure_ascii=False).encode())
+            self._name(temporary, kind, key)
+            if sync:
+                sync_folder(final.parent)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise unwritable(final, error) from None
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def _name(self, temporary: str, kind: str, key: str) -> None:
+        """Give a written artifact its name, unless one of that name is there and whole."""
+        for _ in range(2):
             try:
-                temporary.rename(final)
+                os.rename(temporary, self.folder(kind, key))  # noqa: PTH104  a hot path
+                return
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-            sync_folder(final.parent)
-        except OSError as error:
-            raise unwritable(final, error) from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            if self.has(kind, key):
+                break
+            self.remove(kind, key)  # what a power failure cut short
+        shutil.rmtree(temporary, ignore_errors=True)
 
     def remove(self, kind: str, key: str) -> None:
         """Remove an artifact; no error where there is none."""
@@ -154,31 +186,39 @@ class Store:
         Raises:
             TimeoutError: another holder kept it longer than `wait_s`.
         """
-        from filelock import FileLock, Timeout
-
-        folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{key[:24]}.lock")
-        try:
-            lock.acquire(timeout=wait_s, poll_interval=0.02)
-        except Timeout:
-            raise TimeoutError(key) from None
-        try:
+        with self._locks.hold(key, wait_s=wait_s):
             yield
-        finally:
-            lock.release()
+
+    @contextmanager
+    def claim(self, keys: Sequence[str]) -> Iterator[frozenset[str]]:
+        """Hold those of the keys that nobody holds now, without waiting for the others."""
+        with self._locks.claim(keys) as mine:
+            yield mine
 
     def _damaged(self, kind: str, key: str, said: str) -> DamagedError:
         self.remove(kind, key)
         return DamagedError(kind, key, said)
 
 
-def write_synced(path: Path, raw: bytes) -> None:
+def write_synced(path: Path | str, raw: bytes) -> None:
     """Write a file whose bytes are on the disk when this returns."""
-    with path.open("wb") as file:
+    with open(path, "wb") as file:  # noqa: PTH123  a hot path, as those below
         file.write(raw)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_unsynced(path: str, raw: bytes) -> None:
+    """Write a file whose bytes the system brings to the disk when it likes."""
+    with open(path, "wb", buffering=0) as file:  # noqa: PTH123
+        left = memoryview(raw)
+        while left:
+            left = left[file.write(left) :]
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        return file.read()
 
 
 def write_whole(path: Path, raw: bytes) -> None:

@@ -194,11 +194,12 @@ def score_hits(stage: Stage, context: Context) -> Output:
     """Hits against evidence → a value per question and measure."""
     measures = [Measure.parse(name) for name in stage.spec["measures"]]
     hits = context.hits(stage.inputs["hits"])
-    scores = score(_relevance(stage, context), measures, hits, tick=context.tick)
+    scores = score(relevance_of(stage, context), measures, hits, tick=context.tick)
     return Output(scores.values, {"short": dict(scores.short)})
 
 
-def _relevance(stage: Stage, context: Context) -> Relevance:
+def relevance_of(stage: Stage, context: Context) -> Relevance:
+    """The questions' evidence over the chunks that a stage scores; made once a process."""
     source = stage.inputs["chunk"]
 
     def make() -> Relevance:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from mox.errors import MoxError
-from mox.pipeline.stages import VERSIONS, Ref, Stage
+from mox.pipeline.stages import UNSYNCED, VERSIONS, Ref, Stage
 from mox.pipeline.store import DamagedError, Store
 from mox.settings import settings
 
@@ -65,17 +65,55 @@ def _serve(jobs: queue.Queue[Job], out: IO[str]) -> None:
     here = settings()
     context = Context(Store(here.root), here, lambda: say(event="alive"))
     while True:
-        job = jobs.get()
+        job = [from_plain(plain) for plain in jobs.get()]
         failed: dict[str, dict[str, Any]] = {}
-        for plain in job:
-            stage = from_plain(plain)
-            said = next((failed[r.key] for r in stage.inputs.values() if r.key in failed), None)
-            said = said or _do(stage, context, say)
-            if said is not None:
-                failed[stage.key] = said
-                say(event="failed", key=stage.key, **said)
-        context.close_engine()
+        for kind in dict.fromkeys(stage.kind for stage in job):
+            left = [stage for stage in job if stage.kind == kind]
+            whole = [s for s in left if not any(r.key in failed for r in s.inputs.values())]
+            done = do_together(whole, context, say)
+            for stage in left:
+                if stage.key in done:
+                    continue
+                said = next((failed[r.key] for r in stage.inputs.values() if r.key in failed), None)
+                said = said or _do(stage, context, say)
+                if said is not None:
+                    failed[stage.key] = said
+                    say(event="failed", key=stage.key, **said)
+        context.end_job()
         say(event="idle")
+
+
+def do_together(stages: list[Stage], context: Any, say: Callable[..., None]) -> set[str]:
+    """Do at once what can be; each is stored and said as it is done.
+
+    Returns:
+        Keys of those that are done. The others wait to be done one by one: what can't be done
+        at once, what another process does now, and all that were left when something was raised,
+        so that each says what is wrong with it by itself.
+    """
+    from mox.pipeline.together import TOGETHER, can
+
+    done: set[str] = set()
+    if len(stages) < 2 or stages[0].kind not in TOGETHER:
+        return done
+    try:
+        several = [stage for stage in stages if can(stage)]
+        store: Store = context.store
+        with store.claim([stage.key for stage in several]) as mine:
+            todo = []
+            for stage in several:
+                if stage.key in mine and not store.has(*stage.ref):
+                    todo.append(stage)
+            began = time.perf_counter()
+            for stage, output in TOGETHER[stages[0].kind](todo, context) if todo else ():
+                say(event="start", key=stage.key)
+                keep(stage, output, time.perf_counter() - began, store)
+                say(event="done", key=stage.key, stored=False, seconds=time.perf_counter() - began)
+                done.add(stage.key)
+                began = time.perf_counter()
+    except Exception:  # noqa: BLE001  said by the stage itself, when it is done alone
+        return done
+    return done
 
 
 def _do(stage: Stage, context: Any, say: Callable[..., None]) -> dict[str, Any] | None:
@@ -114,20 +152,26 @@ def perform(stage: Stage, context: Any) -> tuple[float, bool]:
                 began = time.perf_counter()
                 output = WORK[stage.kind](stage, context)
                 seconds = time.perf_counter() - began
-                note = {
-                    "version": VERSIONS[stage.kind],
-                    "spec": dict(stage.spec),
-                    "inputs": {role: list(ref) for role, ref in stage.inputs.items()},
-                    "seconds": seconds,
-                    "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                }
-                store.write(stage.kind, stage.key, output.arrays, output.facts, note)
+                keep(stage, output, seconds, store)
                 return seconds, False
         except TimeoutError as error:
             if str(error) != stage.key:
                 raise
             # Another process does this very stage: waiting for it is no standstill.
             context.tick()
+
+
+def keep(stage: Stage, output: Any, seconds: float, store: Store) -> None:
+    """Store what a stage made, and how."""
+    note = {
+        "version": VERSIONS[stage.kind],
+        "spec": dict(stage.spec),
+        "inputs": {role: list(ref) for role, ref in stage.inputs.items()},
+        "seconds": seconds,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    sync = stage.kind not in UNSYNCED
+    store.write(stage.kind, stage.key, output.arrays, output.facts, note, sync=sync)
 
 
 def _trace(error: BaseException) -> str:
