@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -24,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import StoreError
+from mox.pipeline import npz
 from mox.pipeline.locks import Locks
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from mox.types import Arrays
@@ -97,8 +96,6 @@ class Store:
         Raises:
             DamagedError: its bytes are not what was written; it is removed.
         """
-        import numpy as np
-
         sidecar = self.sidecar(kind, key)
         try:
             raw = _bytes(self._file(kind, key, "data.npz"))
@@ -106,9 +103,7 @@ class Store:
             raise self._damaged(kind, key, str(error)) from None
         if hashlib.sha256(raw).hexdigest() != sidecar.get("sha256"):
             raise self._damaged(kind, key, "checksum differs")
-        with np.load(io.BytesIO(raw), allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-        return Artifact(arrays, sidecar["facts"])
+        return Artifact(npz.unpack(raw), sidecar["facts"])
 
     def write(
         self,
@@ -130,7 +125,7 @@ class Store:
             StoreError: the disk is full or the folder cannot be written; nothing is left over.
         """
         final = self.folder(kind, key)
-        raw = _npz(arrays)
+        raw = npz.pack(arrays)
         sidecar = {
             "stage": kind,
             "key": key,
@@ -253,15 +248,6 @@ def unwritable(path: Path, error: OSError) -> StoreError:
             " finished is kept.",
         )
     return StoreError(f"cannot write {path}: {error.strerror}.", mend="check MOX_HOME.")
-
-
-def _npz(arrays: Arrays) -> bytes:
-    import numpy as np
-
-    buffer = io.BytesIO()
-    contents: dict[str, np.ndarray[Any, Any]] = dict(arrays)
-    np.savez(buffer, allow_pickle=False, **contents)
-    return buffer.getvalue()
 
 
 def _identify(root: Path) -> str:

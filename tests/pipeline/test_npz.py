@@ -1,0 +1,45 @@
+"""Arrays in a zip: what is read is what numpy reads."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_
+
+from mox.pipeline import npz
+
+some = arrays_.arrays(
+    dtype=st.sampled_from([np.float64, np.float32, np.int32, np.int64, np.uint8, np.bool_]),
+    shape=arrays_.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+)
+names = st.text(st.characters(categories=["L", "Nd"], include_characters="_@."), min_size=1)
+named = st.dictionaries(names.filter(lambda name: not name.endswith(".npy")), some, max_size=3)
+
+
+@settings(max_examples=80, derandomize=True, deadline=None)
+@given(named, st.booleans())
+def test_arrays_come_back_as_numpy_reads_them(arrays, turned):
+    arrays = {name: np.asfortranarray(a) if turned else a for name, a in arrays.items()}
+    raw = npz.pack(arrays)
+    found = npz.unpack(raw)
+    with np.load(io.BytesIO(raw), allow_pickle=False) as data:
+        assert list(found) == data.files
+        for name, array in found.items():
+            theirs = data[name]
+            assert (array.dtype, array.shape) == (theirs.dtype, theirs.shape)
+            assert array.flags.f_contiguous == theirs.flags.f_contiguous
+            assert array.tobytes() == theirs.tobytes()
+            assert array.flags.writeable
+
+
+def test_other_bytes_are_refused():
+    packed = io.BytesIO()
+    np.savez_compressed(packed, a=np.arange(9))
+    whole = npz.pack({"a": np.arange(9)})
+    for raw in (b"", b"nothing", packed.getvalue(), whole[:90], whole[:60] + b"\0" * 200):
+        with pytest.raises((ValueError, SyntaxError)):
+            npz.unpack(raw)
