@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -42,6 +43,29 @@ IndexSpec.Search = SearchSettings
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal settings give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def readable(value: Mapping[str, Any]) -> str:
+    """Strict JSON with a line for each field, and for each item of a field that is a list.
+
+    What stands within an item isn't broken further: a sweep's thousands of trials stay a page
+    each to a pager, and are written by the parser in C, which knows no indentation.
+
+    Raises:
+        ValueError: a number that JSON hasn't got.
+    """
+
+    def whole(part: Any) -> str:
+        return json.dumps(part, ensure_ascii=False, allow_nan=False)
+
+    fields = []
+    for name, field in value.items():
+        if isinstance(field, list | tuple) and field:
+            items = ",\n".join(f"  {whole(item)}" for item in field)
+            fields.append(f" {whole(name)}: [\n{items}\n ]")
+        else:
+            fields.append(f" {whole(name)}: {whole(field)}")
+    return "{\n" + ",\n".join(fields) + "\n}" if fields else "{}"
 
 
 def digest(value: Any) -> str:

@@ -29,7 +29,7 @@ def graphs(draw: st.DrawFn) -> list[Stage]:
     return [*embeds, *builds, *searches, *scores]
 
 
-@settings(max_examples=100, derandomize=True)
+@settings(max_examples=100, derandomize=True, deadline=None)
 @given(graphs(), st.randoms(use_true_random=False), st.sets(st.integers(0, 20), max_size=2))
 def test_each_stage_runs_once_after_its_inputs_or_is_lost_with_one(
     stages: list[Stage], dice: random.Random, unlucky: set[int]

@@ -33,13 +33,13 @@ def test_a_key_does_not_depend_on_the_order_of_settings() -> None:
     assert one.key == two.key
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.lists(words, max_size=6))
 def test_texts_come_back_as_they_were(texts: list[str]) -> None:
     assert codec.unpack_texts(*codec.pack_texts(texts)) == tuple(texts)
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.lists(st.tuples(words, words, words), max_size=4))
 def test_documents_come_back_as_they_were(rows: list[tuple[str, str, str]]) -> None:
     documents = tuple(
@@ -48,7 +48,7 @@ def test_documents_come_back_as_they_were(rows: list[tuple[str, str, str]]) -> N
     assert codec.unpack_documents(codec.pack_documents(documents)) == documents
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.lists(st.lists(spans, min_size=1, max_size=3), max_size=3), words)
 def test_questions_come_back_as_they_were(groups: list[list[Span]], text: str) -> None:
     questions = (

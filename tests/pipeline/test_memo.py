@@ -45,7 +45,7 @@ def test_only_new_texts_are_embedded(tmp_path: Path) -> None:
     assert second[:, 0].tolist() == [2, 3, 1]
 
 
-@settings(max_examples=30, derandomize=True)
+@settings(max_examples=30, derandomize=True, deadline=None)
 @given(st.lists(st.lists(st.text("abc", max_size=3), max_size=6), max_size=5))
 def test_vectors_are_those_of_the_texts_in_order(batches: list[list[str]]) -> None:
     import tempfile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mox.errors import MoxError
+from mox.spec import readable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Sets = Annotated[
@@ -41,7 +41,7 @@ def called() -> str:
 
 def show_json(value: Mapping[str, Any]) -> None:
     """Print the one document."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    sys.stdout.write(readable(value) + "\n")
 
 
 def say(text: str = "") -> None:

@@ -21,8 +21,8 @@ DEFAULTS: Mapping[str, float] = {
     "build": 1.5,
     "search": 1.0,
     "lexical": 0.8,
-    "fuse": 0.1,
-    "score": 0.3,
+    "fuse": 0.004,
+    "score": 0.005,
 }
 """Seconds per million characters of the corpus (chunk, tokens, embed, build, exact, lexical,
 documents) or per thousand questions (the others), as measured on two cores with the default
@@ -30,7 +30,7 @@ back ends. A first run with a transformer takes far longer than these say; the s
 
 BY_CORPUS = ("documents", "chunk", "tokens", "embed", "exact", "build", "lexical")
 START_S = 3.0
-"""Seconds until the workers have imported what they need."""
+"""Seconds until a worker has imported what it needs, and opened its models."""
 
 
 def estimate(plan: Plan, workers: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from mox.pipeline import codec
 from mox.pipeline.agenda import Agenda
+from mox.pipeline.estimate import START_S, estimate
 from mox.pipeline.plan import Plan
 from mox.pipeline.pool import Worker, environment
 from mox.pipeline.stages import VERSIONS, Stage
@@ -49,7 +50,8 @@ class Outcome:
 def execute(plan: Plan, settings: Settings, progress: Progress) -> Outcome:
     """Run what a plan lacks.
 
-    A stage that fails takes only its trials with it. Ctrl-C ends the workers and keeps what was
+    Workers are started as the work is worth it: what takes seconds is done by one, since each
+    further one would take as long to import libraries and open models. A stage that fails takes only its trials with it. Ctrl-C ends the workers and keeps what was
     finished; so does the budget's time.
     """
     outcome = Outcome()
@@ -104,6 +106,9 @@ class _Runner:
         self._outcome = outcome
         self._agenda = Agenda(plan.stages, todo)
         self._count = max(1, min(settings.workers, len(todo)))
+        expected = sum(estimate(plan, 1)["by_kind"].values())
+        self._enough = max(1, min(self._count, round(expected / START_S)))
+        self._since: dict[int, float] = {}
         self._redone: set[tuple[str, str]] = set()
         self._inbox: queue.Queue[tuple[int, Mapping[str, Any]]] = queue.Queue()
 
@@ -132,17 +137,26 @@ class _Runner:
     def _hand_out(
         self, jobs: list[queue.Queue[list[Stage] | None]], deadline: float | None
     ) -> None:
-        busy: set[int] = set()
         while True:
-            for at, line in enumerate(jobs):
-                if at not in busy and (job := self._agenda.take()):
+            for at, line in enumerate(jobs[: self._wanted()]):
+                if at not in self._since and (job := self._agenda.take()):
                     line.put(job)
-                    busy.add(at)
-            if not busy:
+                    self._since[at] = time.monotonic()
+            if not self._since:
                 return
-            if not self._receive(busy, deadline):
+            if not self._receive(deadline):
                 self._outcome.stopped = "budget"
                 return
+
+    def _wanted(self) -> int:
+        """Workers that may be busy now: all, as soon as one has been at a job for long.
+
+        An estimate may be wrong, and a stage that hangs must not hold up the others.
+        """
+        now = time.monotonic()
+        if any(now - since > START_S for since in self._since.values()):
+            self._enough = self._count
+        return self._enough
 
     def _feed(self, at: int, worker: Worker, jobs: queue.Queue[list[Stage] | None]) -> None:
         """One worker's thread. It lives as long as the worker: the kernel ends a worker with the
@@ -156,7 +170,7 @@ class _Runner:
             self._inbox.put((at, {"event": "free"}))
         worker.close()
 
-    def _receive(self, busy: set[int], deadline: float | None) -> bool:
+    def _receive(self, deadline: float | None) -> bool:
         """Take one event in; False when the time is up."""
         left = 0.5 if deadline is None else min(0.5, deadline - time.monotonic())
         if left <= 0:
@@ -167,7 +181,7 @@ class _Runner:
         except queue.Empty:
             return True
         if event["event"] == "free":
-            busy.discard(at)
+            del self._since[at]
         elif event["event"] != "alive":
             self._handle(self._plan.stages[event["key"]], event)
         return True

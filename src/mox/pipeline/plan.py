@@ -69,9 +69,16 @@ class Plan:
     def pending(self) -> list[Stage]:
         """Stages that would run, in prefix order: what a missing score stands on and lacks."""
         wanted: set[str] = set()
+        named: dict[str, frozenset[str]] = {}
+
+        def stored(ref: Ref) -> bool:
+            # One look at a folder tells most of what isn't there.
+            if ref.kind not in named:
+                named[ref.kind] = self.store.keys(ref.kind)
+            return ref.key in named[ref.kind] and self.store.has(*ref)
 
         def want(ref: Ref) -> None:
-            if ref.key in wanted or self.store.has(*ref):
+            if ref.key in wanted or stored(ref):
                 return
             wanted.add(ref.key)
             for part in self.stages[ref.key].inputs.values():

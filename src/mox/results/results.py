@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("dev", "test")
 MB = 1e6
+KEPT = 64
+"""Artifacts kept in memory besides scores: hits of some trials that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Results:
         Raises:
             SpecError: no such trial, or several.
         """
+        if name in self._by_id:
+            return self._by_id[name]
         found = [trial for trial in self.run.trials if trial.id.startswith(name)]
         if len(found) == 1:
             return found[0]
@@ -90,6 +95,10 @@ class Results:
             f"{nearest(name, known)}.",
             mend="name one by its id; `mox results` lists them.",
         )
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, TrialRun]:
+        return {trial.id: trial for trial in self.run.trials}
 
     def params(self, trial: TrialRun) -> dict[str, Any]:
         """A trial's configuration, flat."""
@@ -112,7 +121,10 @@ class Results:
 
     def scores(self, trial: TrialRun) -> Artifact:
         """(questions,) values by measure, NaN for unanswerable questions; `facts["short"]`."""
-        return self._artifacts(trial.roles["score"])
+        ref = trial.roles["score"]
+        if ref in self._scored[0]:
+            return self._scored[0][ref]
+        return self._artifacts(ref)
 
     def hits(self, trial: TrialRun) -> Hits:
         return codec.unpack_hits(self._artifacts(trial.roles["hits"]).arrays)
@@ -128,19 +140,48 @@ class Results:
         return {}
 
     @cached_property
-    def _read(self) -> dict[Ref, Artifact]:
-        return {}
+    def _read(self) -> OrderedDict[Ref, Artifact]:
+        return OrderedDict()
 
     def _artifacts(self, ref: Ref) -> Artifact:
+        """An artifact, from memory where it was among the last that were read."""
         if ref not in self._read:
             self._read[ref] = self.store.read(*ref)
+            while len(self._read) > KEPT:
+                self._read.popitem(last=False)
+        self._read.move_to_end(ref)
         return self._read[ref]
+
+    @cached_property
+    def _scored(self) -> tuple[Mapping[Ref, Artifact], Mapping[str, Values]]:
+        """All finished trials' scores, read once: each one's, and a matrix of each measure.
+
+        The ones' values are rows of the matrices, so that nothing is held twice.
+        """
+        import numpy as np
+
+        trials = self.finished
+        found: dict[Ref, Artifact] = {}
+        matrices: dict[str, Values] = {}
+        for at, trial in enumerate(trials):
+            artifact = self.store.read(*trial.roles["score"])
+            rows: dict[str, NDArray[Any]] = {}
+            for measure in self.run.measures:
+                values = artifact.arrays[measure]
+                if measure not in matrices:
+                    matrices[measure] = np.empty((len(trials), len(values)))
+                matrices[measure][at] = values
+                rows[measure] = matrices[measure][at]
+            found[trial.roles["score"]] = Artifact(rows, artifact.facts)
+        return found, {measure: matrix.T for measure, matrix in matrices.items()}
 
     def values(self, measure: str) -> Values:
         """(questions, finished trials) values of a measure; NaN for unanswerable questions."""
         import numpy as np
 
-        return np.stack([self.scores(trial).arrays[measure] for trial in self.finished], axis=1)
+        if not self.finished:
+            return np.empty((len(self.questions_asked), 0))
+        return np.ascontiguousarray(self._scored[1][measure])
 
     def rows(self, split: str | None) -> NDArray[np.intp]:
         """Questions of a split (None: all) that retrieval measures are about."""

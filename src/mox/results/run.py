@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from mox.pipeline.plan import Plan, PlannedTrial
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, write_whole
 from mox.settings import DISTRIBUTION
+from mox.spec import readable
 
 SCHEMA = 1
 Status = Literal["FINISHED", "FAILED", "SKIPPED"]
@@ -161,8 +162,8 @@ def folder(store: Store) -> Path:
 
 def save(store: Store, run: Run) -> None:
     """Write a run's record, whole."""
-    raw = json.dumps(asdict(run), ensure_ascii=False, indent=1).encode()
-    write_whole(folder(store) / f"{run.id}.json", raw)
+    plain = {**vars(run), "trials": [vars(trial) for trial in run.trials]}
+    write_whole(folder(store) / f"{run.id}.json", readable(plain).encode())
 
 
 def read(store: Store, run_id: str) -> Run:
