@@ -15,7 +15,7 @@ from mox.pipeline import codec
 from mox.pipeline.stages import Stage
 from mox.pipeline.work import Output, lists_of, relevance_of
 from mox.retrieval import fusions
-from mox.spec import Spec, canonical
+from mox.spec import canonical
 
 if TYPE_CHECKING:
     from mox.pipeline.context import Context
@@ -59,8 +59,7 @@ def can(stage: Stage) -> bool:
     """Whether a stage's back end takes several at once; a third party's fusion may not, and its
     metrics, which alone read the documents, are asked for one trial at a time."""
     if stage.kind == "fuse":
-        spec: Spec = fusions.parse(stage.spec["of"])
-        return "many" in fusions.entry(spec.kind).traits
+        return "many" in fusions.entry(stage.spec["of"]["kind"]).traits
     if stage.kind == "score" and "documents" in stage.inputs:
         return False
     return stage.kind in TOGETHER

@@ -58,9 +58,10 @@ def _receive(source: IO[str], jobs: queue.Queue[Job]) -> None:
 def _serve(jobs: queue.Queue[Job], out: IO[str]) -> None:
     from mox.pipeline.context import Context
 
-    def say(**event: Any) -> None:
+    def say(*, at_once: bool = True, **event: Any) -> None:
         out.write(json.dumps(event) + "\n")
-        out.flush()
+        if at_once:
+            out.flush()
 
     here = settings()
     context = Context(Store(here.root), here, lambda: say(event="alive"))
@@ -106,9 +107,10 @@ def do_together(stages: list[Stage], context: Any, say: Callable[..., None]) -> 
                     todo.append(stage)
             began = time.perf_counter()
             for stage, output in TOGETHER[stages[0].kind](todo, context) if todo else ():
-                say(event="start", key=stage.key)
-                keep(stage, output, time.perf_counter() - began, store)
-                say(event="done", key=stage.key, stored=False, seconds=time.perf_counter() - began)
+                say(at_once=False, event="start", key=stage.key)
+                took = time.perf_counter() - began
+                keep(stage, output, took, store)
+                say(at_once=False, event="done", key=stage.key, stored=False, seconds=took)
                 done.add(stage.key)
                 began = time.perf_counter()
     except Exception:  # noqa: BLE001  said by the stage itself, when it is done alone
