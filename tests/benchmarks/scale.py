@@ -21,7 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-WORDS = [f"{a}{b}{c}" for a in ("ka", "lo", "mi", "tu", "re") for b in "bdfgklmnprst" for c in "aeiou"]
+WORDS = [
+    f"{a}{b}{c}" for a in ("ka", "lo", "mi", "tu", "re") for b in "bdfgklmnprst" for c in "aeiou"
+]
 READ = """
 import sys, mox
 results = mox.load(sys.argv[1])

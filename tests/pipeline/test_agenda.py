@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mox.pipeline.agenda import Agenda, resource
+from mox.pipeline.agenda import TOGETHER, Agenda, resource
 from mox.pipeline.stages import Ref, Stage
 
 
@@ -86,6 +86,66 @@ def test_a_build_takes_the_searches_along_that_lack_only_it() -> None:
     agenda.done(build)
     agenda.done(here)
     assert [s.key for s in agenda.take()] == ["s2"]
+
+
+def fusions(count: int) -> tuple[list[Stage], list[Stage]]:
+    """Fusions of the same two lists, and their scores."""
+    dense, lexical, chunk = stage("d", "exact"), stage("l", "lexical"), stage("c", "chunk")
+    fuses = [stage(f"f{n}", "fuse", dense=dense, lexical=lexical) for n in range(count)]
+    return fuses, [stage(f"z{n}", "score", chunk=chunk, hits=f) for n, f in enumerate(fuses)]
+
+
+def test_a_fusion_takes_its_kin_along_and_their_scores() -> None:
+    fuses, scores = fusions(3)
+    other = stage("g", "fuse", dense=stage("e", "exact"), lexical=stage("l", "lexical"))
+    every = [*fuses, other, *scores]
+    agenda = Agenda({s.key: s for s in every}, every)
+    assert [s.key for s in agenda.take()] == ["f0", "f1", "f2", "z0", "z1", "z2"]
+    assert [s.key for s in agenda.take()] == ["g"]
+    assert agenda.take() == []
+
+
+def test_a_job_takes_no_more_of_one_kin_than_a_kill_may_lose() -> None:
+    fuses, scores = fusions(TOGETHER + 5)
+    agenda = Agenda({s.key: s for s in [*fuses, *scores]}, [*fuses, *scores])
+    assert [len(agenda.take()) for _ in range(3)] == [2 * TOGETHER, 10, 0]
+
+
+def test_scores_of_one_chunking_go_together() -> None:
+    _, scores = fusions(3)
+    agenda = Agenda({s.key: s for s in scores}, scores)
+    assert [s.key for s in agenda.take()] == ["z0", "z1", "z2"]
+
+
+def test_a_stage_that_may_have_spoilt_a_job_gets_one_of_its_own() -> None:
+    fuses, scores = fusions(3)
+    agenda = Agenda({s.key: s for s in [*fuses, *scores]}, [*fuses, *scores])
+    job = agenda.take()
+    agenda.done(fuses[0])
+    agenda.done(scores[0])
+    for lost in job:
+        if lost.key not in ("f0", "z0"):
+            assert agenda.in_company(lost)
+            agenda.add_alone(lost)
+    assert [s.key for s in agenda.take()] == ["f1"]
+    assert [s.key for s in agenda.take()] == ["f2"]
+    assert not agenda.in_company(fuses[1])
+    agenda.done(fuses[1])
+    assert [s.key for s in agenda.take()] == ["z1"]
+    assert agenda.drop(fuses[2]) == [scores[2]]
+
+
+def test_what_is_ready_twice_is_done_once() -> None:
+    fuses, scores = fusions(3)
+    dense = stage("d", "exact")
+    every = [dense, *fuses, *scores]
+    agenda = Agenda({s.key: s for s in every}, [*fuses, *scores])
+    agenda.add([dense])  # it was damaged: what was ready waits for it again
+    assert [s.key for s in agenda.take()] == ["d"]
+    agenda.done(dense)
+    job = [s.key for s in agenda.take()]
+    assert sorted(job) == ["f0", "f1", "f2", "z0", "z1", "z2"]
+    assert agenda.take() == []
 
 
 def test_what_is_added_again_makes_what_stands_on_it_wait() -> None:

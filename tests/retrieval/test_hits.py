@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mox.errors import EngineError
-from mox.retrieval.hits import BLOCK_CELLS, ranked, top
+from mox.retrieval.hits import BLOCK_CELLS, best_of, ranked, top
 from mox.types import Hits
 
 quick = settings(derandomize=True, max_examples=150, deadline=None)
@@ -62,6 +62,37 @@ def test_top_is_what_python_sorts(matrix, k):
     hits = top(np.array(matrix), k=k)
     for line, rows, values in zip(matrix, hits.ids.tolist(), hits.scores.tolist(), strict=True):
         assert (rows, values) == sorted_by_python(enumerate(line), k)
+
+
+@quick
+@given(
+    st.integers(0, 9).flatmap(
+        lambda n: st.lists(
+            st.tuples(
+                st.sets(st.integers(0, 30), max_size=n),
+                st.lists(score, min_size=n, max_size=n),
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    ),
+    st.integers(1, 11),
+)
+def test_best_of_is_ranked_to_the_bit(queries, k):
+    n = len(queries[0][1])
+    rows = np.full((len(queries), n), -1, dtype=np.int32)
+    scores = np.full((len(queries), n), -np.inf)
+    for at, (some, values) in enumerate(queries):
+        rows[at, : len(some)] = sorted(some)
+        scores[at, : len(some)] = values[: len(some)]
+    found, slow = best_of(rows, scores, k=k), ranked(rows, scores, k=k)
+    assert found.ids.tobytes() == slow.ids.tobytes()
+    assert found.scores.tobytes() == slow.scores.tobytes()
+
+
+def test_best_of_refuses_scores_that_are_not_numbers():
+    with pytest.raises(EngineError, match="not a number, for row 7"):
+        best_of(np.array([[2, 7]], np.int32), np.array([[1.0, np.nan]]), k=1)
 
 
 def test_ties_at_the_last_place_go_to_the_lower_rows():

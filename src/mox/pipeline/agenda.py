@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from mox.pipeline.stages import Ref, Stage, kin
 from mox.spec import canonical
@@ -120,24 +120,25 @@ class Agenda:
             ]
         if stage.key in self._alone or kin(stage) is None:
             return []
-        every = [stage, *self._siblings(stage)]
-        scores = [
-            self._stages[key]
+        every = self._siblings(stage)
+        scores = {
+            key: self._stages[key]
             for part in every
-            for key in self._above.get(part.key, [])
-            if self._lacking.get(key) == {part.key} and key not in self._alone
-        ]
-        return [*every[1:], *scores]
+            for key in self._above.get(part, [])
+            if self._lacking.get(key) == {part} and key not in self._alone
+        }
+        return [*list(every.values())[1:], *scores.values()]
 
-    def _siblings(self, stage: Stage) -> Iterator[Stage]:
-        """Ready stages of the same kin, in the order in which they became so."""
+    def _siblings(self, stage: Stage) -> dict[str, Stage]:
+        """A stage and ready ones of its kin, in the order in which they became so, by key."""
         ready = self._kin[kin(stage) or ()]
-        found = 1
-        while ready and found < TOGETHER:
+        found = {stage.key: stage}
+        while ready and len(found) < TOGETHER:
+            # Some were done meanwhile, or wait again; some became ready twice.
             key = ready.popleft()
-            if key != stage.key and key not in self._alone and self._lacking.get(key) == set():
-                found += 1
-                yield self._stages[key]
+            if key not in self._alone and self._lacking.get(key) == set():
+                found[key] = self._stages[key]
+        return found
 
     def release(self, stage: Stage) -> None:
         """A stage no longer runs; what became of it is said by `done`, `drop` or `add`."""
