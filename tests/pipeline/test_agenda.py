@@ -135,6 +135,19 @@ def test_a_stage_that_may_have_spoilt_a_job_gets_one_of_its_own() -> None:
     assert agenda.drop(fuses[2]) == [scores[2]]
 
 
+def test_a_model_stays_with_the_worker_that_opened_it() -> None:
+    model, other = {"of": {"kind": "large"}}, {"of": {"kind": "small"}}
+    first, second = (Stage("embed", key, model) for key in ("e1", "e2"))
+    third = Stage("queries", "q", other)
+    agenda = Agenda({s.key: s for s in (first, second, third)}, [first, second, third])
+    assert [s.key for s in agenda.take(1)] == ["e1"]
+    assert [s.key for s in agenda.take(0)] == ["q"]
+    agenda.done(first)
+    agenda.done(third)
+    assert agenda.take(0) == []
+    assert [s.key for s in agenda.take(1)] == ["e2"]
+
+
 def test_what_is_ready_twice_is_done_once() -> None:
     fuses, scores = fusions(3)
     dense = stage("d", "exact")

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,8 @@ def experiment(corpus: Path, *fusions: dict[str, Any], k: Any = 5) -> dict[str, 
 
 
 @pytest.fixture
-def toys(toy_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def toys(toy_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(toy_plugin))
-    yield
 
 
 def contents(store: Store) -> dict[tuple[str, str], Any]:

@@ -31,6 +31,7 @@ class Agenda:
         self._held: dict[str, int] = {}
         self._kin: dict[tuple[str, ...], deque[str]] = {}
         self._alone: set[str] = set()
+        self._home: dict[str, int] = {}
         self.add(todo)
 
     def add(self, stages: Iterable[Stage]) -> None:
@@ -74,8 +75,10 @@ class Agenda:
         """How many stages wait, those that run not counted."""
         return len(self._lacking)
 
-    def take(self) -> list[Stage]:
-        """The next job: the first ready stage in prefix order whose resource is free.
+    def take(self, worker: int = 0) -> list[Stage]:
+        """A worker's next job: the first ready stage in prefix order whose resource is free.
+
+        A model stays with the worker that opened it, since opening it takes seconds.
 
         A build takes the searches along that lack only it: one process owns an embedded
         engine's folder, and opening it costs time. A fusion or a score takes its kin along, and
@@ -88,7 +91,7 @@ class Agenda:
             stage = self._stages[entry[1]]
             if self._lacking.get(entry[1], {""}):
                 continue  # was taken along with its build, dropped, or waits again
-            if self._held.get(resource(stage), 0):
+            if self._held.get(resource(stage), 0) or self._elsewhere(stage, worker):
                 passed.append(entry)
                 continue
             job = [stage, *self._family(stage)]
@@ -100,6 +103,12 @@ class Agenda:
             name = resource(stage)
             self._held[name] = self._held.get(name, 0) + 1
         return job
+
+    def _elsewhere(self, stage: Stage, worker: int) -> bool:
+        """Whether another worker has the model open that a stage needs."""
+        if stage.kind not in ("embed", "queries"):
+            return False
+        return self._home.setdefault(resource(stage), worker) != worker
 
     def _family(self, stage: Stage) -> list[Stage]:
         if stage.kind == "build":

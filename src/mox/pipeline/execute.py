@@ -51,8 +51,9 @@ def execute(plan: Plan, settings: Settings, progress: Progress) -> Outcome:
     """Run what a plan lacks.
 
     Workers are started as the work is worth it: what takes seconds is done by one, since each
-    further one would take as long to import libraries and open models. A stage that fails takes only its trials with it. Ctrl-C ends the workers and keeps what was
-    finished; so does the budget's time.
+    further one would take as long to import libraries and open models. A stage that fails takes
+    only its trials with it. Ctrl-C ends the workers and keeps what was finished; so does the
+    budget's time.
     """
     outcome = Outcome()
     began = time.monotonic()
@@ -107,7 +108,7 @@ class _Runner:
         self._agenda = Agenda(plan.stages, todo)
         self._count = max(1, min(settings.workers, len(todo)))
         expected = sum(estimate(plan, 1)["by_kind"].values())
-        self._enough = max(1, min(self._count, round(expected / START_S)))
+        self._enough: int = max(1, min(self._count, round(expected / START_S)))
         self._since: dict[int, float] = {}
         self._redone: set[tuple[str, str]] = set()
         self._inbox: queue.Queue[tuple[int, Mapping[str, Any]]] = queue.Queue()
@@ -139,7 +140,7 @@ class _Runner:
     ) -> None:
         while True:
             for at, line in enumerate(jobs[: self._wanted()]):
-                if at not in self._since and (job := self._agenda.take()):
+                if at not in self._since and (job := self._agenda.take(at)):
                     line.put(job)
                     self._since[at] = time.monotonic()
             if not self._since:

@@ -35,7 +35,7 @@ class Locks:
         file = _opened(self._path)
         until = time.monotonic() + wait_s
         while not file.take(name):
-            if 0 <= wait_s and time.monotonic() >= until:
+            if wait_s >= 0 and time.monotonic() >= until:
                 raise TimeoutError(name)
             time.sleep(POLL_S)
         try:

@@ -101,10 +101,7 @@ def do_together(stages: list[Stage], context: Any, say: Callable[..., None]) -> 
         several = [stage for stage in stages if can(stage)]
         store: Store = context.store
         with store.claim([stage.key for stage in several]) as mine:
-            todo = []
-            for stage in several:
-                if stage.key in mine and not store.has(*stage.ref):
-                    todo.append(stage)
+            todo = [s for s in several if s.key in mine and not store.has(*s.ref)]
             began = time.perf_counter()
             for stage, output in TOGETHER[stages[0].kind](todo, context) if todo else ():
                 say(at_once=False, event="start", key=stage.key)
