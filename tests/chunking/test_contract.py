@@ -11,6 +11,7 @@ from mox.chunking.cut import chunk_document
 from mox.chunking.fixed import Fixed
 from mox.chunking.headings import Headings
 from mox.chunking.recursive import Recursive
+from mox.chunking.sentences import Sentences
 from mox.chunking.tokenizers import open_tokenizer
 from mox.chunking.whole import Whole
 from mox.spec import Spec
@@ -58,6 +59,26 @@ class TestRecursiveSmallest(ChunkerContract):
         return Recursive(size=4)
 
 
+class TestSentences(ChunkerContract):
+    @pytest.fixture
+    def spec(self) -> Spec:
+        return Sentences(size=32)
+
+
+class TestSentencesOverlapping(ChunkerContract):
+    @pytest.fixture
+    def spec(self) -> Spec:
+        return Sentences(size=32, overlap=20)
+
+
+class TestSentencesSmallest(ChunkerContract):
+    """As small as a character may be: every sentence is over the size."""
+
+    @pytest.fixture
+    def spec(self) -> Spec:
+        return Sentences(size=4)
+
+
 class TestHeadings(ChunkerContract):
     @pytest.fixture
     def spec(self) -> Spec:
@@ -79,7 +100,7 @@ class TestWhole(ChunkerContract):
 
 
 def test_every_chunker_of_ours_is_held_to_the_contract() -> None:
-    held = {"fixed", "recursive", "headings", "whole"}
+    held = {"fixed", "recursive", "sentences", "headings", "whole"}
     assert set(chunkers.kinds()) >= held
     assert {name.rpartition(".")[2] for name in chunkers._ours} == held
 
@@ -89,6 +110,8 @@ SPECS = [
     Fixed(size=7, overlap=6),
     Recursive(size=6),
     Recursive(size=16, overlap=12),
+    Sentences(size=6),
+    Sentences(size=24, overlap=16),
     Headings(size=16),
     Headings(size=24, path=False),
     Whole(),
@@ -107,6 +130,8 @@ LINES = st.sampled_from(
         "\n\n",
         " ",
         "- x\n",
+        "Dr. A. saw it. ",
+        "檢索。",
     ]
 )
 TEXTS = st.lists(st.one_of(ANYTHING, LINES, st.sampled_from(list(HOSTILE.values()))), max_size=6)

@@ -14,6 +14,7 @@ from mox.chunking.cut import chunk_corpus
 from mox.chunking.fixed import Fixed
 from mox.chunking.headings import Headings
 from mox.chunking.recursive import Recursive
+from mox.chunking.sentences import Sentences
 from mox.chunking.tokenizers import Bpe
 from mox.chunking.whole import Whole
 from mox.spec import Spec
@@ -52,6 +53,8 @@ GOLDEN = [
     (Fixed(size=16, overlap=5), "1", "3157d2fb12abe7a1"),
     (Recursive(size=16), "1", "605c0b5f50bb43f6"),
     (Recursive(size=16, overlap=5), "1", "8e769954f0b0e903"),
+    (Sentences(size=16), "1", "9b675a03a86d1fc0"),
+    (Sentences(size=24, overlap=12), "1", "6fdd541bf93e6e36"),
     (Headings(size=24), "1", "bd82c49cc612d37c"),
     (Headings(size=24, path=False), "1", "75794a101d4da363"),
     (Whole(), "1", "8edd9f863f22b694"),
@@ -74,11 +77,12 @@ def test_the_same_version_cuts_the_same_chunks(
 def test_fingerprints_name_the_libraries_that_cut() -> None:
     named = {
         kind: set(chunkers.fingerprint(chunkers.parse({"kind": kind})))
-        for kind in ("fixed", "recursive", "headings", "whole")
+        for kind in ("fixed", "recursive", "sentences", "headings", "whole")
     }
     assert named == {
         "fixed": {"version", "bpe-openai"},
         "recursive": {"version", "bpe-openai", "semchunk"},
+        "sentences": {"version", "bpe-openai", "semchunk", "nupunkt"},
         "headings": {"version", "bpe-openai", "semchunk", "markdown-it-py"},
         "whole": {"version"},
     }

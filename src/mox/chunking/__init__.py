@@ -16,5 +16,11 @@ from mox.types import Chunker
 
 chunkers: Registry[Chunker] = Registry(
     "mox.chunkers",
-    ["mox.chunking.fixed", "mox.chunking.recursive", "mox.chunking.headings", "mox.chunking.whole"],
+    [
+        "mox.chunking.fixed",
+        "mox.chunking.recursive",
+        "mox.chunking.sentences",
+        "mox.chunking.headings",
+        "mox.chunking.whole",
+    ],
 )
