@@ -59,6 +59,8 @@ def headings(spec: Headings, document: Document, tokenizer: Tokenizer) -> Iterat
 
 def _headings(document: Document) -> Iterator[Heading]:
     media_type = document.media_type.partition(";")[0].strip().lower()
+    if media_type not in _READERS and media_type.startswith("text/x-"):
+        return iter(())  # source code has none: it is one section
     if media_type not in _READERS:
         raise DataError(
             f"headings cannot be found in document {document.id!r}, which is"

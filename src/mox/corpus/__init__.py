@@ -4,5 +4,6 @@ from mox.registry import Registry
 from mox.types import CorpusLoader
 
 corpora: Registry[CorpusLoader] = Registry(
-    "mox.corpora", ["mox.corpus.card", "mox.corpus.evidence", "mox.corpus.beir"]
+    "mox.corpora",
+    ["mox.corpus.card", "mox.corpus.evidence", "mox.corpus.beir", "mox.corpus.folder"],
 )

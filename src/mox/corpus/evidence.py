@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from mox.types import Corpus, Document, Evidence, Question, Span
 DOCUMENT = ("id", "text", "title", "media_type", "uri", "metadata")
 QUESTION = ("id", "text", "evidence", "group", "split", "kind", "answer")
 SPAN = ("document", "start", "end", "text")
+
+Places = Callable[[Any, str], tuple[Span, ...]]
 
 
 class EvidenceSpec(Spec):
@@ -40,7 +42,9 @@ def load(spec: EvidenceSpec, base: Path) -> Corpus:
     """
     folder = need_folder(base, spec.path)
     documents = _documents(folder / "documents.jsonl")
-    questions = _questions(folder / "questions.jsonl", documents)
+    questions = read_questions(
+        folder / "questions.jsonl", lambda item, place: (span(item, place, documents),)
+    )
     return Corpus(
         name=folder.resolve().name,
         documents=tuple(documents.values()),
@@ -86,12 +90,22 @@ def _documents(path: Path) -> dict[str, Document]:
     return found
 
 
-def _questions(path: Path, documents: Mapping[str, Document]) -> tuple[Question, ...]:
+def read_questions(path: Path, places: Places) -> tuple[Question, ...]:
+    """The questions of a file, in order.
+
+    Args:
+        places: reads one piece of evidence: what JSON has, and `file:line` → its spans, any of
+            which will do.
+
+    Raises:
+        MissingError: no such file.
+        DataError: names file and line of what is wrong.
+    """
     found = []
     seen: dict[str, str] = {}
     splits: dict[str, str | None] = {}
     for row in read_rows(path):
-        question = _question(row, documents, seen)
+        question = _question(row, places, seen)
         splits[row.place] = question.split
         found.append(question)
     if not found:
@@ -100,11 +114,11 @@ def _questions(path: Path, documents: Mapping[str, Document]) -> tuple[Question,
     return tuple(found)
 
 
-def _question(row: Row, documents: Mapping[str, Document], seen: dict[str, str]) -> Question:
+def _question(row: Row, places: Places, seen: dict[str, str]) -> Question:
     row.closed(QUESTION)
     id_ = claim(row.need("id", str), row, seen, "question")
     kind = row.get("kind", str) or ""
-    groups = tuple(_group(item, row.place, documents) for item in evidence_field(row))
+    groups = tuple(_group(item, row.place, places) for item in evidence_field(row))
     evidence = Evidence(groups=groups)
     agree(row, kind, evidence)
     return Question(
@@ -118,31 +132,30 @@ def _question(row: Row, documents: Mapping[str, Document], seen: dict[str, str])
     )
 
 
-def _group(item: Any, place: str, documents: Mapping[str, Document]) -> tuple[Span, ...]:
-    """One all-of item: a span, or a list of spans any of which will do."""
+def _group(item: Any, place: str, places: Places) -> tuple[Span, ...]:
+    """One all-of item: a piece of evidence, or a list of pieces any of which will do."""
     if type(item) is not list:
-        return (_span(item, place, documents),)
+        return places(item, place)
     if not item:
         raise DataError(
             f"{place}: an empty list among the evidence can never be found.",
             mend="give it at least one span, or drop it.",
         )
-    return tuple(_span(each, place, documents) for each in item)
+    return tuple(span for each in item for span in places(each, place))
 
 
-def _span(item: Any, place: str, documents: Mapping[str, Document]) -> Span:
+def span(item: Any, place: str, documents: Mapping[str, Document]) -> Span:
+    """A piece of evidence by offsets, checked against its text where it has one.
+
+    Raises:
+        DataError: unknown document, offsets out of range, or another text there.
+    """
     row = Row(typed(item, dict, place, "a piece of evidence"), place)
     row.closed(SPAN)
     name = row.need("document", str)
     start, end = row.need("start", int), row.need("end", int)
     quote = row.get("text", str)
-    if name not in documents:
-        raise DataError(
-            f"{place}: evidence in the document {shown(name)}, which isn't in the corpus"
-            f"{nearest(name, documents)}.",
-            mend="name a document of documents.jsonl.",
-        )
-    text = documents[name].text
+    text = need_document(name, place, documents).text
     if not 0 <= start < end <= len(text):
         raise DataError(
             f"{place}: evidence [{start}, {end}) lies outside of the document {shown(name)},"
@@ -156,6 +169,21 @@ def _span(item: Any, place: str, documents: Mapping[str, Document]) -> Span:
             mend=_mend(text, start, end, quote),
         )
     return Span(name, start, end)
+
+
+def need_document(name: str, place: str, documents: Mapping[str, Document]) -> Document:
+    """The document that a piece of evidence names.
+
+    Raises:
+        DataError: there is none; names the nearest.
+    """
+    if name not in documents:
+        raise DataError(
+            f"{place}: evidence in the document {shown(name)}, which isn't in the corpus"
+            f"{nearest(name, documents)}.",
+            mend="name a document of the corpus.",
+        )
+    return documents[name]
 
 
 def _mend(text: str, start: int, end: int, quote: str | None) -> str:

@@ -20,8 +20,18 @@ def read_text(path: Path) -> str:
         MissingError: no such file.
         DataError: not UTF-8 (names line and byte), or not readable.
     """
+    return decoded(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        MissingError: no such file.
+        DataError: not readable.
+    """
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise MissingError(
             f"{path}: no such file.", mend="check the path, or put the file there."
@@ -30,6 +40,14 @@ def read_text(path: Path) -> str:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}).", mend="name a file that you may read."
         ) from error
+
+
+def decoded(raw: bytes, path: Path) -> str:
+    """The text of a file's bytes, as `read_text` has it.
+
+    Raises:
+        DataError: not UTF-8; names line and byte.
+    """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -111,6 +111,8 @@ def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
     if corpus.left_out:
         names = ", ".join(corpus.left_out)
         notes.append(f"{len(corpus.left_out)} questions are left out of {corpus.name}: {names}.")
+    if files := corpus.about.get("files left out"):
+        notes.append(f"files left out of {corpus.name}: {files}.")
     if unanswerable:
         notes.append(
             f"{unanswerable} unanswerable questions are asked and stay out of retrieval measures."
