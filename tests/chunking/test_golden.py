@@ -55,8 +55,8 @@ GOLDEN = [
     (Recursive(size=16, overlap=5), "1", "8e769954f0b0e903"),
     (Sentences(size=16), "1", "9b675a03a86d1fc0"),
     (Sentences(size=24, overlap=12), "1", "6fdd541bf93e6e36"),
-    (Headings(size=24), "1", "bd82c49cc612d37c"),
-    (Headings(size=24, path=False), "1", "75794a101d4da363"),
+    (Headings(size=24), "2", "504c02c7f5839108"),
+    (Headings(size=24, path=False), "2", "75794a101d4da363"),
     (Whole(), "1", "8edd9f863f22b694"),
 ]
 

@@ -40,9 +40,9 @@ def test_the_path_is_embedded_and_not_returned(cl100k: Bpe) -> None:
     ]
     assert [returned(chunk, MARKDOWN) for chunk in found] == sections
     assert [chunk.text for chunk in found] == [
-        f"Compound statements\n\n{sections[0]}",
-        f"Compound statements > The with statement\n\n{sections[1]}",
-        f"Simple statements > pass\n\n{sections[2]}",
+        sections[0],
+        f"Compound statements\n\n{sections[1]}",
+        sections[2],
     ]
 
 
@@ -52,27 +52,38 @@ def test_without_path_what_is_returned_is_embedded(cl100k: Bpe) -> None:
     assert all(chunk.text == returned(chunk, MARKDOWN) for chunk in found)
 
 
-def test_a_long_section_is_cut_and_each_part_has_the_path(cl100k: Bpe) -> None:
-    text = "# Top\n\n" + "A sentence of the section. " * 40
-    found = cut(Headings(size=32), text, cl100k)
-    assert len(found) > 4
-    assert all(chunk.text == "Top\n\n" + returned(chunk, text) for chunk in found)
+def test_a_long_section_is_cut_and_each_part_has_the_path_once(cl100k: Bpe) -> None:
+    text = "# Top\n\n## Sub\n\n" + "A sentence of the section. " * 40 + "\n\n### Deep\n\nEnd.\n"
+    first, *rest, last = cut(Headings(size=32), text, cl100k)
+    assert len(rest) > 4
+    assert first.text.startswith("# Top\n\n## Sub\n\nA sentence")
+    assert all(chunk.text == "Top > Sub\n\n" + returned(chunk, text) for chunk in rest)
+    assert last.text == "Top > Sub\n\n### Deep\n\nEnd."
+    found = [first, *rest, last]
     assert max(cl100k.count(chunk.text) for chunk in found) <= 32
 
 
 def test_a_path_over_half_the_size_loses_its_outer_parts(cl100k: Bpe) -> None:
-    text = "# Outermost heading of all\n\n## The middle one\n\n### Inner\n\nText.\n"
+    above = "# Outermost heading of all\n\nA.\n\n## The middle one\n\nB.\n\n"
+    text = above + "### Inner\n\n" + "Words of a text that goes on. " * 8
 
     def paths(size: int) -> set[str]:
-        return {
-            chunk.text.removesuffix(returned(chunk, text))
-            for chunk in cut(Headings(size=size), text, cl100k)
-        }
+        parts = cut(Headings(size=size), text, cl100k)[3:]
+        return {chunk.text.removesuffix(returned(chunk, text)) for chunk in parts}
 
     # Tokens of the three paths with their line ends, by tiktoken: 12, 6 and 2.
     assert paths(24) == {"Outermost heading of all > The middle one > Inner\n\n"}
     assert paths(23) == {"The middle one > Inner\n\n"}
     assert paths(16) == {"The middle one > Inner\n\n"}
+
+
+def test_no_title_of_a_heading_that_is_cut_is_put_before_itself(cl100k: Bpe) -> None:
+    text = "# Outermost heading of all\n\n## The middle one\n\n### Inner\n\nText.\n"
+    assert [chunk.text for chunk in cut(Headings(size=16), text, cl100k)] == [
+        "# Outermost heading of all",
+        "Outermost heading of all\n\n## The middle one\n\n### Inner\n\nText.",
+    ]
+    assert [chunk.text for chunk in cut(Headings(size=24), text, cl100k)] == [text.strip()]
 
 
 def test_a_title_over_half_the_size_is_not_put_before_its_text(cl100k: Bpe) -> None:
@@ -106,7 +117,7 @@ def test_a_heading_that_leaves_no_room_is_cut_like_text(cl100k: Bpe) -> None:
 
 
 def test_a_heading_without_any_text_is_a_chunk(cl100k: Bpe) -> None:
-    assert [chunk.text for chunk in cut(Headings(), "# Alone\n\n", cl100k)] == ["Alone\n\n# Alone"]
+    assert [chunk.text for chunk in cut(Headings(), "# Alone\n\n", cl100k)] == ["# Alone"]
 
 
 @pytest.mark.parametrize("size", [16, 20, 40, 200])
@@ -120,7 +131,19 @@ def test_plain_text_and_restructured_text_are_read_by_underlines(cl100k: Bpe) ->
     text = "Title\n*****\n\nText.\n\n# no heading here\n\nSub\n===\n\nMore.\n"
     for media_type in ("text/plain", "text/x-rst", "Text/Plain; charset=utf-8"):
         found = cut(Headings(size=60), text, cl100k, media_type)
-        assert [chunk.text.partition("\n\n")[0] for chunk in found] == ["Title", "Title > Sub"]
+        assert [chunk.text for chunk in found] == [
+            "Title\n*****\n\nText.\n\n# no heading here", "Title\n\nSub\n===\n\nMore.",
+        ]  # fmt: skip
+
+
+def test_an_indented_heading_is_not_repeated_either(cl100k: Bpe) -> None:
+    found = cut(Headings(), "# Top\n\nText.\n\n  ## Sub\n\nMore.\n", cl100k)
+    assert [chunk.text for chunk in found] == ["# Top\n\nText.", "Top\n\n## Sub\n\nMore."]
+
+
+def test_source_code_is_one_section(cl100k: Bpe) -> None:
+    text = "Title = 1\n=========\n# no heading\n"
+    assert [c.text for c in cut(Headings(), text, cl100k, "text/x-python")] == [text.strip()]
 
 
 def test_no_chunk_of_the_python_reference_crosses_a_heading(cl100k: Bpe) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from pydantic import Field
@@ -36,12 +37,13 @@ class Headings(Spec):
     """Most tokens of a chunk, the path included. 200 of cl100k are up to some 240 word pieces,
     which an embedder that reads 256 reads whole."""
     path: bool = True
-    """Put the titles that lead to a section before its text, in what is embedded only."""
+    """Put the titles that lead to a section before its text, in what is embedded only. A title
+    that stands in the chunk's own text isn't put before it again."""
 
 
 @chunkers.register(
     Headings,
-    fingerprint=lambda _: versions("semchunk", "markdown-it-py", "bpe-openai", version="1"),
+    fingerprint=lambda _: versions("semchunk", "markdown-it-py", "bpe-openai", version="2"),
     size=lambda spec: spec.size,
     context=True,
 )
@@ -52,9 +54,9 @@ def headings(spec: Headings, document: Document, tokenizer: Tokenizer) -> Iterat
         DataError: a media type whose headings are unknown.
     """
     for section in sections(document.text, _headings(document)):
-        prefix = _prefix(section.path, spec.size // 2, tokenizer) if spec.path else ""
-        for start, end in _cut(document, section, prefix, spec.size, tokenizer):
-            yield Chunk(document.id, ((start, end),), prefix + document.text[start:end])
+        before = _Path(section, spec.size // 2 if spec.path else 0, tokenizer).before
+        for start, end in _cut(document, section, before, spec.size, tokenizer):
+            yield Chunk(document.id, ((start, end),), before(start) + document.text[start:end])
 
 
 def _headings(document: Document) -> Iterator[Heading]:
@@ -70,6 +72,19 @@ def _headings(document: Document) -> Iterator[Heading]:
     return _READERS[media_type](document.text)
 
 
+class _Path:
+    """What is put before a section's chunks: at most `limit` tokens of the titles above them."""
+
+    def __init__(self, section: Section, limit: int, tokenizer: Tokenizer) -> None:
+        self._section = section
+        prefixes = [_prefix(section.path[:n], limit, tokenizer) for n in range(len(section.path))]
+        self._prefixes = (*prefixes, _prefix(section.path, limit, tokenizer))
+
+    def before(self, start: int) -> str:
+        """Of a chunk that begins at `start`: what begins there or later stands in its own text."""
+        return self._prefixes[bisect_left(self._section.begins, start)]
+
+
 def _prefix(path: tuple[str, ...], limit: int, tokenizer: Tokenizer) -> str:
     """The path as it is embedded, without as many outer titles as `limit` tokens demand."""
     for outer in range(len(path)):
@@ -80,9 +95,13 @@ def _prefix(path: tuple[str, ...], limit: int, tokenizer: Tokenizer) -> str:
 
 
 def _cut(
-    document: Document, section: Section, prefix: str, size: int, tokenizer: Tokenizer
+    document: Document,
+    section: Section,
+    before: Callable[[int], str],
+    size: int,
+    tokenizer: Tokenizer,
 ) -> list[tuple[int, int]]:
-    """Spans of a section whose text after `prefix` has at most `size` tokens.
+    """Spans of a section whose text has at most `size` tokens after what is put `before` it.
 
     The lines of its heading stay with the text below them: by themselves they would be found
     and answer nothing. Unless there is no such text, or too little room for it beside them.
@@ -91,8 +110,11 @@ def _cut(
     start = section.start + _indent(text[section.start : section.end])
     body = section.body + _indent(text[section.body : section.end])
     end = section.start + len(text[section.start : section.end].rstrip())
-    budget = size - tokenizer.count(prefix)
-    room = budget - tokenizer.count(text[start:body])
+    if tokenizer.count(before(start) + text[start:end]) <= size:
+        return [(start, end)]
+    heading = tokenizer.count(before(start) + text[start:body])
+    budget = size - tokenizer.count(before(body))
+    room = min(budget, size - heading)
     if body < end and room >= size // 4 + LEAST:
         budget = room
     else:
@@ -100,7 +122,7 @@ def _cut(
     while True:
         first, *rest = pieces(document, body, end, size=budget, tokenizer=tokenizer)
         spans = [(start, first[1]), *rest]
-        longest = max(tokenizer.count(prefix + text[a:b]) for a, b in spans)
+        longest = max(tokenizer.count(before(a) + text[a:b]) for a, b in spans)
         if longest <= size:
             return spans
         budget -= longest - size  # tokens that the seams between the parts cost

@@ -25,12 +25,15 @@ class Section(NamedTuple):
     """[start, end) of a text, from its heading to the next one; its text begins at `body`.
 
     `path`: the titles that lead to it, its own the last; none before the first heading.
+    `begins`: where the heading of each does, past white space; from `start` on they stand in its
+    own first lines.
     """
 
     start: int
     body: int
     end: int
     path: tuple[str, ...]
+    begins: tuple[int, ...]
 
 
 def sections(text: str, headings: Iterable[Heading]) -> Iterator[Section]:
@@ -38,16 +41,18 @@ def sections(text: str, headings: Iterable[Heading]) -> Iterator[Section]:
     start, body, path = 0, 0, list[Heading]()
     for heading in headings:
         if text[body : heading.start].strip():
-            yield Section(start, body, heading.start, _titles(path))
+            yield _section(text, (start, body, heading.start), path)
             start = heading.start
         path = [*(above for above in path if above.level < heading.level), heading]
         body = heading.end
     if text[start:].strip():
-        yield Section(start, body, len(text), _titles(path))
+        yield _section(text, (start, body, len(text)), path)
 
 
-def _titles(path: list[Heading]) -> tuple[str, ...]:
-    return tuple(heading.title for heading in path if heading.title)
+def _section(text: str, bounds: tuple[int, int, int], path: list[Heading]) -> Section:
+    titled = [heading for heading in path if heading.title]
+    begins = (at.end - len(text[at.start : at.end].lstrip()) for at in titled)
+    return Section(*bounds, tuple(heading.title for heading in titled), tuple(begins))
 
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n|\Z)")
