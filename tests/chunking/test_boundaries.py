@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -130,3 +133,18 @@ def test_it_takes_no_minutes(text: str) -> None:
     began = time.process_time()
     sentence_spans(f"Text. {text} Text.")
     assert time.process_time() - began < 10
+
+
+def test_it_needs_no_network_and_no_home(tmp_path: Path) -> None:
+    """nupunkt also looks for models in the user's folders; ours is the one in its wheel."""
+    script = (
+        "import pathlib, socket\n"
+        "def refuse(*a, **k): raise SystemExit('went for the network, or home')\n"
+        "socket.socket.connect = socket.getaddrinfo = pathlib.Path.home = refuse\n"
+        "from mox.chunking.boundaries import sentence_spans\n"
+        "print(sentence_spans('Dr. No. He left.'))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert (found.stdout.strip(), found.stderr) == ("[(0, 7), (8, 16)]", "")

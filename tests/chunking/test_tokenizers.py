@@ -156,7 +156,8 @@ def test_the_room_is_light_until_it_works(tmp_path: Path) -> None:
     """Looking kinds up loads no tokenizer, no splitter and no parser."""
     script = (
         "import sys; from mox.chunking import chunkers, tokenizers, cut; chunkers.kinds();"
-        "print([m for m in ('bpe_openai', 'semchunk', 'markdown_it', 'tqdm') if m in sys.modules])"
+        "print([m for m in ('bpe_openai', 'semchunk', 'markdown_it', 'tqdm', 'nupunkt')"
+        " if m in sys.modules])"
     )
     found = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path
