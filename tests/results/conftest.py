@@ -21,7 +21,7 @@ from mox.pipeline.store import Store
 from mox.pipeline.work import returned_text
 from mox.results import Results, Run, TrialRun
 from mox.retrieval.hits import ranked
-from mox.types import ChunkTable, Document, Evidence, Question, Span
+from mox.types import ChunkTable, Corpus, Document, Evidence, Question, Span
 
 SCRIPT = "<script>alert('x')</script>"
 IMAGE = '"><img src=x onerror=alert(1)>'
@@ -88,8 +88,16 @@ class Made:
         self._write("documents", "d", codec.pack_documents(documents))
         self._write("questions", "q", codec.pack_questions(questions))
 
-    def _write(self, kind: str, key: str, arrays: Any, **facts: Any) -> Ref:
-        self.store.write(kind, key, arrays, facts, {})
+    def _write(
+        self,
+        kind: str,
+        key: str,
+        arrays: Any,
+        inputs: Mapping[str, Ref] | None = None,
+        **facts: Any,
+    ) -> Ref:
+        parts = {role: list(ref) for role, ref in (inputs or {}).items()}
+        self.store.write(kind, key, arrays, facts, {"version": 1, "spec": {}, "inputs": parts})
         return Ref(kind, key)
 
     def trial(
@@ -112,18 +120,22 @@ class Made:
             found,
         ).values
         given |= {measure: np.array(column) for measure, column in (values or {}).items()}
-        roles = {
-            "chunk": self._write("chunk", name, codec.pack_chunks(table), chunks=len(table)),
-            "lexical": self._write(
-                "lexical", name, codec.pack_hits(found), index_bytes=index_bytes
-            ),
-            "score": self._write("score", name, given, short=dict(short or {})),
-        }
-        roles["hits"] = roles["lexical"]
+        ends = token_ends(table, self.documents)
+        chunk_ = self._write(
+            "chunk", name, codec.pack_chunks(table), {"documents": Ref("documents", "d")},
+            chunks=len(table),
+        )  # fmt: skip
+        parts = {"chunk": chunk_, "questions": Ref("questions", "q")}
+        hits_ = self._write("lexical", name, codec.pack_hits(found), parts, index_bytes=index_bytes)
+        tokens = self._write("tokens", name, {"first": ends.first, "ends": ends.ends}, parts)
+        parts |= {"hits": hits_, "tokens": tokens}
+        score_ = self._write("score", name, given, parts, short=dict(short or {}))
+        roles = {"chunk": chunk_, "lexical": hits_, "hits": hits_, "score": score_}
         config = {"tokenizer": "cl100k", "chunk": chunk, "search": {"kind": "bm25", "k": 6}}
         self.trials.append(TrialRun(name, config, roles, "FINISHED"))
 
     def results(self, measures: Sequence[str], **changes: Any) -> Results:
+        corpus = Corpus("made", self.documents, self.questions)
         run = Run(
             id="abc123",
             name="made",
@@ -133,7 +145,13 @@ class Made:
             choose=None,
             baseline=self.trials[0].id,
             seed=0,
-            corpus={"name": "made", "questions_fingerprint": "f", "about": {}, "left_out": {}},
+            corpus={
+                "name": "made",
+                "fingerprint": corpus.fingerprint,
+                "questions_fingerprint": corpus.questions_fingerprint,
+                "about": {},
+                "left_out": {},
+            },
             documents=Ref("documents", "d"),
             questions=Ref("questions", "q"),
             varying=("chunk.kind", "chunk.size"),

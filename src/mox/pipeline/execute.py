@@ -83,7 +83,13 @@ def _write_inputs(plan: Plan, pending: list[Stage], outcome: Outcome, progress: 
             arrays = codec.pack_questions(plan.corpus.questions)
         progress.started(stage)
         began = time.monotonic()
-        note = {"version": VERSIONS[stage.kind], "spec": dict(stage.spec), "inputs": {}}
+        note = {
+            "version": VERSIONS[stage.kind],
+            "spec": dict(stage.spec),
+            "inputs": {},
+            "fingerprint": dict(stage.fingerprint),
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
         with plan.store.lock(stage.key):
             plan.store.write(stage.kind, stage.key, arrays, {"corpus": plan.corpus.name}, note)
         outcome.ran[stage.key] = time.monotonic() - began

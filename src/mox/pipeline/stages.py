@@ -59,6 +59,8 @@ class Stage:
     key: str
     spec: Mapping[str, Any]
     inputs: Mapping[str, Ref] = field(default_factory=dict)
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    """Versions and file hashes that the result depends on: part of the key, noted beside it."""
 
     @property
     def ref(self) -> Ref:
@@ -90,13 +92,25 @@ def make(
     fingerprint: Mapping[str, str],
 ) -> Stage:
     """A stage with its key: SHA-256 of stage, version, fingerprint, spec and input keys."""
-    key = digest(
+    parts = {role: stage.ref for role, stage in inputs.items()}
+    key = key_of(kind, VERSIONS[kind], spec, parts, fingerprint)
+    return Stage(kind, key, spec, parts, dict(fingerprint))
+
+
+def key_of(
+    kind: str,
+    version: int,
+    spec: Mapping[str, Any],
+    inputs: Mapping[str, Ref],
+    fingerprint: Mapping[str, str],
+) -> str:
+    """The key of what a stage makes: whoever knows all that made an artifact can prove it."""
+    return digest(
         {
             "stage": kind,
-            "version": VERSIONS[kind],
+            "version": version,
             "fingerprint": dict(fingerprint),
             "spec": dict(spec),
-            "inputs": {role: stage.key for role, stage in inputs.items()},
+            "inputs": {role: ref.key for role, ref in inputs.items()},
         }
     )
-    return Stage(kind, key, spec, {role: stage.ref for role, stage in inputs.items()})

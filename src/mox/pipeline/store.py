@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mox.types import Arrays
 
 SCHEMA = 1
+REMOVED = ".removed."
+"""Part of the name of what is being removed: nobody reads it any more, whoever left it."""
 
 
 class DamagedError(StoreError):
@@ -69,12 +71,35 @@ class Store:
 
     def has(self, kind: str, key: str) -> bool:
         """Whether an artifact is there, with all its bytes (their checksum is read with them)."""
+        return self.look(kind, key) is not None
+
+    def look(self, kind: str, key: str) -> dict[str, Any] | None:
+        """The sidecar of an artifact that is there with all its bytes; None else.
+
+        Changes nothing, where `sidecar` and `read` remove what is damaged.
+        """
         try:
             size = os.stat(self._file(kind, key, "data.npz")).st_size  # noqa: PTH116  a hot path
-            noted = json.loads(_bytes(self._file(kind, key, "artifact.json")))
-            return bool(noted["bytes"] == size)
+            found: dict[str, Any] = json.loads(_bytes(self._file(kind, key, "artifact.json")))
+            return found if found["bytes"] == size else None
         except (OSError, ValueError, KeyError, TypeError):
-            return False
+            return None
+
+    def damage(self, kind: str, key: str) -> str:
+        """What is wrong with an artifact's bytes, its checksum included; empty where nothing is.
+
+        Changes nothing.
+        """
+        sidecar = self.look(kind, key)
+        if sidecar is None:
+            there = self.folder(kind, key).exists()
+            return "its bytes are not all there" if there else "it is not stored"
+        try:
+            with (self.folder(kind, key) / "data.npz").open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}"
+        return "" if found == sidecar.get("sha256") else "its checksum differs"
 
     def keys(self, kind: str) -> frozenset[str]:
         """Keys of a kind that have a folder: whether it is whole, `has` says."""
@@ -165,8 +190,23 @@ class Store:
         shutil.rmtree(temporary, ignore_errors=True)
 
     def remove(self, kind: str, key: str) -> None:
-        """Remove an artifact; no error where there is none."""
-        shutil.rmtree(self.folder(kind, key), ignore_errors=True)
+        """Remove an artifact; no error where there is none.
+
+        It is renamed first, and so stored whole or not at all, whenever the remover is killed or
+        the system refuses; what is left of it then is a leftover.
+
+        Raises:
+            StoreError: the system doesn't let it be removed.
+        """
+        final = self.folder(kind, key)
+        gone = final.with_name(f".{key}{REMOVED}{uuid.uuid4().hex[:8]}")
+        try:
+            final.rename(gone)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise unremovable(final, error) from None
+        remove_tree(gone)
 
     def held(self) -> Iterator[tuple[str, str]]:
         """(stage, key) of every artifact."""
@@ -191,7 +231,8 @@ class Store:
             yield mine
 
     def _damaged(self, kind: str, key: str, said: str) -> DamagedError:
-        self.remove(kind, key)
+        with suppress(StoreError):  # the damage is what is said; a read-only store keeps it
+            self.remove(kind, key)
         return DamagedError(kind, key, said)
 
 
@@ -237,6 +278,34 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all in it; no error where there is none.
+
+    Raises:
+        StoreError: the system doesn't let it be removed.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return  # another process removes it too
+    except OSError as error:
+        raise unremovable(path, error) from None
+
+
+def unremovable(path: Path, error: OSError) -> StoreError:
+    """A clear error for a path that the system would not remove."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    said = "the disk is full" if full else error.strerror
+    mend = "free some space by other means" if full else "make MOX_HOME writable for this user"
+    return StoreError(
+        f"cannot remove {path}: {said}.",
+        mend=f"{mend} and run `mox gc` again; what is stored is whole.",
+    )
 
 
 def unwritable(path: Path, error: OSError) -> StoreError:

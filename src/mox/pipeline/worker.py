@@ -166,6 +166,7 @@ def keep(stage: Stage, output: Any, seconds: float, store: Store) -> None:
         "version": VERSIONS[stage.kind],
         "spec": dict(stage.spec),
         "inputs": {role: list(ref) for role, ref in stage.inputs.items()},
+        "fingerprint": dict(stage.fingerprint),
         "seconds": seconds,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
@@ -189,13 +190,14 @@ def to_plain(stage: Stage) -> dict[str, Any]:
         "key": stage.key,
         "spec": dict(stage.spec),
         "inputs": {role: list(ref) for role, ref in stage.inputs.items()},
+        "fingerprint": dict(stage.fingerprint),
     }
 
 
 def from_plain(plain: Mapping[str, Any]) -> Stage:
     """A stage from JSON."""
     inputs = {role: Ref(*ref) for role, ref in plain["inputs"].items()}
-    return Stage(plain["kind"], plain["key"], plain["spec"], inputs)
+    return Stage(plain["kind"], plain["key"], plain["spec"], inputs, plain["fingerprint"])
 
 
 if __name__ == "__main__":

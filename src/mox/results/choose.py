@@ -19,7 +19,7 @@ from mox.evaluation.statistics import (
     simultaneous_lower,
     smallest_difference,
 )
-from mox.results.run import TrialRun, every
+from mox.results.run import TrialRun, every, forgotten
 from mox.results.versus import versus
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _looks(results: Results) -> int:
     print_ = results.run.corpus["questions_fingerprint"]
     others = {
         run.id
-        for run in every(results.store)
+        for run in (*every(results.store), *forgotten(results.store))
         if run.choose and run.corpus["questions_fingerprint"] == print_
     }
     return len({*others, results.run.id})

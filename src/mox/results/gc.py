@@ -1,105 +1,140 @@
-"""Removing what no run reaches: artifacts, and collections of this store only."""
+"""Removing what nothing keeps: artifacts, and collections of this store only.
+
+Nothing is written on the way, so that a full disk doesn't stop what is to free it.
+"""
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from mox.errors import EngineError, MissingError, SpecError, StoreError
 from mox.indexes import indexes
+from mox.indexes.held import Collection, drop
 from mox.pipeline.context import index_spec, place_of
+from mox.pipeline.running import collecting
 from mox.pipeline.stages import Ref
-from mox.pipeline.store import DamagedError, Store
-from mox.results.run import every
+from mox.pipeline.store import Store, remove_tree, unremovable
+from mox.results import run as records
+from mox.results.garbage import Lost, Standing, Survey, survey
+from mox.results.shelf import size_of
+from mox.results.swept import Swept
 from mox.settings import Settings
 
-LEFTOVER_S = 3600.0
-"""A temporary name older than this is left over by a writer that was killed."""
+__all__ = ["Standing", "Swept", "sweep"]
+
+BUSY = "another process writes it"
+_AWAY = (EngineError, MissingError, SpecError)
+"""What keeps one collection from being removed and nothing else."""
 
 
-@dataclass(frozen=True)
-class Swept:
-    """What was removed, or would be."""
+def sweep(
+    store: Store,
+    settings: Settings,
+    *,
+    dry: bool,
+    releases: Sequence[Standing] = (),
+    forget: Sequence[str] = (),
+    force: bool = False,
+) -> Swept:
+    """Remove artifacts that no run, release or sweep reaches, their collections, and leftovers.
 
-    artifacts: tuple[Ref, ...]
-    leftovers: tuple[Path, ...]
-    freed_bytes: int
-    kept: int
-    runs: int
-    dry: bool
+    Each artifact goes at once or not at all, those that stand on others first: killed at any
+    place, or refused by the system, what is left is whole, and the next call goes on.
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "schema": 1,
-            "dry_run": self.dry,
-            "removed": [list(ref) for ref in self.artifacts],
-            "leftovers": len(self.leftovers),
-            "freed_bytes": self.freed_bytes,
-            "kept": self.kept,
-        }
+    Args:
+        dry: only look.
+        releases: those that keep what they stand on.
+        forget: runs whose records are taken away first, by id or the first letters of one.
+        force: also where a release names the run.
 
-    def text(self) -> str:
-        verb = "would remove" if self.dry else "removed"
-        by_kind: dict[str, int] = {}
-        for ref in self.artifacts:
-            by_kind[ref.kind] = by_kind.get(ref.kind, 0) + 1
-        kinds = ", ".join(f"{n} {kind}" for kind, n in by_kind.items()) or "no artifact"
-        return (
-            f"{verb} {kinds} and {len(self.leftovers)} leftovers:"
-            f" {self.freed_bytes / 1e6:.1f} MB. {self.kept} artifacts are kept, since one of the"
-            f" {self.runs} runs of this store reaches them."
-        )
-
-
-def sweep(store: Store, settings: Settings, *, dry: bool) -> Swept:
-    """Remove artifacts that no run of this store reaches, their collections, and leftovers."""
-    runs = list(every(store))
-    roots = {ref for run in runs for ref in (run.documents, run.questions)}
-    roots |= {ref for run in runs for trial in run.trials for ref in trial.roles.values()}
-    reached = _closure(store, roots)
-    lost = [ref for kind, key in store.held() if (ref := Ref(kind, key)) not in reached]
-    leftovers = list(_leftovers(store))
-    freed = sum(_size(store.folder(*ref)) for ref in lost) + sum(map(_size, leftovers))
-    if not dry:
-        for ref in lost:
-            if ref.kind == "build":
-                _drop(store, settings, ref)
-            store.remove(*ref)
-        for path in leftovers:
-            shutil.rmtree(path, ignore_errors=True)
-    return Swept(tuple(lost), tuple(leftovers), freed, len(reached), len(runs), dry)
+    Raises:
+        MissingError: no such run to forget.
+        SpecError: it can't be forgotten.
+        StoreError: a record can't be read, or the system doesn't let something be removed.
+    """
+    if dry:
+        found = survey(store, settings, releases=releases, forget=forget, force=force)
+        return Swept(found, dry=True)
+    with collecting(store, wait_s=1.0):
+        found = survey(store, settings, releases=releases, forget=forget, force=force)
+        return _Sweeper(store, settings, found).run()
 
 
-def _closure(store: Store, roots: Iterable[Ref]) -> set[Ref]:
-    """What the roots stand on, as far as it is stored."""
-    found: set[Ref] = set()
-    wanted = [ref for ref in roots if store.has(*ref)]
-    while wanted:
-        ref = wanted.pop()
-        if ref in found:
-            continue
-        found.add(ref)
+@dataclass
+class _Sweeper:
+    """Removes what a survey found, and counts."""
+
+    store: Store
+    settings: Settings
+    found: Survey
+    freed_bytes: int = 0
+    removed: int = 0
+
+    def run(self) -> Swept:
+        found = self.found
+        refused: dict[str, str] = {}
         try:
-            parts = store.sidecar(*ref)["inputs"].values()
-        except DamagedError:
-            continue
-        wanted += [Ref(*part) for part in parts if store.has(*part)]
-    return found
+            for run in found.forgotten:
+                records.forget(self.store, run)
+            for lost in found.lost:
+                if said := self._artifact(lost):
+                    refused["/".join(lost.ref)] = said
+            for orphan in found.orphans:
+                if said := self._orphan(orphan):
+                    refused[orphan.name] = said
+            for path in (*found.leftovers, *found.cut_off):
+                size = size_of(path)
+                remove_tree(path)
+                self.freed_bytes += size
+        except StoreError as error:
+            done = f"{self.removed} of {len(found.lost)} artifacts were removed before it"
+            raise StoreError(
+                f"{error.message.removesuffix('.')}; {done}, {self.freed_bytes / 1e6:.1f} MB.",
+                mend=error.mend,
+            ) from None
+        return Swept(found, dry=False, refused=refused, freed_bytes=self.freed_bytes)
 
+    def _artifact(self, lost: Lost) -> str:
+        """Remove an artifact with its collection; or why it stays, where that stops no other."""
+        try:
+            with self.store.lock(lost.ref.key, wait_s=0):
+                if lost.ref.kind == "build":
+                    self._drop(lost.ref)
+                self.store.remove(*lost.ref)
+        except TimeoutError:
+            return BUSY
+        except _AWAY as error:
+            return error.message
+        except OSError as error:
+            raise unremovable(self.store.folder(*lost.ref), error) from None
+        self.removed += 1
+        self.freed_bytes += lost.bytes
+        return ""
 
-def _drop(store: Store, settings: Settings, build: Ref) -> None:
-    spec = index_spec(store.sidecar(*build)["spec"]["of"])
-    indexes[spec].drop(place_of(store, settings, build))
+    def _drop(self, build: Ref) -> None:
+        """Remove a build's collection from the engine that it was made in."""
+        note = self.store.look(*build)
+        if note is None:
+            return  # whose it was isn't known; its collection is an orphan to the next call
+        place = place_of(self.store, self.settings, build)
+        engine = note.get("fingerprint", {}).get("engine")
+        if engine == "milvus-lite":
+            place = replace(place, uri=None)
+        elif engine == "milvus" and place.uri is None:
+            raise EngineError(
+                "its collection is on a Milvus server, and MOX_MILVUS_URI isn't set.",
+                mend="set it, and collect again.",
+            )
+        indexes[index_spec(note["spec"]["of"])].drop(place)
 
-
-def _leftovers(store: Store) -> Iterable[Path]:
-    for folder in (store.root / "artifacts").glob("*/.*"):
-        if time.time() - folder.stat().st_mtime > LEFTOVER_S:
-            yield folder
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    def _orphan(self, orphan: Collection) -> str:
+        try:
+            drop(orphan, self.settings.milvus_uri)
+        except _AWAY as error:
+            return error.message
+        except OSError as error:
+            raise unremovable(orphan.path or Path(orphan.name), error) from None
+        self.freed_bytes += orphan.size_bytes
+        return ""

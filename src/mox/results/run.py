@@ -15,11 +15,12 @@ from mox.errors import MissingError, StoreError
 from mox.pipeline.execute import Outcome
 from mox.pipeline.plan import Plan, PlannedTrial
 from mox.pipeline.stages import Ref
-from mox.pipeline.store import Store, write_whole
+from mox.pipeline.store import Store, sync_folder, unremovable, write_whole
 from mox.settings import DISTRIBUTION
 from mox.spec import readable
 
 SCHEMA = 1
+FORGOTTEN = "forgotten"
 Status = Literal["FINISHED", "FAILED", "SKIPPED"]
 
 
@@ -182,14 +183,49 @@ def read(store: Store, run_id: str) -> Run:
             f"{several} in {store.root}.",
             mend=f"use one of {', '.join(matches or names) or '(none yet)'}, or run an experiment.",
         )
-    path = folder(store) / f"{matches[0]}.json"
-    return _parse(json.loads(path.read_bytes()), path)
+    return _read(folder(store) / f"{matches[0]}.json")
 
 
 def every(store: Store) -> Iterator[Run]:
     """All runs of the store, by id."""
     for path in sorted(folder(store).glob("*.json")):
-        yield _parse(json.loads(path.read_bytes()), path)
+        yield _read(path)
+
+
+def forget(store: Store, run: Run) -> None:
+    """Take a run's record away: nothing that it alone reaches is kept any more.
+
+    The record is renamed, not deleted: what it looked at still counts, and `gc` can say what its
+    artifacts were made by. Renaming is whole, and needs no space on a full disk.
+
+    Raises:
+        StoreError: the system doesn't let it be renamed.
+    """
+    target = folder(store) / FORGOTTEN / f"{run.id}.json"
+    try:
+        target.parent.mkdir(exist_ok=True)
+        (folder(store) / target.name).replace(target)
+        sync_folder(target.parent)
+        sync_folder(folder(store))
+    except OSError as error:
+        raise unremovable(folder(store) / target.name, error) from None
+
+
+def forgotten(store: Store) -> Iterator[Run]:
+    """Runs whose record was taken away and that weren't run again, by id."""
+    for path in sorted((folder(store) / FORGOTTEN).glob("*.json")):
+        if not (folder(store) / path.name).exists():
+            yield _read(path)
+
+
+def _read(path: Path) -> Run:
+    try:
+        return _parse(json.loads(path.read_bytes()), path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"the run's record {path} cannot be read ({type(error).__name__}: {error}).",
+            mend="restore it, or move it away and run its experiment again: what is stored counts.",
+        ) from None
 
 
 def _parse(plain: dict[str, Any], path: Path) -> Run:

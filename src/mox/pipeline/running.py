@@ -1,0 +1,147 @@
+"""Sweeps that are going on: what they stand on is no garbage, though no record says so yet.
+
+Each says in a file of its own which stages it plans, and holds a lock on that file that the
+kernel frees when it dies, however it dies. A file without a lock is a sweep that was cut off.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mox.errors import StoreError
+from mox.pipeline.plan import Plan
+from mox.pipeline.stages import Ref
+from mox.pipeline.store import Store, unwritable, write_synced
+
+COLLECTING = "collecting"
+"""The lock that `gc` holds from its first look to its last removal."""
+PATIENCE_S = 600.0
+"""How long a sweep waits for a `gc` to end."""
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    """A sweep that is going on, or was cut off: what its file says."""
+
+    path: Path
+    run_id: str
+    name: str
+    file: str | None
+    """The experiment's."""
+    pid: int
+    started: str
+    stages: frozenset[Ref]
+    alive: bool
+
+
+@contextmanager
+def announced(plan: Plan, *, wait_s: float = PATIENCE_S) -> Iterator[None]:
+    """Keep a plan's stages from `gc` while it is run.
+
+    What is stored has to be looked at inside this context: before it, `gc` may remove it. Where
+    the context is left by an error, the file stays and says what was cut off.
+
+    Args:
+        wait_s: how long to wait for a `gc` to end.
+
+    Raises:
+        StoreError: the disk is full, or a `gc` doesn't end.
+    """
+    store = plan.store
+    folder = store.root / "running"
+    path = folder / f"{plan.run_id}.{uuid.uuid4().hex[:8]}.json"
+    with collecting(store, wait_s=wait_s):
+        try:
+            folder.mkdir(exist_ok=True)
+            write_synced(path, _content(plan))
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise unwritable(path, error) from None
+        held = os.open(path, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        yield
+        for other in sweeping(store):
+            if other.run_id == plan.run_id and not other.alive:
+                other.path.unlink(missing_ok=True)  # cut off then, finished now
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(held)
+
+
+@contextmanager
+def collecting(store: Store, *, wait_s: float) -> Iterator[None]:
+    """Have the store to oneself: no sweep begins, and no other `gc` runs.
+
+    Raises:
+        StoreError: somebody else kept it longer than `wait_s`.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(store.lock(COLLECTING, wait_s=wait_s))
+        except TimeoutError:
+            raise StoreError(
+                f"another process collects garbage in {store.root}, or begins a sweep.",
+                mend="wait for it, and run again.",
+            ) from None
+        except OSError as error:
+            raise unwritable(store.root / "locks", error) from None
+        yield
+
+
+def sweeping(store: Store) -> list[Sweeping]:
+    """Every sweep that goes on or was cut off, by name of its file. Changes nothing."""
+    found = []
+    for path in sorted((store.root / "running").glob("*.json")):
+        try:
+            found.append(_read(path))
+        except FileNotFoundError:
+            continue  # that sweep has ended meanwhile
+        except (ValueError, KeyError, TypeError):
+            # Cut off while this was written: nothing was begun.
+            found.append(
+                Sweeping(path, path.name.split(".")[0], "", None, 0, "", frozenset(), False)
+            )
+    return found
+
+
+def _content(plan: Plan) -> bytes:
+    source = plan.experiment.source.file
+    said = {
+        "run_id": plan.run_id,
+        "name": plan.experiment.name,
+        "file": str(source) if source else None,
+        "pid": os.getpid(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "stages": [list(stage.ref) for stage in plan.stages.values()],
+    }
+    return json.dumps(said).encode()
+
+
+def _read(path: Path) -> Sweeping:
+    said = json.loads(path.read_bytes())
+    stages = frozenset(Ref(*ref) for ref in said.pop("stages"))
+    return Sweeping(path=path, stages=stages, alive=_alive(path), **said)
+
+
+def _alive(path: Path) -> bool:
+    """Whether the process that wrote a file still holds it."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -1,0 +1,54 @@
+"""The memo: how large it is, and whose vectors it holds. It is shared, and `gc` keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mox.results.shelf import Shelf, size_of
+from mox.spec import digest
+
+CODE_BYTES = 16
+"""Bytes of a text's hash in a memo."""
+HEADER_BYTES = 128
+"""Bytes before the data of a small .npy file."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One embedder's vectors. `embedder` is empty where no stored artifact tells whose."""
+
+    folder: str
+    embedder: str
+    vectors: int
+    bytes: int
+
+
+def memories(shelf: Shelf) -> tuple[Memory, ...]:
+    """The store's memos, largest first."""
+    names = _names(shelf)
+    found = []
+    for folder in (shelf.store.root / "memo").glob("*"):
+        if folder.is_dir():
+            codes = [path.stat().st_size - HEADER_BYTES for path in folder.glob("*.hash.npy")]
+            rows = sum(codes) // CODE_BYTES
+            found.append(Memory(folder.name, names.get(folder.name, ""), rows, size_of(folder)))
+    return tuple(sorted(found, key=lambda one: -one.bytes))
+
+
+def _names(shelf: Shelf) -> dict[str, str]:
+    """Folder → the embedder that its artifacts say that it is, its settings that differ."""
+    specs: dict[str, Mapping[str, Any]] = {}
+    for ref in shelf.held():
+        note = shelf.note(ref) if ref.kind in ("embed", "queries") else None
+        if note is not None and "fingerprint" in note:
+            model = {name: v for name, v in note["spec"]["of"].items() if name != "truncate"}
+            name = digest({"embedder": model, "fingerprint": note["fingerprint"]})[:24]
+            specs[name] = model
+    return {name: _label(spec) for name, spec in specs.items()}
+
+
+def _label(spec: Mapping[str, Any]) -> str:
+    rest = (f"{name}={value}" for name, value in spec.items() if name != "kind")
+    return " ".join([str(spec["kind"]), *rest])
