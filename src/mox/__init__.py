@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mox.api import Plan, ask, load, plan, promote, run
+    from mox.api import Plan, ask, explain, load, plan, promote, run
     from mox.errors import MoxError
     from mox.results import Results
 
@@ -22,13 +22,14 @@ _WHERE = {
     "run": "mox.api",
     "promote": "mox.api",
     "ask": "mox.api",
+    "explain": "mox.api",
     "load": "mox.api",
     "Plan": "mox.api",
     "Results": "mox.results",
     "MoxError": "mox.errors",
 }
 
-__all__ = ["MoxError", "Plan", "Results", "ask", "load", "plan", "promote", "run"]
+__all__ = ["MoxError", "Plan", "Results", "ask", "explain", "load", "plan", "promote", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from mox.pipeline.estimate import learn
 from mox.pipeline.execute import execute
 from mox.pipeline.prepare import prepare
 from mox.pipeline.progress import watcher
+from mox.pipeline.running import announced
 from mox.pipeline.store import Store
 from mox.results import Results
 from mox.results import run as runs
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mox.release.ask import Answer
     from mox.release.bundle import Release
     from mox.release.registry import Registered
+    from mox.results.explain import Explained
     from mox.tracking.mirror import Mirror
 
 ExperimentLike = str | Path | Mapping[str, Any]
@@ -86,9 +88,10 @@ def run(
     here = settings()
     mirroring = None if offline else _Mirroring(made, here)
     try:
-        outcome = execute(made, here, watcher(quiet=quiet))
-        record = runs.record(made, outcome)
-        runs.save(made.store, record)
+        with announced(made):
+            outcome = execute(made, here, watcher(quiet=quiet))
+            record = runs.record(made, outcome)
+            runs.save(made.store, record)
         learn(made, outcome.ran)
     except BaseException:
         if mirroring is not None:
@@ -177,6 +180,29 @@ def load(run: str | Path) -> Results:
     return Results(runs.read(store, str(run)), store)
 
 
+def explain(trial: str, question: str | None = None, *, run: str | Path | None = None) -> Explained:
+    """A trial's numbers followed back to its questions, hits, artifacts, settings and versions.
+
+    Args:
+        trial: its id, or the first letters of it.
+        question: one question's id, or the first letters of it.
+        run: a run's id or an experiment's file; all runs of the store, newest first, where None.
+
+    Raises:
+        MoxError: no such trial, question or run.
+    """
+    from mox.release.standing import naming
+    from mox.results.search import newest_with
+    from mox.tracking.links import pages
+
+    store = Store(settings().root)
+    results = load(run) if run is not None else Results(newest_with(store, trial), store)
+    found = results.explain(trial, question)
+    return found.with_links(
+        mlflow=pages(results, found.trial.id), releases=naming(store, results.run, found.trial)
+    )
+
+
 @dataclass(frozen=True)
 class Promotion:
     """A release, and where it is registered; `registered` is None where that wasn't asked for."""
@@ -224,17 +250,20 @@ def promote(
     Raises:
         MoxError: nothing is chosen, or MLflow is away.
     """
-    from mox.release import bundle, registry
+    from mox.release import bundle, registry, standing
     from mox.tracking import server
 
     registry.check_alias(alias)
     results = run if isinstance(run, Results) else load(run)
     if offline:
-        return Promotion(bundle.promote(results, trial=trial, out=out), None)
+        release = bundle.promote(results, trial=trial, out=out)
+        standing.note(results.store, release)
+        return Promotion(release, None)
     uri = server.tracking_uri(settings().root)
     server.reachable(uri)
     parent = registry.parent_run(results, uri)
     release = bundle.promote(results, trial=trial, out=out, mlflow=parent)
+    standing.note(results.store, release)
     return Promotion(release, registry.register(results, release, uri, alias=alias))
 
 
@@ -250,14 +279,23 @@ def ask(release: str | Path, question: str, *, k: int = 5) -> Answer:
     return asking.ask(Path(release), question, Store(here.root), here, k=k)
 
 
-def gc(*, dry_run: bool = False) -> Swept:
-    """Remove artifacts and collections that no run of this store reaches.
+def gc(*, dry_run: bool = False, forget: Sequence[str] = (), force: bool = False) -> Swept:
+    """Remove artifacts and collections that no run, release or running sweep reaches.
 
     Args:
-        dry_run: only say what would be removed.
+        dry_run: only say what would be removed, and why the rest is kept.
+        forget: runs whose records are removed first, by id or the first letters of one.
+        force: also where a release names the run; what the release itself needs is kept.
+
+    Raises:
+        MoxError: no such run, a release stands on it, or the system doesn't let it be removed.
     """
+    from mox.release.standing import standing
+
     here = settings()
-    return sweep(Store(here.root), here, dry=dry_run)
+    store = Store(here.root)
+    releases = standing(store)
+    return sweep(store, here, dry=dry_run, releases=releases, forget=forget, force=force)
 
 
 def sync() -> list[str]:
@@ -279,6 +317,7 @@ __all__ = [
     "MoxError",
     "Plan",
     "ask",
+    "explain",
     "gc",
     "load",
     "plan",

@@ -114,7 +114,19 @@ def test_set_replaces_settings_and_refuses_unknown_ones(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["plan", "run", "results", "promote", "ask", "datasets", "schema", "doctor", "gc", "sync"],
+    [
+        "plan",
+        "run",
+        "results",
+        "explain",
+        "promote",
+        "ask",
+        "datasets",
+        "schema",
+        "doctor",
+        "gc",
+        "sync",
+    ],
 )
 def test_help_teaches(command: str, tmp_path: Path) -> None:
     done = mox(command, "--help", cwd=tmp_path)

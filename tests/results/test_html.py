@@ -68,6 +68,9 @@ VIEWS: dict[str, Callable[[Results], str]] = {
     "two passages": lambda results: results.inspect("q1")._repr_html_(),
     "unanswerable": lambda results: results.inspect("q2")._repr_html_(),
     "comparison": lambda results: results.compare("trial16", "trial64")._repr_html_(),
+    "explained": lambda results: results.explain("trial16")._repr_html_(),
+    "explained question": lambda results: results.explain("trial16", "q1")._repr_html_(),
+    "explained failure": lambda results: results.explain("trialx")._repr_html_(),
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mox.results import Results
 from mox.tracking import view
-from mox.tracking.links import PORT, Place, next_links, ui_command
+from mox.tracking.links import PORT, Place, next_links, pages, ui_command
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -27,6 +27,19 @@ def test_a_mirrored_run_has_the_command_and_the_pages(results: Results, mirrored
     page = f"http://127.0.0.1:{PORT}/#/experiments/{written.experiment_id}/runs"
     assert lines["its report"] == f"{page}/{written.parent.info.run_id}"
     assert lines["its trials"].startswith(f"{page}?")
+
+
+def test_a_trials_pages_are_known_once_it_is_mirrored(results: Results, mirrored: Any) -> None:
+    trial = results.run.trials[0].id
+    assert pages(results, trial) is None
+    written = mirrored(results)
+    found = pages(results, trial)
+    assert found is not None
+    page = f"http://127.0.0.1:{PORT}/#/experiments/{written.experiment_id}/runs"
+    assert found["run"] == f"{page}/{written.parent.info.run_id}"
+    assert found["trial"] == f"{page}/{found['trial_run_id']}"
+    own = written.client.get_run(found["trial_run_id"])
+    assert own.data.tags["mox.trial"] == trial
 
 
 @pytest.mark.parametrize("uri", ["http://host:5000", "https://u:p@host/mlflow"])

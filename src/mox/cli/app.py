@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mox.cli.explain import explain
 from mox.cli.out import (
     FAILED,
     Json,
@@ -115,6 +116,9 @@ def results(
             show_results(found, everything=everything)
 
 
+app.command()(explain)
+
+
 @app.command()
 def promote(
     run_: FileOrRun,
@@ -202,19 +206,29 @@ def doctor(as_json: Json = False) -> None:
 @app.command()
 def gc(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")
+        bool,
+        typer.Option("--dry-run", help="Say what would be removed and why, remove nothing."),
+    ] = False,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN", help="Remove a run's record first; may be given repeatedly."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Forget a run that a release names, too.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove artifacts and collections that no run of this store reaches."""
+    """Remove artifacts and collections that no run, release or running sweep reaches."""
     from mox import api
 
     with refusals(as_json=as_json):
-        swept = api.gc(dry_run=dry_run)
+        swept = api.gc(dry_run=dry_run, forget=forget or (), force=force)
         if as_json:
             show_json(swept.document())
         else:
             say(swept.text())
+    if not swept.whole:
+        raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -58,6 +58,7 @@ def next_steps(results: Results, file: Path) -> None:
         else ("why", f"{called()} results {run.id}"),
     ]
     if results.chosen is not None:
+        lines.append(("its numbers", f"{called()} explain {results.chosen.id}"))
         lines.append(("to production", f"{called()} promote {run.id}"))
     console.print("Look next:")
     for name, line in lines:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Truths = NDArray[np.bool_]
     Whole = NDArray[np.int64]
 
-__all__ = ["Relevance", "Scores", "TokenEnds", "prepare", "score"]
+__all__ = ["Relevance", "Scores", "TokenEnds", "prepare", "score", "view"]
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,20 @@ def score(
         ended |= dict.fromkeys((str(measure) for measure in here), early & more_to_be_had)
     short = {name: share_of(relevance, ended[name]) for name in values}
     return Scores(values, short, ended)
+
+
+def view(relevance: Relevance, measure: Measure, hits: Hits) -> SpansSeen | DocumentsSeen:
+    """What our own metrics are made from, for questions whose evidence is all of one form.
+
+    Raises:
+        DataError: as `score`; or no question has evidence.
+    """
+    ids = _checked(relevance, hits)
+    if relevance.spans is not None:
+        return _by_spans(relevance, relevance.spans, ids, measure.cut, measure.unit).seen
+    if relevance.documents is not None:
+        return _by_documents(relevance, relevance.documents, ids, measure.cut, measure.unit).seen
+    raise DataError("no question has evidence.", mend="look at an answerable question.")
 
 
 def share_of(relevance: Relevance, questions: Truths) -> float:

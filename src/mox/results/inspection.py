@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,9 +95,15 @@ def inspection(results: Results, question: str, trials: Sequence[str]) -> Inspec
         SpecError: no such question or trial, or one that didn't finish.
     """
     at = find(results, question)
+    marked = [(trial, marks(results, trial)) for trial in _trials(results, trials)]
+    return closeup(results, at, marked)
+
+
+def closeup(results: Results, at: int, trials: Iterable[tuple[TrialRun, str]]) -> Inspection:
+    """Question number `at`, and what finished trials, each with its marks, returned for it."""
     asked = results.questions_asked[at]
     measure = _measure(results)
-    answered = tuple(_answered(results, trial, at, measure) for trial in _trials(results, trials))
+    answered = tuple(_answered(results, trial, at, measure, marked) for trial, marked in trials)
     named = dict.fromkeys(
         [
             *(span.document for group in asked.evidence.groups for span in group),
@@ -154,7 +160,9 @@ def _measure(results: Results) -> Measure:
     return recalls[0] if recalls else Measure("recall", measures[0].cut, measures[0].unit)
 
 
-def _answered(results: Results, trial: TrialRun, at: int, measure: Measure) -> Answered:
+def _answered(
+    results: Results, trial: TrialRun, at: int, measure: Measure, marked: str
+) -> Answered:
     asked = results.questions_asked[at]
     arrays = results.scores(trial).arrays
     scores = {name: float(arrays[name][at]) for name in results.run.measures}
@@ -162,7 +170,7 @@ def _answered(results: Results, trial: TrialRun, at: int, measure: Measure) -> A
     return Answered(
         trial=trial.id,
         label=results.label(trial),
-        marks=marks(results, trial),
+        marks=marked,
         hits=question_hits(results, trial, at),
         seen=kept,
         scores=scores if asked.answerable else {},

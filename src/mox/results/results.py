@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mox.results.choose import Choice
     from mox.results.comparison import Comparison
+    from mox.results.explain import Explained
     from mox.results.figures import Figure
     from mox.results.inspection import Inspection
     from mox.results.questions import QuestionScores
@@ -311,6 +312,13 @@ class Results:
         from mox.results.inspection import inspection
 
         return inspection(self, question, trials)
+
+    def explain(self, trial: str, question: str | None = None) -> Explained:
+        """A trial's numbers followed back to its artifacts, settings and versions; with a
+        question, to its hits and the arithmetic of its scores."""
+        from mox.results.explain import explain
+
+        return explain(self, trial, question)
 
     def compare(self, a: str, b: str, measure: str | None = None) -> Comparison:
         """Two trials paired on the same questions: difference with interval, won and lost."""

@@ -2,20 +2,93 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mox.evaluation.measures import Measure
-from mox.types import ChunkTable
+from mox.types import ChunkTable, Hits, Question
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from mox.evaluation.cuts import TokenEnds
+    from mox.evaluation.score import Relevance
     from mox.results.results import Results
     from mox.results.run import TrialRun
 
     Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Closely:
+    """One question's hits by themselves.
+
+    `rows`: (hits,) their rows in the trial's chunk table, by rank. `table`: only those rows;
+    `hits` counts in it. `ends`: their tokens, made from the documents' text.
+    """
+
+    question: Question
+    rows: tuple[int, ...]
+    table: ChunkTable
+    hits: Hits
+    ends: TokenEnds | None
+
+    @cached_property
+    def relevance(self) -> Relevance:
+        from mox.evaluation.score import prepare
+
+        return prepare(self.table, [self.question], ends=self.ends)
+
+    def value(self, measure: Measure) -> float:
+        """The measure by the evaluation's own code; NaN for an unanswerable question."""
+        from mox.evaluation.score import score
+
+        if not self.rows:
+            return 0.0 if self.question.answerable else float("nan")
+        return float(score(self.relevance, [measure], self.hits).values[str(measure)][0])
+
+    def kept(self, measure: Measure) -> tuple[int, ...]:
+        """(hits,) code points that the measure sees of each hit's returned text."""
+        import numpy as np
+
+        from mox.evaluation.cuts import first_hits, within_tokens
+
+        if not self.rows:
+            return ()
+        texts, local = self.relevance.texts, self.hits.ids.astype(np.int64)
+        if measure.unit == "tokens":
+            context, _ = within_tokens(texts, local, measure.cut)
+            found = context.kept[0]
+        elif self.question.evidence.groups:
+            found = np.zeros(len(self.rows), dtype=np.int64)
+            found[: measure.cut] = first_hits(texts, local, measure.cut).kept[0]
+        else:
+            first = _in_first_documents(self.table, local[0], measure.cut)
+            found = np.where(first, texts.length[local[0]], 0)
+        return tuple(found.tolist())
+
+
+def closely(results: Results, trial: TrialRun, at: int, *, tokens: bool) -> Closely:
+    """A trial's hits for question number `at`, by themselves.
+
+    Args:
+        tokens: whether to measure their tokens, which a context budget is cut by.
+    """
+    import numpy as np
+
+    from mox.retrieval.hits import ranked
+
+    question = results.questions_asked[at]
+    found = results.hits(trial)
+    ids, scores = found.ids[at], found.scores[at]
+    ids, scores = ids[ids >= 0].astype(np.int64), scores[ids >= 0]
+    rows = np.unique(ids)
+    table = part_of(results.chunks(trial), rows)
+    ends = _token_ends(results, trial, table) if tokens and len(rows) else None
+    here = ranked(np.searchsorted(rows, ids)[None], scores[None], k=len(ids))
+    return Closely(question, tuple(ids.tolist()), table, here, ends)
 
 
 def seen(
@@ -27,36 +100,8 @@ def seen(
         Code points seen of each hit's returned text, 0 beyond the cut; and the measure's value,
         NaN for an unanswerable question.
     """
-    import numpy as np
-
-    from mox.evaluation.cuts import first_hits, row_texts, within_tokens
-    from mox.evaluation.score import prepare, score
-    from mox.retrieval.hits import ranked
-
-    question = results.questions_asked[at]
-    found = results.hits(trial)
-    ids, scores = found.ids[at], found.scores[at]
-    ids, scores = ids[ids >= 0].astype(np.int64), scores[ids >= 0]
-    if not len(ids):
-        return (), 0.0 if question.answerable else float("nan")
-    rows = np.unique(ids)
-    table = part_of(results.chunks(trial), rows)
-    ends = _token_ends(results, trial, table) if measure.unit == "tokens" else None
-    here = ranked(np.searchsorted(rows, ids)[None], scores[None], k=len(ids))
-    local = here.ids.astype(np.int64)
-    texts = row_texts(table, ends)
-    if measure.unit == "tokens":
-        context, _ = within_tokens(texts, local, measure.cut)
-        kept = context.kept[0]
-    elif question.evidence.groups:
-        kept = np.zeros(len(ids), dtype=np.int64)
-        kept[: measure.cut] = first_hits(texts, local, measure.cut).kept[0]
-    else:
-        kept = np.where(
-            _in_first_documents(table, local[0], measure.cut), texts.length[local[0]], 0
-        )
-    value = score(prepare(table, [question], ends=ends), [measure], here).values[str(measure)]
-    return tuple(kept.tolist()), float(value[0])
+    found = closely(results, trial, at, tokens=measure.unit == "tokens")
+    return found.kept(measure), found.value(measure)
 
 
 def part_of(table: ChunkTable, rows: Whole) -> ChunkTable:

@@ -72,6 +72,31 @@ def base(uri: str) -> str:
     return f"http://127.0.0.1:{PORT}"
 
 
+def pages(results: Results, trial: str) -> dict[str, str | None] | None:
+    """The pages of a run and of one trial in MLflow; None where it isn't mirrored as it is now.
+
+    Doesn't import MLflow.
+    """
+    from mox.tracking.marker import mirrored
+
+    uri = tracking_uri(results.store.root)
+    found = mirrored(results.store, results.run, uri)
+    if found is None:
+        return None
+    there, own = (
+        Place(found.experiment_id, found.parent_id, results.run.id),
+        found.trials.get(trial),
+    )
+    page = Place(found.experiment_id, own, results.run.id).parent if own else None
+    return {
+        "run_id": found.parent_id,
+        "run": base(uri) + there.parent,
+        "trial_run_id": own,
+        "trial": base(uri) + page if page else None,
+        "command": ui_command(uri),
+    }
+
+
 def next_links(results: Results) -> list[tuple[str, str]]:
     """(what, line) for a terminal: how to see a run in MLflow. Doesn't import MLflow."""
     from mox.tracking.marker import mirrored
