@@ -101,7 +101,7 @@ def test_a_view_uses_only_what_an_untrusted_notebook_keeps(hostile: Results, vie
 
 
 def test_a_plan_uses_the_same_vocabulary() -> None:
-    plan = mox.plan(QUICKSTART, set={"questions.limit": 5})
+    plan = mox.plan(QUICKSTART, set={"questions.limit": 100})
     page = Page(plan._repr_html_())
     assert page.tags <= TAGS
     assert {name for name, _ in page.attributes} <= {"style", "title", "open"}
