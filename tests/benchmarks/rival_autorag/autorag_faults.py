@@ -44,14 +44,15 @@ def tried(action):
 
 
 def dense_means(project, trial=0):
-    """The dense node's means as its summary states them; None where there is no summary."""
+    """The dense node's means as its summary states them (a NaN as the text that JSON lacks);
+    None where there is no summary."""
     import pandas as pd
 
     path = project / str(trial) / "line" / "semantic_retrieval" / "summary.csv"
     if not path.exists():
         return None
     row = pd.read_csv(path).iloc[0]
-    return {name: float(row[name]) for name in half.METRICS}
+    return {name: "NaN" if pd.isna(row[name]) else float(row[name]) for name in half.METRICS}
 
 
 def dense_trial(work, name, store, chunks, questions, *, lexical=False):
@@ -172,14 +173,15 @@ def resumed(work, corpus):
 
 
 def summaries(project):
-    """Rows of the trial's summary, and each node's means by file."""
+    """Rows of the trial's summary, and each node's means (-1 for a NaN), sorted: the order of
+    AutoRAG's modules changes from process to process, with Python's hash seed."""
     import pandas as pd
 
     trial = project / "0"
     found = {"trial": len(pd.read_csv(trial / "summary.csv"))}
     for node in half.NODES:
         path = trial / "line" / node / "summary.csv"
-        found[node] = pd.read_csv(path)[["filename", *half.METRICS]].values.tolist()
+        found[node] = sorted(pd.read_csv(path)[half.METRICS].fillna(-1.0).values.tolist())
     return found
 
 

@@ -118,7 +118,8 @@ def _their_away(found: Found) -> str:
 
 
 def _recall(trial: Found) -> str:
-    return f"{trial['means']['retrieval_recall']:.2f}" if trial["means"] else "none"
+    value = trial["means"]["retrieval_recall"] if trial["means"] else "none"
+    return value if isinstance(value, str) else f"{value:.2f}"
 
 
 def _midway(found: Found) -> str:
