@@ -108,8 +108,7 @@ def taken(ran: Ran, noted: list[parts.Note], corpus: Path) -> parts.Taken:
     found = {
         parts.CORPUS: first,
         parts.AGAIN: other,
-        parts.MODEL: model,
-        parts.START: begun + _before_first(noted, main),
+        parts.START: begun + _before_first(noted, main) + model,
         parts.CHUNKING: chunking,
         parts.SWEEP: in_workers - begun - chunking - first - other - model,
     }

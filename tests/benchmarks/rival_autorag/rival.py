@@ -57,18 +57,16 @@ def answer(ran: Ran, work: Path, command: str) -> dict[str, Any]:
 def taken(ran: Ran, said: dict[str, Any], noted: list[parts.Note], corpus: Path) -> parts.Taken:
     """A run's parts; what the script itself does between them (labels, records) is left out."""
     first, other, embedded = parts.embeddings(noted, corpus)
-    model = parts.covered(parts.of_kind(noted, "load", "import sentence_transformers"))
     start = said["parts"]["start and imports"]
-    imported = parts.of_kind(noted, "import sentence_transformers")
-    early = sum(note["cpu"] for note in imported if note["so_far"] <= start)
+    loading = parts.of_kind(noted, "load", "import sentence_transformers")
+    late = parts.covered(note for note in loading if note["so_far"] > start)
     trials = sum(value for name, value in said["parts"].items() if name.startswith("trial"))
     found = {
         parts.CORPUS: first,
         parts.AGAIN: other,
-        parts.MODEL: model,
-        parts.START: start - early,
+        parts.START: start + late,
         parts.CHUNKING: said["parts"].get("chunking", 0.0),
-        parts.SWEEP: trials - first - other - (model - early),
+        parts.SWEEP: trials - first - other - late,
         parts.REST: 0.0,
     }
     return parts.Taken(found, embedded, ran.peak_mb, ran.wall_s)
