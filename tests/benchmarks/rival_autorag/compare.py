@@ -37,6 +37,8 @@ class Agreement(NamedTuple):
     same: int
     tied: int
     overlap: float
+    gap: float | None
+    """Largest difference of the scores at one place; None where they mean different things."""
     ndcg: tuple[float, float] | None
     """Mean nDCG, Mox' and AutoRAG's; None where Mox' fusion had AutoRAG's lists."""
 
@@ -56,7 +58,12 @@ def agree(
             tied += 1
     asked = len(kept["hits"])
     pair = None if ndcg is None else (ndcg, kept["means"]["retrieval_ndcg"])
-    return Agreement(what, size, asked, same, tied, overlap / asked, pair)
+    return Agreement(what, size, asked, same, tied, overlap / asked, None, pair)
+
+
+def _gap(mine: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> float:
+    pairs = (zip(mine[question], scores, strict=True) for question, scores in theirs.items())
+    return max(abs(a - b) for each in pairs for a, b in each)
 
 
 def _only_ties(mine: Sequence[int], theirs: Sequence[int], scores: Sequence[float]) -> bool:
@@ -122,7 +129,9 @@ def _searches(
         theirs = next(row for row in kept if _is(row, name, k))
         what = f"{name}, k={k}" if name == "dense" else f"bm25 ({name}), k={k}"
         ndcg = trial["metrics"][f"ndcg@{k}"]["mean"]
-        found.append(agree(what, size, _hits(folder, file, name, trial["id"]), theirs, ndcg))
+        hits, scores = _hits(folder, file, name, trial["id"])
+        row = agree(what, size, hits, theirs, ndcg)
+        found.append(row._replace(gap=_gap(scores, theirs["scores"])) if name == "dense" else row)
     return found
 
 
@@ -132,12 +141,14 @@ def _is(row: Mapping[str, Any], name: str, k: int) -> bool:
     return bool(wanted == name and params["top_k"] == k and "hybrid" not in row["node"])
 
 
-def _hits(folder: Path, file: str, name: str, trial: str) -> Ranking:
+def _hits(folder: Path, file: str, name: str, trial: str) -> tuple[Ranking, dict[str, list[float]]]:
+    """Each question's chunks by row number, and their scores."""
     read = ours.mox(folder, name, "results", file, "--questions", trial, "--json")
-    return {
-        question["id"]: [int(hit["document"]) for hit in question["hits"]]
-        for question in ours.need(read)["questions"]
-    }
+    asked = ours.need(read)["questions"]
+    return (
+        {each["id"]: [int(hit["document"]) for hit in each["hits"]] for each in asked},
+        {each["id"]: [hit["score"] for hit in each["hits"]] for each in asked},
+    )
 
 
 def _fusions(size: int, kept: Sequence[Mapping[str, Any]]) -> list[Agreement]:

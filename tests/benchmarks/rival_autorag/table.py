@@ -186,22 +186,33 @@ def _agreement(rows: list[Found]) -> Iterator[str]:
     yield "agreement on AutoRAG's own chunks and labels (Mox cannot cut as AutoRAG does)"
     yield _wide("", "size", "asked", "same order", "ties only", "overlap", "nDCG Mox, AutoRAG")
     for row in rows:
-        pair = (
-            "on AutoRAG's lists" if row["ndcg"] is None else "{:.4f}, {:.4f}".format(*row["ndcg"])
-        )
+        pair = row["ndcg"]
         yield _wide(
             row["what"],
             *(str(row[key]) for key in ("size", "questions", "same", "tied")),
             f"{row['overlap']:.3f}",
-            pair,
+            "on AutoRAG's lists" if pair is None else f"{pair[0]:.4f}, {pair[1]:.4f}",
         )
+    gaps = [row["gap"] for row in rows if row["gap"] is not None]
+    yield f"  dense: scores differ by {max(gaps):.1e} at most. Where they disagree:"
+    yield from WHERE
 
 
 def _wide(what: str, *cells: str) -> str:
-    return f"  {what:<36}" + "".join(
-        f"{cell:>{width}}" for cell, width in zip(cells, (5, 6, 11, 10, 8, 20), strict=True)
+    widths = (5, 6, 11, 10, 8, 20)
+    return f"  {what:<41}" + "".join(
+        f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
     )
 
+
+WHERE = (
+    "  dense: chunks of equal text, which Mox has in its one order of ties, AutoRAG as its store",
+    "  returns them; the evidence lies in one of them, so nDCG moves with the order.",
+    "  bm25: another formula (bm25s' lucene; BM25Okapi with a floor under the idf) and other words",
+    "  (AutoRAG's porter_stemmer counts a word once a text, however often it stands there).",
+    "  rrf: equal scores of one list share a rank in AutoRAG and have places in Mox; all else, and",
+    "  all of weighted, are ties of the sum, which AutoRAG leaves to an unstable sort.",
+)
 
 HOW = (
     "How it was measured. All of Mox: user and system time of the process and its workers, by",
