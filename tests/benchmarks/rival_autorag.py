@@ -41,8 +41,8 @@ FAULTY = (30, 20)
 def main() -> None:
     arguments = parsed()
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(arguments.work or temporary).absolute()
-        found = both(work, arguments)
+        base = Path(arguments.work or temporary).absolute()
+        found = both(base, arguments)
     if arguments.json:
         for side in ("mox", "autorag"):
             found.get(side, {}).pop("sizes", None)
@@ -66,12 +66,16 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def both(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+def both(base: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Each half by itself, one after the other, so that neither disturbs the other."""
     job = Job(arguments.documents, arguments.questions, arguments.weights)
+    work = base / "-".join(map(str, (*job, arguments.embed)))
     corpus = work / "corpus"
     write(corpus, job)
     found: dict[str, Any] = {"cores": os.cpu_count(), "job": job._asdict()}
+    python = arguments.autorag_python
+    other = rival.Rival(python, work / "autorag", corpus) if python else None
+    version = other.version() if other else None
     found["mox"] = once(
         work / "mox.json", lambda: ours.measure(work / "mox", corpus, job, arguments.embed)
     )
@@ -80,9 +84,9 @@ def both(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             work / "mox-faults.json",
             lambda: ours_faults.faults(work / "mox-faults", corpus, *FAULTY),
         )
-    if arguments.autorag_python:
-        other = rival.Rival(arguments.autorag_python, work / "autorag", corpus)
+    if other is not None:
         found |= against(work, other, job, arguments)
+        found["autorag"]["version"] = version
     return found
 
 
@@ -91,21 +95,20 @@ def against(
 ) -> dict[str, Any]:
     """AutoRAG's half, and how far the two agree."""
     found = once(work / "autorag.json", lambda: rival.measure(other, job))
-    found["version"], found["configurations"] = other.version(), job.configurations
+    found["configurations"] = job.configurations
     if not arguments.no_faults:
         found["faults"] = once(work / "autorag-faults.json", lambda: rival.faults(other, *FAULTY))
-    agreement = once(
+    rows = once(
         work / "agreement.json",
-        lambda: {
-            "rows": [
-                row._asdict()
-                for row in compare.compare(
-                    work / "agreement", other.corpus, found["sizes"], arguments.embed
-                )
-            ]
-        },
+        lambda: {"rows": agreement(work, other.corpus, found["sizes"], arguments.embed)},
     )
-    return {"autorag": found, "agreement": agreement["rows"]}
+    return {"autorag": found, "agreement": rows["rows"]}
+
+
+def agreement(work: Path, corpus: Path, sizes: dict[str, Any], embed: str) -> list[dict[str, Any]]:
+    """How far the two agree on what they found, by chunk size and module."""
+    rows = compare.compare(work / "agreement", corpus, sizes, embed)
+    return [row._asdict() for row in rows]
 
 
 def once(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -39,7 +39,10 @@ class Rival(NamedTuple):
             SystemExit: none, by name.
         """
         code = "from importlib.metadata import version; print(version('AutoRAG'))"
-        ran = run([self.python, "-c", code], self.work / "log-version")
+        try:
+            ran = run([self.python, "-c", code], self.work / "log-version")
+        except OSError as error:
+            raise SystemExit(f"{self.python} cannot be run: {error.strerror}.") from None
         if ran.code:
             raise SystemExit(f"{self.python} has no AutoRAG: {ran.err.strip()[-200:]}")
         return ran.out.strip()
