@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mox.chunking.tokenizers import open_tokenizer
 from mox.corpus import corpora  # noqa: F401  rooms register when imported
 from mox.embedding import embedders
-from mox.errors import SpecError
+from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.pipeline import codec
 from mox.pipeline.stages import Ref
@@ -113,12 +113,22 @@ class Context:
         self._engine = (build.key, stack, searcher)
         return searcher
 
-    def close_engine(self) -> None:
-        """Give the open collection back: its memory, its threads and its lock."""
-        if self._engine is not None:
-            _, stack, _ = self._engine
-            self._engine = None
+    def close_engine(self, because: BaseException | None = None) -> None:
+        """Give the open collection back: its memory, its threads and its lock.
+
+        Args:
+            because: what was raised in using it. The engine is told, so that one that is away
+                isn't waited for again, and what it raises in closing then says nothing new.
+        """
+        if self._engine is None:
+            return
+        _, stack, _ = self._engine
+        self._engine = None
+        if because is None:
             stack.close()
+            return
+        with suppress(EngineError):
+            stack.__exit__(type(because), because, because.__traceback__)
 
 
 def place_of(store: Store, settings: Settings, build: Ref) -> Place:

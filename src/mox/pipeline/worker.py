@@ -121,13 +121,13 @@ def _do(stage: Stage, context: Any, say: Callable[..., None]) -> dict[str, Any] 
     try:
         seconds, stored = perform(stage, context)
     except DamagedError as error:
-        context.close_engine()
+        context.close_engine(error)
         say(event="damaged", key=stage.key, damaged=error.key, error=str(error))
     except MoxError as error:
-        context.close_engine()
+        context.close_engine(error)
         return {"error": error.message, "mend": error.mend}
     except Exception as error:  # noqa: BLE001  whatever a back end raises fails its trials only
-        context.close_engine()
+        context.close_engine(error)
         return {"error": f"{type(error).__name__}: {error}", "mend": _trace(error)}
     else:
         say(event="done", key=stage.key, stored=stored, seconds=seconds)
