@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from mox.evaluation.statistics import holm, randomisation_ps, simultaneous_lower
+from mox.evaluation.statistics import holm, randomisation_ps, simultaneous
 
 TOP = 0.8
 BLOCK = 500
@@ -45,8 +45,8 @@ def rates(groups, together, gap, *, within, cheaper, sets):
         differences = np.take_along_axis(values, others[None], 2) - np.take_along_axis(
             values, best[None, :, None], 2
         )
-        lower = simultaneous_lower(differences, range(groups), seed=start, resamples=500)
-        right = lower > -within
+        bounds = simultaneous(differences, range(groups), seed=start, resamples=500)
+        right = bounds.lower > -within
         last = cheaper - 1 - right[:, ::-1].argmax(axis=1)
         cheapest = np.take_along_axis(others, last[:, None], 1)[:, 0]
         taken = np.where(right.any(axis=1), cheapest, best)

@@ -15,11 +15,19 @@ from mox.evaluation.statistics import (
     questions_to_separate,
     randomisation_p,
     randomisation_ps,
-    simultaneous_interval,
-    simultaneous_lower,
+    simultaneous,
     smallest_difference,
     smallest_margin,
 )
+
+
+def simultaneous_lower(differences, groups, **more):
+    return simultaneous(differences, groups, **more).lower
+
+
+def simultaneous_interval(differences, groups, **more):
+    found = simultaneous(differences, groups, **more)
+    return found.low, found.high
 
 
 def column(values):

@@ -42,7 +42,20 @@ LEAST_SKEW = 1e-4
 Families = Sequence[str] | Sequence[int] | np.ndarray
 
 
-def simultaneous_lower(
+@dataclass(frozen=True)
+class Bounds:
+    """Bounds of differences that hold for all trials at once, each with the asked probability.
+
+    `lower`: (trials,) one-sided, for a margin. `low`, `high`: (trials,) two-sided: whose contain
+    0 can't be told apart. All within [-1, 1]; (sets, trials) where differences were of sets.
+    """
+
+    lower: Reals
+    low: Reals
+    high: Reals
+
+
+def simultaneous(
     differences: Reals,
     groups: Groups,
     *,
@@ -50,11 +63,11 @@ def simultaneous_lower(
     resamples: int = 2000,
     seed: int,
     level: float = 0.95,
-) -> Reals:
-    """Lower bounds that hold for all trials at once with probability `level`.
+) -> Bounds:
+    """Bounds that hold for all trials at once with probability `level`.
 
-    Where all differences of F families are zero the bound is some −ln(F/0.05)/groups: a loss that
-    no group shows may still befall so many.
+    Where all differences of F families are zero the lower bound is some −ln(F/0.05)/groups: a
+    loss that no group shows may still befall so many.
 
     Args:
         differences: (questions, trials) a trial's score less the best's, within [-1, 1]; or
@@ -62,38 +75,19 @@ def simultaneous_lower(
         groups: (questions,) the unit of resampling.
         families: (trials,) which trials search the same things, so that what befalls one unseen
             befalls all of its family; each is its own where None.
-
-    Returns:
-        (trials,) or (sets, trials), within [-1, 1].
     """
     draws = _Draws(differences, groups, families, resamples, seed)
-    law, scores = draws.lower(draws.differences)
-    reach = np.quantile(scores.max(axis=-1), level, axis=0)
-    return np.maximum(law.at(reach[..., None]), -1.0)
-
-
-def simultaneous_interval(
-    differences: Reals,
-    groups: Groups,
-    *,
-    families: Families | None = None,
-    resamples: int = 2000,
-    seed: int,
-    level: float = 0.95,
-) -> tuple[Reals, Reals]:
-    """Two-sided intervals that hold for all trials at once: whose contain 0 can't be told apart.
-
-    Args as in `simultaneous_lower`.
-
-    Returns:
-        low, high: (trials,) or (sets, trials), within [-1, 1].
-    """
-    draws = _Draws(differences, groups, families, resamples, seed)
-    law, scores = draws.lower(draws.differences)
-    mirrored, turned = draws.lower(GroupSums(-draws.differences.sums, draws.differences.counts))
-    furthest = np.maximum(scores.max(axis=-1), turned.max(axis=-1))
-    reach = np.quantile(furthest, level, axis=0)[..., None]
-    return np.maximum(law.at(reach), -1.0), np.minimum(-mirrored.at(reach), 1.0)
+    table = draws.differences
+    law, scores = draws.lower(table)
+    mirrored, turned = draws.lower(GroupSums(-table.sums, table.counts))
+    one, other = scores.max(axis=-1), turned.max(axis=-1)
+    reach = np.quantile(one, level, axis=0)[..., None]
+    furthest = np.quantile(np.maximum(one, other), level, axis=0)[..., None]
+    return Bounds(
+        lower=np.maximum(law.at(reach), -1.0),
+        low=np.maximum(law.at(furthest), -1.0),
+        high=np.minimum(-mirrored.at(furthest), 1.0),
+    )
 
 
 @dataclass(frozen=True)

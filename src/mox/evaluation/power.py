@@ -11,7 +11,7 @@ import numpy as np
 from mox.errors import SpecError
 from mox.evaluation.groups import Groups
 from mox.evaluation.intervals import unseen_share
-from mox.evaluation.resampling import sample
+from mox.evaluation.resampling import Sample, sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ def smallest_margin(groups: int, families: int = 1) -> float:
     """The smallest `within` that so many groups can show, at zero differences.
 
     Args:
-        families: of trials that are compared at once (`simultaneous_lower`).
+        families: of trials that are compared at once (`simultaneous`).
 
     Returns:
         1 − (1 − 0.95^(1/families))^(1/groups): some 3/groups for one family, 5/groups for nine.
@@ -47,7 +47,7 @@ def questions_needed(
     Args:
         differences: (questions,) the trial's score less the best's.
         margin: in the measure's own units.
-        families: of trials that are compared at once (`simultaneous_lower`).
+        families: of trials that are compared at once (`simultaneous`).
 
     Returns:
         A number of questions; None where the observed loss isn't within the margin anyway, or
@@ -91,27 +91,29 @@ def smallest_difference(differences: Reals, groups: Groups) -> float:
     comparison, not corrected for several.
 
     Args:
-        differences: (questions, trials) scores less another trial's. All-zero ones, which tell
-            nothing of the spread, are left out.
+        differences: (questions, trials) scores less another trial's. Those without a spread
+            tell nothing of it and are left out.
 
     Returns:
         In the measure's units; at least what unseen losses leave room for (`smallest_margin`).
     """
-    taken = sample(differences, groups)
-    errors = [
-        _spread(column, groups)[1] / math.sqrt(len(taken))
-        for column in differences.T
-        if np.nan_to_num(column).any()
-    ]
-    found = DETECTED * float(np.median(errors)) if errors else 0.0
+    spread, taken = _spreads(differences, groups)
+    told = spread[spread > 0] / math.sqrt(len(taken))
+    found = DETECTED * float(np.median(told)) if len(told) else 0.0
     return min(1.0, max(found, smallest_margin(len(taken))))
+
+
+def _spreads(differences: Reals, groups: Groups) -> tuple[Reals, Sample]:
+    """(trials,) standard deviations between units, and the units."""
+    taken = sample(differences, groups)
+    table = taken.table
+    rest = table.sums - table.means * table.counts[:, None]
+    variance = (rest**2).sum(axis=0) / max(len(taken) - 1, 1)
+    return np.sqrt(variance) / table.counts.mean(), taken
 
 
 def _spread(differences: Reals, groups: Groups) -> tuple[float, float, float, int]:
     """Mean, standard deviation between units, questions in a unit, number of units."""
-    taken = sample(differences[:, None], groups)
+    spread, taken = _spreads(differences[:, None], groups)
     table = taken.table
-    mean, size = float(table.means[0]), float(table.counts.mean())
-    rest = table.sums[:, 0] - mean * table.counts
-    spread = math.sqrt(float(rest @ rest) / max(len(taken) - 1, 1)) / size
-    return mean, spread, size, len(taken)
+    return float(table.means[0]), float(spread[0]), float(table.counts.mean()), len(taken)

@@ -1,6 +1,6 @@
 """Intervals, simultaneous bounds and paired tests: all that choosing and reporting stand on."""
 
-from mox.evaluation.comparison import simultaneous_interval, simultaneous_lower
+from mox.evaluation.comparison import Bounds, simultaneous
 from mox.evaluation.groups import GroupSums, group_sums
 from mox.evaluation.intervals import bootstrap_means, interval_methods
 from mox.evaluation.optimism import optimism
@@ -15,6 +15,7 @@ from mox.evaluation.resampling import FEW, scope
 
 __all__ = [
     "FEW",
+    "Bounds",
     "GroupSums",
     "bootstrap_means",
     "group_sums",
@@ -26,8 +27,7 @@ __all__ = [
     "randomisation_p",
     "randomisation_ps",
     "scope",
-    "simultaneous_interval",
-    "simultaneous_lower",
+    "simultaneous",
     "smallest_difference",
     "smallest_margin",
 ]

@@ -15,8 +15,7 @@ from mox.evaluation.statistics import (
     questions_needed,
     questions_to_separate,
     scope,
-    simultaneous_interval,
-    simultaneous_lower,
+    simultaneous,
     smallest_difference,
 )
 from mox.results.run import TrialRun, every, forgotten
@@ -138,11 +137,9 @@ class _Dev:
         if self.others:
             rest = self.differences[:, self.others]
             kin = [_family(trials[at]) for at in self.others]
-            seed = results.run.seed
-            self.lower[self.others] = simultaneous_lower(rest, self.groups, families=kin, seed=seed)
-            self.low[self.others], self.high[self.others] = simultaneous_interval(
-                rest, self.groups, families=kin, seed=seed
-            )
+            found = simultaneous(rest, self.groups, families=kin, seed=results.run.seed)
+            self.lower[self.others] = found.lower
+            self.low[self.others], self.high[self.others] = found.low, found.high
         self.same = [
             at for at in self.others if _same_hits(results, at, self.best, self.differences)
         ]

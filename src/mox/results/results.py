@@ -74,7 +74,7 @@ class Results:
         found = codec.unpack_documents(self.store.read(*self.run.documents).arrays)
         return {document.id: document for document in found}
 
-    @property
+    @cached_property
     def finished(self) -> list[TrialRun]:
         """Trials with scores, in the order of the file."""
         return [trial for trial in self.run.trials if trial.status == "FINISHED"]
