@@ -209,3 +209,18 @@ def test_the_schema_lists_plugins_and_survives_a_broken_one() -> None:
     chunk = json.dumps(made["properties"]["axes"]["properties"]["chunk"])
     assert "toy-lines" in chunk
     assert "toy-broken" not in chunk
+
+
+def test_what_is_installed_into_a_running_process_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    assert "late-lines" not in chunkers.kinds()
+    (site / "late-1.0.dist-info").mkdir()
+    (site / "late-1.0.dist-info" / "METADATA").write_text("Name: late\nVersion: 1.0\n")
+    (site / "late-1.0.dist-info" / "entry_points.txt").write_text(
+        "[mox.chunkers]\nlate-lines = mox_toy.lines\n"
+    )
+    assert "late-lines" in chunkers.kinds()
