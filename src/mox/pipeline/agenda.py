@@ -145,7 +145,7 @@ class Agenda:
         while ready and len(found) < TOGETHER:
             # Some were done meanwhile, or wait again; some became ready twice.
             key = ready.popleft()
-            if key not in self._alone and self._lacking.get(key) == set():
+            if self._lacking.get(key) == set():
                 found[key] = self._stages[key]
         return found
 

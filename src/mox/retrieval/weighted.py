@@ -150,8 +150,8 @@ def normalised(hits: Hits, scale: Scale) -> tuple[Reals, Reals]:
     count = np.maximum(some.sum(axis=1, keepdims=True), 1)
     away = np.where(some, scores - scores.sum(axis=1, keepdims=True) / count, 0.0)
     deviation = np.sqrt((away * away).sum(axis=1, keepdims=True) / count)
-    # Equal scores may differ from their mean by a rounding error, which is no deviation.
-    values = _over(away, np.where(high > low, deviation, 0.0), 0.0)
+    # The sum of equal float32 scores is exact in float64, and so is their mean: no deviation.
+    values = _over(away, deviation, 0.0)
     return values, np.where(some, values, np.inf).min(axis=1, initial=0.0)
 
 
