@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mox.pipeline.plan import Plan
 from mox.pipeline.stages import Stage
 from mox.pipeline.store import Store
 from mox.pipeline.worker import do_together, perform
+from mox.retrieval.weighted import Weighted, fuse
 from mox.settings import settings
 
 pytestmark = pytest.mark.timeout(150)
@@ -95,6 +97,30 @@ def test_together_and_one_by_one_store_the_same_bytes(
     # That of BM25 alone has nobody to go with when its turn comes.
     assert sum(stage.kind == "score" for stage in at_once) == 2 * (3 + 6 + 1)
     assert contents(other.store) == contents(plan.store)
+
+
+def test_theoretical_fusion_is_told_what_each_search_gives_at_least(
+    small_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_on(tmp_path / "one", experiment(small_corpus, WEIGHTED), monkeypatch)
+    context = Context(plan.store, settings(), lambda: None)
+    for stage in plan.pending():
+        perform(stage, context)
+    seen = 0
+    for stage in plan.stages.values():
+        if stage.kind != "fuse" or stage.spec["of"]["normalise"] != "theoretical":
+            continue
+        seen += 1
+        # A cosine is -1 at least, a sum of BM25's weights 0.
+        lists = [
+            replace(context.hits(stage.inputs[role]), least=least)
+            for role, least in (("dense", -1.0), ("lexical", 0.0))
+        ]
+        expected = fuse(Weighted.model_validate(stage.spec["of"]), lists, k=5)
+        stored = context.hits(stage.ref)
+        assert stored.ids.tolist() == expected.ids.tolist()
+        assert stored.scores.tolist() == expected.scores.tolist()
+    assert seen == 3
 
 
 def test_a_stage_that_somebody_else_does_is_left_to_them(
