@@ -67,10 +67,10 @@ VIEWS: dict[str, Callable[[Results], str]] = {
     "inspection": lambda results: results.inspect("q0")._repr_html_(),
     "two passages": lambda results: results.inspect("q1")._repr_html_(),
     "unanswerable": lambda results: results.inspect("q2")._repr_html_(),
-    "comparison": lambda results: results.compare("trial16", "trial64")._repr_html_(),
     "explained": lambda results: results.explain("trial16")._repr_html_(),
     "explained question": lambda results: results.explain("trial16", "q1")._repr_html_(),
     "explained failure": lambda results: results.explain("trialx")._repr_html_(),
+    "difference": lambda results: results.diff("trial16", "trial64")._repr_html_(),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mox.results import Results
-from mox.tracking.secrets import scrub, scrubbed
+from mox.secrets import scrub, scrubbed
 
 USER_AND_PASSWORD = "root:pa55-w0rd"  # noqa: S105
 KEY = "sk-planted-0123456789"

@@ -15,12 +15,12 @@ from mox.errors import DataError, SpecError, StoreError
 from mox.pipeline.store import write_whole
 from mox.release.trial import engine_of, fingerprints, folded, trial_of
 from mox.results import Interval, Results, TrialRun
+from mox.results.git import commit
+from mox.secrets import scrubbed
 from mox.settings import DISTRIBUTION, settings
 from mox.source import read
 from mox.spec import digest
-from mox.tracking.git import commit
 from mox.tracking.marker import Mirrored
-from mox.tracking.secrets import scrubbed
 from mox.types import Corpus
 
 SCHEMA = 1

@@ -129,7 +129,7 @@ def find(results: Results, name: str) -> int:
         return found[0]
     raise SpecError(
         f"{len(found) or 'no'} questions begin with {name!r}{nearest(name, ids)}.",
-        mend="name one by its id; `results.questions(trial).frame` lists them.",
+        mend="name one by its id; `results.questions(trial).df` lists them.",
     )
 
 

@@ -9,6 +9,7 @@ dark theme both bear, and every number also stands there as text.
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +161,18 @@ def bar(low: float, mean: float, high: float, *, scale: tuple[float, float], tit
         style="position:relative;width:64px;height:12px;background:rgba(128,128,128,.12)",
         title=title,
     )
+
+
+def around_zero(low: float, mean: float, high: float, *, reach: float) -> Html:
+    """A difference's interval as a bar on a scale with 0 in its middle, from −reach to reach."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Html("")
+    zero = div(
+        style="position:absolute;left:50%;width:1px;top:0;height:12px;"
+        "background:rgba(128,128,128,.9)"
+    )
+    shown = bar(low, mean, high, scale=(-reach, reach), title="0 is the grey line")
+    return div(zero, shown, style="position:relative;width:64px")
 
 
 def marked(source: str, spans: Iterable[tuple[int, int]]) -> Html:

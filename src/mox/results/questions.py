@@ -44,7 +44,7 @@ class QuestionScores:
     rows: tuple[QuestionScore, ...]
 
     @property
-    def frame(self) -> pd.DataFrame:
+    def df(self) -> pd.DataFrame:
         """A row per question: id, split, kind, text, and a column per measure."""
         import pandas as pd
 
@@ -77,7 +77,7 @@ class QuestionScores:
         }
 
     def _repr_html_(self) -> str:
-        return str(self.frame._repr_html_())  # type: ignore[operator]
+        return str(self.df._repr_html_())  # type: ignore[operator]
 
 
 def question_scores(results: Results, trial: TrialRun) -> QuestionScores:

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.results.choose import Choice
-    from mox.results.comparison import Comparison
     from mox.results.explain import Explained
+    from mox.results.diff import Diff
     from mox.results.figures import Figure
     from mox.results.inspection import Inspection
+    from mox.results.kinds import ByKind
     from mox.results.questions import QuestionScores
     from mox.results.versus import Versus
 
@@ -287,6 +288,17 @@ class Results:
         split = "dev" if choose and len(self.rows("dev")) else "all"
         return sorted(self.finished, key=lambda trial: -self.summary[trial.id][split][measure].mean)
 
+    @property
+    def best(self) -> TrialRun:
+        """The first of the ranking.
+
+        Raises:
+            SpecError: no trial finished.
+        """
+        if not self.finished:
+            raise SpecError("no trial finished.", mend="mend what failed, and run again.")
+        return self.ranked()[0]
+
     def leaderboard(self, split: str | None = None) -> pd.DataFrame:
         """Finished trials, best first: what varies, means with intervals, costs, and the choice.
 
@@ -320,11 +332,21 @@ class Results:
 
         return explain(self, trial, question)
 
-    def compare(self, a: str, b: str, measure: str | None = None) -> Comparison:
-        """Two trials paired on the same questions: difference with interval, won and lost."""
-        from mox.results.comparison import comparison
+    def diff(self, a: str, b: str, measure: str | None = None) -> Diff:
+        """Two trials on the same questions: settings that differ, questions won and lost."""
+        from mox.results.diff import diff
 
-        return comparison(self, self.trial(a), self.trial(b), measure)
+        return diff(self, self.trial(a), self.trial(b), measure)
+
+    def by_kind(self, measure: str | None = None, trial: str | None = None) -> ByKind:
+        """A trial by kind of question, beside the baseline; the chosen or best one where None.
+
+        On test where a choice was made on dev, so that the choice isn't flattered.
+        """
+        from mox.results.kinds import by_kind
+
+        taken = self.trial(trial) if trial else self.chosen or self.best
+        return by_kind(self, taken, measure)
 
     def pareto(self, quality: str | None = None, cost: str = "index_mb") -> Figure:
         """Quality against a cost, the undominated trials marked: a figure that shows anywhere."""

@@ -15,10 +15,10 @@ from typing import Literal
 from mox.errors import SpecError, StoreError
 from mox.pipeline.store import Store
 from mox.results import Results, Run
+from mox.results.git import commit
 from mox.results.run import every
 from mox.settings import DISTRIBUTION
 from mox.tracking import links, marker, parent, server, trials, view
-from mox.tracking.git import commit
 from mox.tracking.keys import PARAM, TAG, fitted
 from mox.tracking.marker import Mirrored, is_mirrored, mirrored
 from mox.tracking.writing import Runs

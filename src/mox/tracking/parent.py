@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import DamagedError
 from mox.results.document import document
+from mox.secrets import hide, scrubbed
 from mox.spec import canonical
 from mox.tracking import tables
 from mox.tracking.keys import (
@@ -26,7 +27,6 @@ from mox.tracking.keys import (
     text_of,
 )
 from mox.tracking.report import NOTE, REPORT, markdown
-from mox.tracking.secrets import hide, scrubbed
 from mox.tracking.trials import numbers
 
 if TYPE_CHECKING:

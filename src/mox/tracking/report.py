@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mox.results.leaderboard import marks
+from mox.secrets import scrub
 from mox.tracking.keys import TAG
-from mox.tracking.secrets import scrub
 from mox.tracking.tables import decided_on
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from mox.errors import EngineError, MoxError, SpecError
+from mox.secrets import scrub
 from mox.settings import redact
 from mox.spec import digest
-from mox.tracking.secrets import scrub
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

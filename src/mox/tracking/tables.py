@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mox.results.leaderboard import marks, rows
-from mox.tracking.secrets import scrub
+from mox.secrets import scrub
 
 if TYPE_CHECKING:
     from mox.results import Results, TrialRun

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox.results.leaderboard import marks
+from mox.secrets import scrub, scrubbed
 from mox.spec import digest
 from mox.tracking import tables
 from mox.tracking.keys import (
@@ -24,7 +25,6 @@ from mox.tracking.keys import (
     shortened,
     text_of,
 )
-from mox.tracking.secrets import scrub, scrubbed
 from mox.tracking.writing import Runs
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mox.tracking.secrets import scrub
+from mox.secrets import scrub
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mox.tracking.git import commit
+from mox.results.git import commit
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Two trials on the same questions: by how much they differ, how sure that is, and where."""
+"""Two trials on the same questions: what differs, by how much, how sure that is, and where."""
 
 from __future__ import annotations
 
@@ -7,38 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mox.errors import SpecError
-from mox.evaluation.statistics import bootstrap_means, randomisation_p
-from mox.registry import nearest
+from mox.results.kinds import kinds_of
+from mox.results.paired import TIED, Difference, difference, measured, scored
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
-    from mox.results.results import Interval, Results
+    from mox.results.results import Results
     from mox.results.run import TrialRun
     from mox.types import Question
 
 EXTREMES = 5
 """Questions shown at either end."""
-TIED = 1e-9
-"""Scores nearer than this are the same score."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """a less b over the questions of a split: its mean with interval, p, and who won.
-
-    `p`: two-sided, paired randomisation by group; not corrected for looking at several trials.
-    """
-
-    split: str
-    interval: Interval
-    p: float
-    won: int
-    lost: int
-    tied: int
 
 
 @dataclass(frozen=True)
@@ -55,12 +35,12 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Diff:
     """Trial a against trial b by one measure, question by question.
 
     `settings`: what differs between the two configurations: name → (a's value, b's value).
-    `differences`: over all questions, then dev, then test. `pairs`: answerable questions in the
-    corpus' order.
+    `differences`: over all questions, then dev, then test. `kinds`: by kind of question, over
+    all of them. `pairs`: answerable questions, those where a loses most first.
     """
 
     a: str
@@ -69,11 +49,15 @@ class Comparison:
     measure: str
     settings: Mapping[str, tuple[Any, Any]]
     differences: tuple[Difference, ...]
+    kinds: tuple[Difference, ...]
     pairs: tuple[Paired, ...]
 
     @property
-    def frame(self) -> pd.DataFrame:
-        """A row per question: id, split, kind, text, a, b, difference; a's worst losses first."""
+    def df(self) -> pd.DataFrame:
+        """A row per question: id, split, kind, text, a, b, difference; a's worst losses first.
+
+        `results.inspect(id, a, b)` opens one.
+        """
         import pandas as pd
 
         rows = [
@@ -86,21 +70,43 @@ class Comparison:
                 self.b: pair.b,
                 "difference": pair.difference,
             }
-            for pair in sorted(self.pairs, key=lambda pair: pair.difference)
+            for pair in self.pairs
         ]
         return pd.DataFrame(rows)
 
     @property
     def losses(self) -> list[Paired]:
         """Where a loses most, worst first."""
-        found = sorted(self.pairs, key=lambda pair: pair.difference)
-        return [pair for pair in found[:EXTREMES] if pair.difference < -TIED]
+        return [pair for pair in self.pairs[:EXTREMES] if pair.difference < -TIED]
 
     @property
     def gains(self) -> list[Paired]:
         """Where a gains most, best first."""
         found = sorted(self.pairs, key=lambda pair: -pair.difference)
         return [pair for pair in found[:EXTREMES] if pair.difference > TIED]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `mox results RUN --diff A B`: differences are a's scores less b's."""
+        return {
+            "schema": 1,
+            "a": self.a,
+            "b": self.b,
+            "measure": self.measure,
+            "settings": {name: list(pair) for name, pair in self.settings.items()},
+            "differences": [found.document() for found in self.differences],
+            "kinds": [found.document() for found in self.kinds],
+            "questions": [
+                {
+                    "id": pair.question.id,
+                    "split": pair.question.split,
+                    "kind": pair.question.kind,
+                    "a": pair.a,
+                    "b": pair.b,
+                    "difference": pair.difference,
+                }
+                for pair in self.pairs
+            ],
+        }
 
     def save(self, path: str | Path) -> Path:
         """Write it as an .html file that needs nothing else."""
@@ -109,7 +115,7 @@ class Comparison:
         return save_page(path, self._repr_html_(), f"{self.a} against {self.b}")
 
     def _repr_html_(self) -> str:
-        from mox.results.comparison_html import drawn
+        from mox.results.diff_html import drawn
 
         return drawn(self)
 
@@ -118,7 +124,8 @@ class Comparison:
             f"{self.measure}: a {self.a} {self.labels[0]}",
             f"  less b {self.b} {self.labels[1]}",
         ]
-        lines += [f"  {line}" for line in map(sentence, self.differences)]
+        lines += [f"  {sentence(found)}" for found in self.differences]
+        lines += [f"    {sentence(found)}" for found in self.kinds]
         lines += [f"  {name}: {mine} / {theirs}" for name, (mine, theirs) in self.settings.items()]
         for title, pairs in (("largest losses", self.losses), ("largest gains", self.gains)):
             lines += [f"  {title} of a:"] if pairs else []
@@ -126,17 +133,16 @@ class Comparison:
         return "\n".join(lines)
 
 
-def sentence(difference: Difference) -> str:
+def sentence(found: Difference) -> str:
     """A difference in words."""
-    i = difference.interval
+    i = found.interval
     return (
-        f"{difference.split}: {i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}], p = {difference.p:.2g},"
-        f" n = {i.n}: a better on {difference.won}, worse on {difference.lost}, the same on"
-        f" {difference.tied}"
+        f"{found.over}: {i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}], p = {found.p:.2g},"
+        f" n = {i.n}: a better on {found.won}, worse on {found.lost}, the same on {found.tied}"
     )
 
 
-def comparison(results: Results, a: TrialRun, b: TrialRun, measure: str | None) -> Comparison:
+def diff(results: Results, a: TrialRun, b: TrialRun, measure: str | None) -> Diff:
     """Compare two finished trials.
 
     Args:
@@ -145,56 +151,32 @@ def comparison(results: Results, a: TrialRun, b: TrialRun, measure: str | None) 
     Raises:
         SpecError: a trial has no scores, or the measure wasn't measured.
     """
-    for trial in (a, b):
-        if trial.status != "FINISHED":
-            raise SpecError(
-                f"trial {trial.id} has no scores: it is {trial.status}.",
-                mend="name a trial that finished; `results.leaderboard()` lists them.",
-            )
-    choose = results.run.choose
-    name = measure or (choose["maximise"] if choose else results.run.measures[0])
-    if name not in results.run.measures:
-        raise SpecError(
-            f"{name!r} was not measured{nearest(name, results.run.measures)}.",
-            mend=f"use one of {', '.join(results.run.measures)}, or add it to `measure:`.",
-        )
-    ours, theirs = results.scores(a).arrays[name], results.scores(b).arrays[name]
+    name = measured(results, measure)
+    ours, theirs = (results.scores(scored(trial)).arrays[name] for trial in (a, b))
+    values = ours - theirs
+    splits = ((None, "all"), ("dev", "dev"), ("test", "test"))
     found = [
-        _difference(results, ours - theirs, split)
-        for split in (None, "dev", "test")
+        difference(results, values, results.rows(split), said)
+        for split, said in splits
         if len(results.rows(split))
     ]
+    every = results.rows(None)
+    kinds = kinds_of(results, every)
     pairs = [
         Paired(results.questions_asked[row], float(ours[row]), float(theirs[row]))
-        for row in results.rows(None).tolist()
+        for row in every.tolist()
     ]
-    return Comparison(
+    return Diff(
         a=a.id,
         b=b.id,
         labels=(results.label(a), results.label(b)),
         measure=name,
         settings=_settings(results.params(a), results.params(b)),
         differences=tuple(found),
-        pairs=tuple(pairs),
-    )
-
-
-def _difference(results: Results, values: NDArray[np.float64], split: str | None) -> Difference:
-    from mox.results.results import Interval
-
-    rows = results.rows(split)
-    here = values[rows]
-    groups = results.groups(rows)
-    seed = results.run.seed
-    low, high = bootstrap_means(here[:, None], groups, seed=seed, bounds=(-1.0, 1.0))
-    won, lost = int((here > TIED).sum()), int((here < -TIED).sum())
-    return Difference(
-        split=split or "all",
-        interval=Interval(float(here.mean()), float(low[0]), float(high[0]), len(rows)),
-        p=randomisation_p(here, groups, seed=seed),
-        won=won,
-        lost=lost,
-        tied=len(rows) - won - lost,
+        kinds=tuple(difference(results, values, rows, kind) for kind, rows in kinds.items())
+        if len(kinds) > 1
+        else (),
+        pairs=tuple(sorted(pairs, key=lambda pair: pair.difference)),
     )
 
 

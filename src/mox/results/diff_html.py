@@ -1,4 +1,4 @@
-"""A comparison of two trials as HTML: how much, how sure, what differs, and where."""
+"""The difference of two trials as HTML: how much, how sure, what differs, and where."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mox.results.markup import (
     SMALL,
     Html,
     Part,
-    bar,
+    around_zero,
     bold,
     div,
     headline,
@@ -25,31 +25,33 @@ from mox.results.markup import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mox.results.comparison import Comparison, Difference, Paired
+    from mox.results.diff import Diff, Paired
+    from mox.results.paired import Difference
 
 TEXT = 110
 """Characters of a question that are shown."""
 
 
-def drawn(view: Comparison) -> str:
+def drawn(view: Diff) -> str:
     """The whole view."""
     return str(
         div(
             headline(view.measure, "the difference a − b, paired question by question"),
             _trials(view),
-            _differences(view),
+            _differences("questions", view.differences),
             _settings(view),
+            *([_differences("kind", view.kinds)] if view.kinds else []),
             _questions("Where a loses most", view.losses, RED),
             _questions("Where a gains most", view.gains, GREEN),
             small(
-                "results.inspect(question, a, b) shows the hits of both; .frame holds all"
+                "results.inspect(question, a, b) shows the hits of both; .df holds all"
                 f" {len(view.pairs)} questions."
             ),
         )
     )
 
 
-def _trials(view: Comparison) -> Html:
+def _trials(view: Diff) -> Html:
     lines = [
         div(bold(side), " ", tag("code", name, style="font-size:11px"), f" {label}", style=SMALL)
         for side, name, label in zip("ab", (view.a, view.b), view.labels, strict=True)
@@ -57,37 +59,36 @@ def _trials(view: Comparison) -> Html:
     return div(*lines, style="padding:2px 0")
 
 
-def _differences(view: Comparison) -> Html:
-    head = ["questions", "a − b", "95 %", "", "p", "a better", "worse", "same"]
+def _differences(title: str, differences: Sequence[Difference]) -> Html:
+    head = [title, "n", "a − b", "95 %", "", "p", "a better", "worse", "same"]
     reach = max(
-        (abs(end) for d in view.differences for end in (d.interval.low, d.interval.high)
+        (abs(end) for d in differences for end in (d.interval.low, d.interval.high)
          if math.isfinite(end)),
         default=1.0,
     )  # fmt: skip
     rows = [row(head, left=1, head=True)]
-    rows += [_difference(found, reach) for found in view.differences]
+    rows += [_difference(found, reach) for found in differences]
     return table(rows)
 
 
 def _difference(found: Difference, reach: float) -> Html:
-    """A row: the bar lies on a scale with 0 in its middle."""
     i = found.interval
-    drawn_bar: Html | str = ""
-    interval = "–"
-    if math.isfinite(i.low) and math.isfinite(i.high):
-        interval = f"[{i.low:+.3f}, {i.high:+.3f}]"
-        zero = div(
-            style="position:absolute;left:50%;width:1px;top:0;height:12px;"
-            "background:rgba(128,128,128,.9)"
-        )
-        shown = bar(i.low, i.mean, i.high, scale=(-reach, reach), title="0 is the grey line")
-        drawn_bar = div(zero, shown, style="position:relative;width:64px")
-    cells: list[Part] = [f"{found.split} ({i.n})", bold(f"{i.mean:+.3f}"), interval, drawn_bar,
-             f"{found.p:.2g}", str(found.won), str(found.lost), str(found.tied)]  # fmt: skip
+    known = math.isfinite(i.low) and math.isfinite(i.high)
+    cells: list[Part] = [
+        found.over,
+        str(i.n),
+        bold(f"{i.mean:+.3f}"),
+        f"[{i.low:+.3f}, {i.high:+.3f}]" if known else "–",
+        around_zero(i.low, i.mean, i.high, reach=reach),
+        f"{found.p:.2g}",
+        str(found.won),
+        str(found.lost),
+        str(found.tied),
+    ]
     return row(cells, left=1)
 
 
-def _settings(view: Comparison) -> Html:
+def _settings(view: Diff) -> Html:
     """What differs between the two configurations."""
     if not view.settings:
         return small("Both trials have the same configuration.")
