@@ -62,8 +62,8 @@ def pareto(results: Results, quality: str | None = None, cost: str = "index_mb")
         *_cloud(points, x, y, cost),
         *_letters(front, x, y),
     )
-    title = _title(f"{results.run.name}: {measure} against {cost}", notes)
-    return figure(_dressed(alt.layer(*layers).properties(width=560, height=340, title=title)))
+    title = titled(f"{results.run.name}: {measure} against {cost}", notes)
+    return figure(dressed(alt.layer(*layers).properties(width=560, height=340, title=title)))
 
 
 def _cloud(points: Sequence[Point], x: alt.X, y: alt.Y, cost: str) -> tuple[Any, Any]:
@@ -120,9 +120,9 @@ def leaderboard_chart(results: Results, measure: str | None = None) -> Figure:
     )
     rest = len(ranked) > len(points)
     notes = [f"the best {len(points)} of {len(ranked)} trials"] if rest else []
-    title = _title(f"{results.run.name}: {name}", notes)
+    title = titled(f"{results.run.name}: {name}", notes)
     chart = alt.layer(bars, dots).properties(width=420, height=alt.Step(18), title=title)
-    return figure(_dressed(chart))
+    return figure(dressed(chart))
 
 
 def undominated(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -229,13 +229,14 @@ def _scale(costs: Sequence[float]) -> alt.Scale:
     return alt.Scale(zero=False, nice=True, padding=12)
 
 
-def _title(text: str, notes: Sequence[str]) -> alt.TitleParams:
+def titled(text: str, notes: Sequence[str]) -> alt.TitleParams:
+    """A title with notes under it."""
     import altair as alt
 
     return alt.TitleParams(text, subtitle=list(notes), anchor="start", subtitleFontSize=11)
 
 
-def _dressed(chart: alt.LayerChart | alt.FacetChart) -> alt.TopLevelMixin:
+def dressed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     """Background and text are the theme's: a dark notebook turns both, a picture is on white."""
     import altair as alt
 

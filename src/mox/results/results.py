@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mox.results.kinds import ByKind
     from mox.results.questions import QuestionScores
     from mox.results.versus import Versus
+    from mox.results.why import Why
 
     Values = NDArray[np.float64]
 
@@ -347,6 +348,13 @@ class Results:
 
         taken = self.trial(trial) if trial else self.chosen or self.best
         return by_kind(self, taken, measure)
+
+    def why(self, axis: str | None = None, measure: str | None = None) -> Why:
+        """What a setting (`chunk.size`) or an axis (`chunk`) does to a measure: marginal means,
+        matched differences and the variance it explains; all that vary, ranked, where None."""
+        from mox.results.why import why
+
+        return why(self, axis, measure)
 
     def pareto(self, quality: str | None = None, cost: str = "index_mb") -> Figure:
         """Quality against a cost, the undominated trials marked: a figure that shows anywhere."""
