@@ -19,7 +19,7 @@ from mox.pipeline.prepare import prepare
 from mox.pipeline.progress import watcher
 from mox.pipeline.running import announced
 from mox.pipeline.store import Store
-from mox.results import Results
+from mox.results import Results, going
 from mox.results import run as runs
 from mox.results.gc import Swept, sweep
 from mox.settings import Settings, settings
@@ -88,7 +88,7 @@ def run(
     here = settings()
     mirroring = None if offline else _Mirroring(made, here)
     try:
-        with announced(made):
+        with announced(made), going.noted(made):
             outcome = execute(made, here, watcher(quiet=quiet))
             record = runs.record(made, outcome)
             runs.save(made.store, record)
@@ -168,16 +168,20 @@ class MirrorWarning(UserWarning):
 
 
 def load(run: str | Path) -> Results:
-    """Results of an earlier run, by its id, or the latest state of an experiment's file.
+    """Results of a run, by its id, or the latest state of an experiment's file.
+
+    Of a run that is still going on, or that was killed, it is what is stored by now:
+    `results.run.stopped` says which.
 
     Raises:
         MoxError: no such run, or nothing of the experiment has run yet.
     """
     here = settings()
     store = Store(here.root)
+    name = str(run)
     if Path(run).suffix in (".yaml", ".yml") or Path(run).is_file():
-        return Results(runs.read(store, plan(run).run_id), store)
-    return Results(runs.read(store, str(run)), store)
+        name = plan(run).run_id
+    return Results(going.unfinished(store, name) or runs.read(store, name), store)
 
 
 def explain(trial: str, question: str | None = None, *, run: str | Path | None = None) -> Explained:

@@ -111,8 +111,8 @@ def test_the_parents_artifacts_are_what_a_lead_needs(
     written = mirrored(results)
     names = {file.path for file in written.client.list_artifacts(written.parent.info.run_id)}
     assert names == {
-        "report.md", "leaderboard.csv", "leaderboard.json", "pareto.html", "plan.json",
-        "results.json", "environment.json", "experiment.yaml",
+        "report.html", "report.md", "leaderboard.csv", "leaderboard.json", "pareto.html",
+        "plan.json", "results.json", "environment.json", "experiment.yaml",
     }  # fmt: skip
 
     def text(name: str) -> str:
@@ -159,7 +159,7 @@ def test_the_description_gives_the_verdict_first(results: Results, mirrored: Any
     assert results.choice is not None
     assert note.startswith("**")
     assert note.split("**")[1].replace("\\", "") == results.choice.reason
-    for part in ("How sure", "Confirmed on test", "What it costs", "The first 4 of 4"):
+    for part in ("How sure", "Confirmed on test", "What it costs", "The alternatives"):
         assert part in note
 
 
@@ -184,7 +184,8 @@ def test_what_is_too_long_is_cut_visibly_and_kept_whole_as_an_artifact(
     assert whole == {"mox.error": "e" * 9000}
     note = written.parent.data.tags["mlflow.note.content"]
     assert len(note) <= TAG
-    assert note.endswith("The rest is in the artifact `report.md`.\n")
+    assert f"{failed.id}: eee" in note
+    assert "characters, see report.html)" in note
     report = written.artifact(written.parent, "report.md", tmp_path / "c")
     assert "e" * 9000 in report
 
@@ -237,7 +238,7 @@ def test_a_run_without_a_finished_trial_is_mirrored(
     written = mirrored(change(results, trials=failed))
     assert written.parent.info.status == "FAILED"
     note = written.parent.data.tags["mlflow.note.content"]
-    assert note.startswith("**Nothing is chosen:** no trial finished")
+    assert note.startswith("**Nothing is chosen: no trial finished")
 
 
 def test_a_run_without_a_rule_is_mirrored(results: Results, change: Any, mirrored: Any) -> None:

@@ -19,6 +19,7 @@ from mox.cli.out import (
     show_json,
     show_warning,
 )
+from mox.cli.report import report
 
 app = typer.Typer(
     name="mox",
@@ -94,6 +95,10 @@ def results(
     questions: Annotated[
         str | None, typer.Option("--questions", metavar="TRIAL", help="One trial, by question.")
     ] = None,
+    diff: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Two trials: settings, questions won and lost."),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show all trials.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -110,6 +115,12 @@ def results(
                 show_json(table.document())
             else:
                 show_questions(table)
+        elif diff is not None:
+            pair = found.diff(*diff)
+            if as_json:
+                show_json(pair.document())
+            else:
+                say(repr(pair))
         elif as_json:
             show_json(document(found))
         else:
@@ -117,6 +128,7 @@ def results(
 
 
 app.command()(explain)
+app.command()(report)
 
 
 @app.command()

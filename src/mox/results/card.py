@@ -28,6 +28,8 @@ from mox.results.markup import (
     table,
     tag,
 )
+from mox.results.others import also
+from mox.results.paired import by_importance, ranked_on
 from mox.results.verdict import failures, unfinished, verdict
 
 if TYPE_CHECKING:
@@ -64,13 +66,8 @@ def _headline(results: Results) -> Html:
     return headline(run.name, facts)
 
 
-def _split(results: Results) -> str:
-    """The split that trials are ranked on: dev where a choice is made there, else all."""
-    return "dev" if results.run.choose and len(results.rows("dev")) else "all"
-
-
 def _over(results: Results) -> str:
-    split = _split(results)
+    split = ranked_on(results)
     if split == "dev":
         return f"{len(results.rows('dev'))} dev questions"
     return f"{len(results.rows(None))} questions"
@@ -80,7 +77,7 @@ def _verdict(results: Results) -> list[Html]:
     """The choice in a box, and a warning where trials are missing."""
     choice = results.choice
     parts = []
-    said = verdict(results)
+    said = [*verdict(results), *filter(None, [also(results)])]
     if said:
         first = div(bold(said[0]), style="font-size:13px;line-height:1.5")
         rest = [small(line) for line in said[1:]]
@@ -97,10 +94,10 @@ def _table(results: Results) -> Html:
     axes = list(dict.fromkeys(name.split(".")[0] for name in results.run.varying))
     ranked = results.ranked()
     shown = [at for at, trial in enumerate(ranked) if at < SHOWN or _kept(results, trial)]
-    names = _measures(results)
+    names = by_importance(results)
     scales = {name: _scale(results, [ranked[at] for at in shown], name) for name in names}
     first, *others = names
-    head = ["#", "trial", "", *axes, first, "chunks", "index MB", "of exact", *others]
+    head = ["#", "trial", "", *axes, f"{first} ▾", "chunks", "index MB", "of exact", *others]
     left = 3 + len(axes)
     rows = [row(head, left=left, head=True)]
     for at in shown:
@@ -142,16 +139,9 @@ def words(results: Results, trial: TrialRun, axis: str) -> str:
     return " ".join(found)
 
 
-def _measures(results: Results) -> list[str]:
-    """The measures, the one that is chosen by first."""
-    names = list(results.run.measures)
-    first = results.run.choose["maximise"] if results.run.choose else names[0]
-    return [first, *(name for name in names if name != first)]
-
-
 def _scale(results: Results, trials: Sequence[TrialRun], name: str) -> tuple[float, float]:
     """(least, greatest) of the shown intervals: what a column's bars are drawn on."""
-    split = _split(results)
+    split = ranked_on(results)
     found = [results.summary[trial.id][split][name] for trial in trials]
     ends = [value for i in found for value in (i.low, i.mean, i.high) if math.isfinite(value)]
     return min(ends), max(ends)
@@ -159,12 +149,12 @@ def _scale(results: Results, trials: Sequence[TrialRun], name: str) -> tuple[flo
 
 def _measured(results: Results, trial: TrialRun, name: str, scale: tuple[float, float]) -> Html:
     """A mean beside its bar; the interval in figures for the measure that is chosen by."""
-    interval = results.summary[trial.id][_split(results)][name]
+    interval = results.summary[trial.id][ranked_on(results)][name]
     mean = f"{interval.mean:.3f}"
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return span(mean, title="a single question gives no interval")
     said = [span(mean, style="padding-right:6px")]
-    if name == _measures(results)[0]:
+    if name == by_importance(results)[0]:
         said.append(span(_range(interval), style=f"padding-right:6px;font-size:11px;{DIM}"))
     drawn = bar(
         interval.low,

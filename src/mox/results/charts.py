@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mox.errors import SpecError
 from mox.registry import nearest
 from mox.results.figures import Figure, figure
+from mox.results.paired import measured, ranked_on
 
 if TYPE_CHECKING:
     import altair as alt
@@ -141,15 +142,7 @@ def undominated(points: Sequence[tuple[float, float]]) -> list[int]:
 def _measure(results: Results, name: str | None) -> str:
     if not results.finished:
         raise SpecError("no trial finished, so there is nothing to draw.", mend="run it again.")
-    measures = results.run.measures
-    if name is None:
-        return results.run.choose["maximise"] if results.run.choose else measures[0]
-    if name not in measures:
-        raise SpecError(
-            f"{name!r} was not measured{nearest(name, measures)}.",
-            mend=f"use one of {', '.join(measures)}, or add it to `measure:`.",
-        )
-    return name
+    return measured(results, name)
 
 
 def _with_cost(results: Results, cost: str) -> list[TrialRun]:
@@ -167,13 +160,8 @@ def _with_cost(results: Results, cost: str) -> list[TrialRun]:
     )
 
 
-def _split(results: Results) -> str:
-    """Where a choice is made the split that it is made on, as in the leaderboard."""
-    return "dev" if results.run.choose and len(results.rows("dev")) else "all"
-
-
 def _axis(results: Results, measure: str) -> str:
-    split = _split(results)
+    split = ranked_on(results)
     count = len(results.rows(None if split == "all" else split))
     which = "questions" if split == "all" else f"{split} questions"
     return f"{measure}, {count} {which}, 95 % intervals"
@@ -181,7 +169,7 @@ def _axis(results: Results, measure: str) -> str:
 
 def _point(results: Results, trial: TrialRun, measure: str, cost: str | None = None) -> Point:
     """A trial as a row of the chart's data."""
-    interval = results.summary[trial.id][_split(results)][measure]
+    interval = results.summary[trial.id][ranked_on(results)][measure]
     chosen = results.choice is not None and results.choice.trial == trial.id
     mark = "chosen" if chosen else "baseline" if trial.id == results.run.baseline else ""
     return {

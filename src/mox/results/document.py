@@ -90,6 +90,7 @@ def _chosen(results: Results) -> dict[str, Any] | None:
         "best_test": _interval(choice.best_test),
         "optimism": choice.optimism,
         "vs_baseline": _finite_all(choice.vs_baseline),
+        "by_kind": _kinds(results),
         "test_looks": choice.test_looks,
         "scope": choice.scope,
         "smallest_difference": choice.smallest_difference,
@@ -104,3 +105,11 @@ def _finite_all(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {
         name: _finite(value) if isinstance(value, float) else value for name, value in found.items()
     }
+
+
+def _kinds(results: Results) -> dict[str, Any] | None:
+    """The chosen trial by kind of question, beside the baseline; null where all are of one."""
+    from mox.results.kinds import shown_kinds
+
+    found = shown_kinds(results)
+    return found.document() if found else None

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mox.errors import SpecError
+from mox.errors import SpecError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,26 @@ def joined(*parts: Part) -> Html:
     return Html("".join(map(text, parts)))
 
 
-def tag(name: str, *parts: Part, style: str = "", title: str = "", opened: bool = False) -> Html:
+def tag(
+    name: str,
+    *parts: Part,
+    style: str = "",
+    title: str = "",
+    opened: bool = False,
+    more: Mapping[str, str] | None = None,
+) -> Html:
     """An element.
 
     Args:
         style: declarations of inline CSS; ours, never a user's.
         title: what is shown on hovering.
         opened: whether a `<details>` begins open.
+        more: further attributes, for pages of our own: a notebook may drop them.
     """
     attributes = f' style="{html.escape(style, quote=True)}"' if style else ""
     attributes += f' title="{html.escape(title, quote=True)}"' if title else ""
+    for key, value in (more or {}).items():
+        attributes += f' {key}="{html.escape(value, quote=True)}"'
     attributes += " open" if opened else ""
     return Html(f"<{name}{attributes}>{joined(*parts)}</{name}>")
 
@@ -197,8 +207,9 @@ def marked(source: str, spans: Iterable[tuple[int, int]]) -> Html:
 def page(body: str, title: str) -> str:
     """A view as a whole document that needs nothing else."""
     return (
-        f"<!doctype html>\n<html><head><meta charset='utf-8'><title>{html.escape(title)}</title>"
-        "</head><body style='font-family:system-ui,sans-serif;margin:16px'>"
+        f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f"<title>{html.escape(title)}</title></head>"
+        "<body style='font-family:system-ui,sans-serif;margin:16px;color-scheme:light dark'>"
         f"{body}</body></html>\n"
     )
 
@@ -208,9 +219,33 @@ def save_page(path: str | Path, body: str, title: str) -> Path:
 
     Raises:
         SpecError: another ending.
+        StoreError: it can't be written there.
+    """
+    return written(html_file(path), page(body, title))
+
+
+def html_file(path: str | Path) -> Path:
+    """A path that ends with .html.
+
+    Raises:
+        SpecError: another ending.
     """
     file = Path(path)
     if file.suffix != ".html":
         raise SpecError(f"{file} is no .html file.", mend="end its name with .html.")
-    file.write_text(page(body, title), encoding="utf-8")
+    return file
+
+
+def written(file: Path, text: str) -> Path:
+    """Write a file, whole.
+
+    Raises:
+        StoreError: the system doesn't let us.
+    """
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {file}: {error.strerror}.", mend="name a folder that can be written to."
+        ) from None
     return file

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mox.results.kinds import ByKind
     from mox.results.questions import QuestionScores
     from mox.results.versus import Versus
+    from mox.results.report import Report
     from mox.results.why import Why
 
     Values = NDArray[np.float64]
@@ -264,9 +265,18 @@ class Results:
 
     @cached_property
     def choice(self) -> Choice | None:
-        """The chosen trial and why; None without `choose`."""
-        from mox.results.choose import choose
+        """The chosen trial and why; None without `choose`. Nothing is chosen of a run that is
+        still going on: the next score might change it."""
+        from mox.results.choose import Choice, choose
+        from mox.results.going import GOING
 
+        rule, run = self.run.choose, self.run
+        if rule and run.stopped == GOING:
+            said = (
+                f"run {run.id} is still going on, {len(self.finished)} of {len(run.trials)} trials"
+            )
+            refused = f"{said} are scored."
+            return Choice(None, refused, rule["maximise"], rule["within"], refused=refused)
         return choose(self)
 
     @cached_property
@@ -361,6 +371,12 @@ class Results:
         from mox.results.charts import pareto
 
         return pareto(self, quality, cost)
+
+    def report(self) -> Report:
+        """What a lead reads, the recommendation first; `.save("report.html")` makes it one file."""
+        from mox.results.report import report
+
+        return report(self)
 
     def __repr__(self) -> str:
         from mox.results.terminal import text

@@ -16,6 +16,7 @@ from mox.pipeline.execute import Outcome
 from mox.pipeline.plan import Plan, PlannedTrial
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, sync_folder, unremovable, write_whole
+from mox.results.git import commit
 from mox.settings import DISTRIBUTION
 from mox.spec import readable
 
@@ -96,7 +97,7 @@ def record(plan: Plan, outcome: Outcome) -> Run:
         seconds=outcome.seconds,
         stopped=outcome.stopped,
         started=_first_started(plan, outcome),
-        environment=environment(),
+        environment=environment(e.source.base),
         notes=plan.notes,
     )
 
@@ -144,8 +145,9 @@ def counts(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     return {**total, "by_kind": by_kind}
 
 
-def environment() -> dict[str, str]:
-    """Versions of what made the results: noted, never part of a key by itself."""
+def environment(folder: Path) -> dict[str, str]:
+    """Versions of what made the results, and the commit of the working tree that the experiment
+    lies in: noted, never part of a key by itself."""
     names = (DISTRIBUTION, "numpy", "pymilvus", "milvus-lite", "bm25s", "semchunk", "wordllama",
              "scikit-learn", "bpe-openai", "mlflow")  # fmt: skip
     found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
@@ -154,6 +156,8 @@ def environment() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
+    if tree := commit(folder):
+        found["commit"] = tree.sha + (" with changes" if tree.dirty else "")
     return found
 
 
@@ -220,7 +224,7 @@ def forgotten(store: Store) -> Iterator[Run]:
 
 def _read(path: Path) -> Run:
     try:
-        return _parse(json.loads(path.read_bytes()), path)
+        return parse(json.loads(path.read_bytes()), path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"the run's record {path} cannot be read ({type(error).__name__}: {error}).",
@@ -228,7 +232,8 @@ def _read(path: Path) -> Run:
         ) from None
 
 
-def _parse(plain: dict[str, Any], path: Path) -> Run:
+def parse(plain: dict[str, Any], path: Path) -> Run:
+    """A record as it stands in a file."""
     if plain["schema"] > SCHEMA:
         raise StoreError(
             f"{path} was written by a newer Mox (schema {plain['schema']}).", mend="upgrade Mox."

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from mox.results.kinds import shown_kinds
 from mox.results.leaderboard import marks
+from mox.results.others import also
+from mox.results.paired import by_importance, ranked_on
 from mox.results.verdict import failures, unfinished, verdict
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
         console.print(
             f"note: {note}", style="dim", soft_wrap=not console.is_terminal, highlight=False
         )
-    said = verdict(results)
+    said = [*verdict(results), *filter(None, [also(results)])]
     if said:
         console.print()
     for at, line in enumerate(said):
@@ -51,13 +54,17 @@ def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
             soft_wrap=not console.is_terminal,
             highlight=False,
         )
+    if kinds := shown_kinds(results):
+        console.print(
+            f"\n{kinds!r}", soft_wrap=not console.is_terminal, highlight=False, markup=False
+        )
 
 
 def _table(results: Results, shown: int) -> Any:
     from rich.table import Table
 
     run = results.run
-    split = "dev" if run.choose and len(results.rows("dev")) else "all"
+    split = ranked_on(results)
     over = f"{len(results.rows(None if split == 'all' else split))} questions"
     table = Table(
         title=f"{run.name}: {len(results.finished)} of {len(run.trials)} trials · {split}, {over}",
@@ -68,8 +75,10 @@ def _table(results: Results, shown: int) -> Any:
     )
     table.add_column("trial", no_wrap=True, style="dim")
     table.add_column("configuration", overflow="fold", min_width=24)
-    for measure in _measures(results):
-        table.add_column(measure, no_wrap=True, justify="right")
+    first, *others = by_importance(results)
+    table.add_column(f"{first} ▾", no_wrap=True, justify="right")
+    for measure in others:
+        table.add_column(measure, no_wrap=True, justify="right", style="dim")
     for name in ("chunks", "MB", "of exact"):
         table.add_column(name, no_wrap=True, justify="right")
     table.add_column("", overflow="fold")
@@ -78,18 +87,11 @@ def _table(results: Results, shown: int) -> Any:
     return table
 
 
-def _measures(results: Results) -> list[str]:
-    """The measures, the one that is chosen by first; it alone is shown with its interval."""
-    names = list(results.run.measures)
-    first = results.run.choose["maximise"] if results.run.choose else names[0]
-    return [first, *(name for name in names if name != first)]
-
-
 def _cells(results: Results, trial: TrialRun, split: str) -> list[str]:
     costs = results.costs[trial.id]
     agreement = next((v for name, v in costs.items() if name.startswith("recall_of_exact")), None)
     size = costs["index_mb"]
-    first, *rest = (results.summary[trial.id][split][name] for name in _measures(results))
+    first, *rest = (results.summary[trial.id][split][name] for name in by_importance(results))
     return [
         trial.id,
         results.label(trial),

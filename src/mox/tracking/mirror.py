@@ -141,10 +141,11 @@ def ended(run: Run) -> Status:
 def _write_parent(runs: Runs, parent_id: str, results: Results) -> None:
     there = links.Place(runs.experiment_id, parent_id, results.run.id)
     found = runs.client.get_run(parent_id)
-    runs.upload(found, parent.files(results, there))
+    report = results.report()
+    runs.upload(found, parent.files(results, report, there))
     params, _ = fitted(parent.params(results), PARAM)
     tags, _ = fitted(parent.tags(results), TAG)
-    tags["mlflow.note.content"] = parent.note(results, there)
+    tags["mlflow.note.content"] = parent.note(report, there)
     runs.log(found, params=params, metrics=parent.metrics(results), tags=tags)
     runs.client.log_inputs(parent_id, datasets=[parent.dataset(results)])
     view.save(runs.client, results, runs.experiment_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import DamagedError
 from mox.results.document import document
+from mox.results.report_about import yaml_text
 from mox.secrets import hide, scrubbed
 from mox.spec import canonical
 from mox.tracking import tables
@@ -26,13 +26,14 @@ from mox.tracking.keys import (
     shortened,
     text_of,
 )
-from mox.tracking.report import NOTE, REPORT, markdown
+from mox.tracking.report import NOTE, PAGE, REPORT, markdown
 from mox.tracking.trials import numbers
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
     from mox.results import Results
+    from mox.results.report import Report
     from mox.tracking.links import Place
 
 FIGURE = "pareto.html"
@@ -115,17 +116,19 @@ def dataset(results: Results) -> DatasetInput:
     )
 
 
-def files(results: Results, place: Place) -> dict[str, str | bytes]:
+def files(results: Results, report: Report, place: Place) -> dict[str, str | bytes]:
     """The parent's artifacts by path."""
     rows = tables.leaderboard(results)
     found: dict[str, str | bytes] = {
-        REPORT: markdown(results, place),
+        # As bytes, since they are scrubbed already, text by text: a page's markup is left alone.
+        PAGE: report.html().encode(),
+        REPORT: markdown(report, place).encode(),
         "leaderboard.csv": tables.as_csv(rows),
         LEADERBOARD: tables.as_table(tables.readable(results)),
         "results.json": _json(document(results)),
         "plan.json": _json(plan(results)),
         "environment.json": _json(dict(results.run.environment)),
-        "experiment.yaml": _yaml(scrubbed(results.run.settings)),
+        "experiment.yaml": yaml_text(scrubbed(results.run.settings)),
     }
     if results.finished:
         found[FIGURE] = _figure(results)
@@ -136,9 +139,9 @@ def files(results: Results, place: Place) -> dict[str, str | bytes]:
     return found
 
 
-def note(results: Results, place: Place) -> str:
+def note(report: Report, place: Place) -> str:
     """The run's description: the report, as much of it as MLflow shows."""
-    return markdown(results, place, most=NOTE)
+    return markdown(report, place, most=NOTE)
 
 
 def plan(results: Results) -> dict[str, Any]:
@@ -184,14 +187,3 @@ def _figure(results: Results) -> bytes:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1)
-
-
-def _yaml(value: Any) -> str:
-    from ruamel.yaml import YAML
-
-    buffer = io.StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.width = 100
-    yaml.dump(value, buffer)
-    return buffer.getvalue()

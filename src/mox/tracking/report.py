@@ -1,239 +1,140 @@
-"""The report that a lead reads: the verdict first, then how sure it is and what it costs."""
+"""A report as Markdown: MLflow's description of a run, from the same content as the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mox.results.leaderboard import marks
+from mox.results.report import Bar, Code, Commands, Lines, Looked, Table, words
 from mox.secrets import scrub
-from mox.tracking.keys import TAG
-from mox.tracking.tables import decided_on
+from mox.tracking.keys import TAG, shortened
 
 if TYPE_CHECKING:
-    from mox.results import Choice, Interval, Results, TrialRun
+    from mox.results.report import Block, Cell, Report, Section
     from mox.tracking.links import Place
 
 NOTE = TAG
 """Most characters of a run's description."""
 REPORT = "report.md"
+PAGE = "report.html"
+LONGEST = 600
+"""Characters of a sentence, a cell or a message in a description."""
 TOP = 8
-"""Trials in the report's table."""
+"""Rows of a table; the rest is on the page."""
 
 
-def markdown(results: Results, place: Place, *, most: int | None = None) -> str:
-    """The report.
+def markdown(report: Report, place: Place, *, most: int | None = None) -> str:
+    """The report, without what only a page can show: charts, and what is folded there.
 
     Args:
         place: where the run stands in MLflow, for links.
-        most: characters that it may have; what matters least is left out first.
+        most: characters that it may have; sections that matter least are left out first.
     """
-    text = ""
-    for top in (TOP, 4, 1):
-        text = "\n\n".join(part for part in _parts(results, place, top) if part) + "\n"
+    said = report.mapped(scrub)
+    if most is not None:
+        said = said.mapped(lambda text: shortened(text, LONGEST, see=PAGE))
+    opening = list(_opening(said, place))
+    kept = list(said.sections)
+    while True:
+        text = _joined([*opening, *map(_section, kept), _left_out(said, kept)])
         if most is None or len(text) <= most:
             return text
-    assert most is not None  # noqa: S101  else the first text was returned
-    end = f"\n\n… The rest is in the artifact `{REPORT}`.\n"
+        if not kept:
+            break
+        kept.remove(max(kept, key=lambda section: section.weight))
+    end = f"\n\n… The rest is in the artifact `{PAGE}`.\n"
     return text[: most - len(end)] + end
 
 
-def _parts(results: Results, place: Place, top: int) -> Iterator[str]:
-    yield _verdict(results)
-    yield _sureness(results)
-    yield _costs(results)
-    yield _table(results, top)
-    yield _failures(results)
-    yield _about(results)
-    yield _links(results, place)
+def _joined(parts: list[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _verdict(results: Results) -> str:
-    choice, run = results.choice, results.run
-    stopped = ""
-    if run.stopped:
-        left = sum(trial.status == "SKIPPED" for trial in run.trials)
-        stopped = f"**Stopped ({run.stopped}); {left} trials were not run.** "
-    if choice is None:
-        return f"{stopped}The experiment asks for no choice (`choose:`); the table compares."
-    if choice.refused:
-        return f"{stopped}**Nothing is chosen:** {plain(choice.refused)}"
-    return f"{stopped}**{plain(choice.reason)}**"
+def _opening(report: Report, place: Place) -> Iterator[str]:
+    if report.unfinished:
+        yield f"**{plain(report.unfinished)}**"
+    first, *rest = report.verdict
+    yield f"**{plain(first)}**" if report.tone != "plain" else plain(first)
+    yield from map(plain, rest)
+    yield _links(place)
+    yield plain(report.facts)
 
 
-def _sureness(results: Results) -> str:
-    choice, run = results.choice, results.run
-    if choice is None or choice.trial is None:
-        return ""
-    lines = ["## How sure"]
-    test = (choice.test or {}).get(choice.measure)
-    if test is None:
-        lines.append("- Not confirmed: there is no test side.")
-    else:
-        looks = "once" if choice.test_looks == 1 else f"by {choice.test_looks} runs"
-        lines.append(
-            f"- Confirmed on test: {choice.measure} **{_interval(test)}** ({test.n} questions;"
-            f" this test side has been looked at {looks})."
-        )
-    dev = (choice.dev or {}).get(choice.measure)
-    if dev is not None:
-        lines.append(f"- On dev, where it was chosen: {_interval(dev)} ({dev.n} questions).")
-    versus = choice.vs_baseline
-    if versus and choice.trial != run.baseline:
-        lines.append(
-            f"- Against the baseline on {versus['on']}: {versus['mean']:+.3f}"
-            f" [{versus['low']:+.3f}, {versus['high']:+.3f}], p = {versus['p']:.2g}."
-        )
-    lines += _alternatives(results, choice)
-    lines.append("- Intervals are 95 %, by bootstrap over groups of questions.")
-    return "\n".join(lines)
-
-
-def _alternatives(results: Results, choice: Choice) -> Iterator[str]:
-    others = [name for name in choice.candidates if name != choice.trial]
-    if choice.within is not None:
-        named = "; ".join(plain(results.label(results.trial(name))) for name in others[:4])
-        more = f"; and {len(others) - 4} more" if len(others) > 4 else ""
-        yield (
-            f"- Others that qualify (surely not worse than the best by more than"
-            f" {choice.within:g}): {named or 'none'}{more}."
-        )
-    alike = len(choice.indistinguishable) - 1
-    if alike > 0:
-        yield f"- {alike} other trials cannot be told apart from the best by these questions."
-
-
-def _costs(results: Results) -> str:
-    if results.chosen is None:
-        return ""
-    best = results.choice.best if results.choice else None
-    named: dict[str, str] = {results.chosen.id: "chosen"}
-    for name, word in ((best, "best on dev"), (results.run.baseline, "baseline")):
-        if name is not None and name in results.costs:
-            named[name] = f"{named[name]}, {word}" if name in named else word
-    lines = [
-        "## What it costs",
-        "",
-        "| | configuration | index MB | chunks | build s | text not read | of exact |",
-        "|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for name, word in named.items():
-        costs = results.costs[name]
-        cells = [
-            word,
-            plain(results.label(results.trial(name))),
-            _number(costs["index_mb"], 3),
-            f"{costs['chunks']:,}",
-            _number(costs["build_s"], 2),
-            f"{100 * costs['unread']:.1f} %",
-            _number(agreement(results, name), 3),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    said = "Index MB counts what answers, vectors included and texts not."
-    return "\n".join([*lines, "", said])
-
-
-def agreement(results: Results, trial: str) -> float | None:
-    """The share of exact search's hits that an index found; None for a trial without one."""
-    costs = results.costs[trial].items()
-    return next((value for name, value in costs if name.startswith("recall_of_exact")), None)
-
-
-def _table(results: Results, top: int) -> str:
-    ranked = results.ranked()[:top]
-    if not ranked:
-        return ""
-    run = results.run
-    split = decided_on(results)
-    names = list(run.measures)
-    first = run.choose["maximise"] if run.choose else names[0]
-    names = [first, *(name for name in names if name != first)]
-    over = len(results.rows(None if split == "all" else split))
-    where = "all questions" if split == "all" else f"the {split} side"
-    lines = [
-        f"## The first {len(ranked)} of {len(results.finished)} finished trials",
-        f"By {first} on {where} ({over} questions).",
-        "",
-        f"| | configuration | {' | '.join(names)} | index MB | | trial |",
-        f"|--:|---|{'--:|' * len(names)}--:|---|---|",
-    ]
-    lines += [_row(results, trial, rank, names) for rank, trial in enumerate(ranked, start=1)]
-    return "\n".join([*lines, "", "All trials stand in the artifact `leaderboard.csv`."])
-
-
-def _row(results: Results, trial: TrialRun, rank: int, names: list[str]) -> str:
-    summary = results.summary[trial.id][decided_on(results)]
-    first, *rest = (summary[name] for name in names)
-    label = plain(results.label(trial))
-    cells = [
-        f"{rank}\u00a0",  # MLflow sets table cells without a gap
-        f"**{label}**" if results.chosen and trial.id == results.chosen.id else label,
-        _interval(first),
-        *(f"{interval.mean:.3f}" for interval in rest),
-        _number(results.costs[trial.id]["index_mb"], 3),
-        marks(results, trial),
-        f"`{trial.id}`",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _failures(results: Results) -> str:
-    said: dict[str, list[str]] = {}
-    for trial in results.run.trials:
-        if trial.status == "FAILED":
-            said.setdefault(trial.error or "", []).append(trial.id)
-    if not said:
-        return ""
-    lines = [f"## Failed: {sum(map(len, said.values()))} of {len(results.run.trials)} trials"]
-    for message, names in said.items():
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        lines.append(f"- {', '.join(f'`{name}`' for name in names[:3])}{more}: {plain(message)}")
-    return "\n".join(lines)
-
-
-def _about(results: Results) -> str:
-    run = results.run
-    corpus = run.corpus
-    lines = [
-        "## What was asked",
-        f"- Corpus {plain(corpus['name'])}: {corpus['documents']:,} documents,"
-        f" {corpus['questions']:,} questions ({corpus['unanswerable']} unanswerable,"
-        f" {len(corpus['left_out'])} left out); fingerprint `{corpus['fingerprint'][:12]}`.",
-    ]
-    if licence := corpus["about"].get("licence"):
-        lines.append(f"- Licence: {plain(licence).rstrip('.')}.")
-    lines += [f"- {plain(note)}" for note in run.notes]
-    return "\n".join(lines)
-
-
-def _links(results: Results, place: Place) -> str:
+def _links(place: Place) -> str:
     pages = [
+        ("the whole report", place.artifact(PAGE)),
         ("all trials, sorted", place.trials),
         ("leaderboard", place.artifact("leaderboard.json")),
         ("quality against cost", place.artifact("pareto.html")),
         ("plan", place.artifact("plan.json")),
     ]
-    return "\n".join(
-        [
-            "## Where to look",
-            f"- {' · '.join(f'[{title}]({page})' for title, page in pages)}",
-            f"- `mox results {results.run.id}` compares again; `mox promote {results.run.id}`"
-            " makes the choice a release.",
-        ]
-    )
+    return f"Look: {' · '.join(f'[{title}]({page})' for title, page in pages)}"
 
 
-def _interval(interval: Interval) -> str:
-    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+def _left_out(report: Report, kept: list[Section]) -> str:
+    names = [section.title for section in report.sections if section not in kept]
+    if not names:
+        return ""
+    return f"Left out here for want of room, and in `{PAGE}`: {plain(', '.join(names))}."
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
+def _section(section: Section) -> str:
+    parts = [part for block in section.blocks if (part := _block(block))]
+    return "\n\n".join([f"## {plain(section.title)}", *_run_together(parts)]) if parts else ""
+
+
+def _run_together(parts: list[str]) -> list[str]:
+    """Points that follow each other are one list."""
+    found: list[str] = []
+    for part in parts:
+        if found and part.startswith("- ") and found[-1].startswith("- "):
+            found[-1] += f"\n{part}"
+        else:
+            found.append(part)
+    return found
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, Lines):
+        return "\n".join(f"- {plain(line)}" for line in block.said)
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Commands):
+        return f"```\n{block.text.strip().replace('```', '')}\n```"
+    return f"- {plain(block.said)}" if isinstance(block, Looked) else ""
+
+
+def _table(table: Table) -> str:
+    rule = ["---" if at < table.words else "--:" for at in range(len(table.head))]
+    lines = [_row([plain(name) for name in table.head]), _row(rule)]
+    shown = [at for at in range(len(table.rows)) if at < TOP or at in table.marked]
+    lines += [
+        _row([_cell(cell, bold=at in table.marked and n == 1) for n, cell in
+              enumerate(table.rows[at])])
+        for at in shown
+    ]  # fmt: skip
+    rest = len(table.rows) - len(shown)
+    notes = [f"… and {rest} more."] if rest else []
+    notes += [plain(table.note)] if table.note else []
+    return "\n".join([*lines, *(["", " ".join(notes)] if notes else [])])
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(cell: Cell, *, bold: bool) -> str:
+    if isinstance(cell, Code):
+        return f"`{cell.text}`"
+    if isinstance(cell, Bar):
+        return words(cell)
+    # MLflow sets table cells without a gap.
+    return f"**{plain(cell)}**" if bold else f"{plain(cell)}\u00a0" if cell else ""
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line, also inside a table; without secrets."""
-    flat = " ".join(scrub(text).split())
+    """Text that Markdown shows as it is, on one line, also inside a table."""
+    flat = " ".join(text.split())
     for mark in "\\`*_|<>[]":
         flat = flat.replace(mark, f"\\{mark}")
     return flat

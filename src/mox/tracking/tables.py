@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mox.results.leaderboard import marks, rows
+from mox.results.paired import by_importance, ranked_on
 from mox.secrets import scrub
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ def readable(results: Results) -> list[dict[str, Any]]:
     No column's name has a dot, since MLflow's page reads one as a path into nested values.
     """
     run = results.run
-    split = decided_on(results)
-    first = run.choose["maximise"] if run.choose else run.measures[0]
+    split = ranked_on(results)
+    first, *rest = by_importance(results)
     where = f"{split} " if split in SPLITS else ""
     shown = [f"{where}{first}{end}" for end in ("", " low", " high")]
-    others = [f"{where}{measure}" for measure in run.measures if measure != first]
+    others = [f"{where}{measure}" for measure in rest]
     table = []
     for row in leaderboard(results):
         agreement = next((v for k, v in row.items() if k.startswith("recall_of_exact")), None)
@@ -78,11 +79,6 @@ def readable(results: Results) -> list[dict[str, Any]]:
             }
         )
     return table
-
-
-def decided_on(results: Results) -> str:
-    """The questions that the leaderboard is ranked on: `dev`, or `all`."""
-    return "dev" if results.run.choose and len(results.rows("dev")) else "all"
 
 
 def questions(results: Results, trial: TrialRun) -> str:

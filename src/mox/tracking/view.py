@@ -12,8 +12,8 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from mox.results.paired import decisive, ranked_on
 from mox.tracking.keys import legal_key, metric_key, shortened
-from mox.tracking.tables import decided_on
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -108,10 +108,8 @@ def _state(results: Results, columns: int) -> dict[str, Any]:
 
 def decisive_key(results: Results) -> str:
     """The metric that trials are ranked by."""
-    run = results.run
-    measure = run.choose["maximise"] if run.choose else run.measures[0]
-    split = decided_on(results)
-    return metric_key(measure, split=None if split == "all" else split)
+    split = ranked_on(results)
+    return metric_key(decisive(results), split=None if split == "all" else split)
 
 
 def _shared(results: Results, params: list[str]) -> list[str]:

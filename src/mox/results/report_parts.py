@@ -1,0 +1,285 @@
+"""What a report says first: the verdict, how sure it is, what it costs, the alternatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mox.results.kinds import shown_kinds
+from mox.results.leaderboard import marks
+from mox.results.others import also
+from mox.results.paired import by_importance, decisive, ranked_on, rows_of
+from mox.results.report import (
+    Bar,
+    Block,
+    Cell,
+    Code,
+    Folded,
+    Lines,
+    Looked,
+    Picture,
+    Section,
+    Table,
+    Tone,
+)
+from mox.results.verdict import failures, verdict
+from mox.results.why_view import CAVEAT, brief, percent
+
+if TYPE_CHECKING:
+    from mox.results.effects import Effect
+    from mox.results.results import Results
+    from mox.results.run import TrialRun
+
+TOP = 10
+"""Trials of the table before the rest is folded."""
+MOST = 300
+"""Trials of the table at all; a larger sweep's stand in the leaderboard."""
+WORST = 5
+"""Questions that are looked at."""
+
+
+def opening(results: Results) -> tuple[str, str, list[str], Tone, str]:
+    """Title, what keeps it from being final, verdict, its tone, and the run in a line."""
+    run, choice = results.run, results.choice
+    said = verdict(results)
+    tone: Tone = "chosen"
+    if choice is None:
+        said = ["The experiment asks for no choice (`choose:`); the table compares."]
+        tone = "plain"
+    elif choice.refused:
+        tone = "refused"
+    split = ranked_on(results)
+    facts = (
+        f"{len(results.finished)} of {len(run.trials)} trials scored · ranked on"
+        f" {len(rows_of(results, split))} {'' if split == 'all' else f'{split} '}questions ·"
+        f" begun {run.started} · run {run.id}"
+    )
+    return f"{run.name}: report", unfinished(results), said, tone, facts
+
+
+def unfinished(results: Results) -> str:
+    """What keeps a report from being final; empty where nothing does."""
+    run = results.run
+    left = sum(trial.status == "SKIPPED" for trial in run.trials)
+    if not left and not run.stopped:
+        return ""
+    stored = run.stages["run"] + run.stages["stored"]
+    how = "is still going on" if run.stopped == "going on" else f"was stopped ({run.stopped})"
+    said = (
+        f"NOT FINAL: run {run.id} {how}: {stored} of {run.stages['total']} stages stored;"
+        f" {left} of {len(run.trials)} trials are missing."
+    )
+    if results.chosen is not None:
+        said += f" The choice is over the {len(results.finished)} that were scored."
+    again = "" if run.stopped == "going on" else " The same call again resumes."
+    return said + again
+
+
+def sections(results: Results) -> Iterator[Section]:
+    """The sections that compare trials."""
+    if results.chosen is not None:
+        yield Section("How sure", (Lines(tuple(_sure(results))),), weight=1)
+        yield Section("What it costs", tuple(_costs(results)), weight=2)
+    if failures(results):
+        yield _failures(results)
+    if results.finished:
+        yield _board(results)
+        yield from _kinds(results)
+        yield from _effects(results)
+        yield from _worst(results)
+
+
+def _sure(results: Results) -> Iterator[str]:
+    yield from _sureness(results)
+    yield from filter(None, [also(results)])
+
+
+def _sureness(results: Results) -> Iterator[str]:
+    choice = results.choice
+    assert choice is not None  # noqa: S101
+    dev = (choice.dev or {}).get(choice.measure)
+    if not (choice.test or {}).get(choice.measure):
+        yield "Not confirmed: there is no test side."
+    if dev is not None:
+        yield f"On dev, where it was chosen: {choice.measure} {dev} ({dev.n} questions)."
+    others = [name for name in choice.candidates if name != choice.trial]
+    if choice.within is not None:
+        named = "; ".join(results.label(results.trial(name)) for name in others[:4])
+        more = f"; and {len(others) - 4} more" if len(others) > 4 else ""
+        yield (
+            f"Others that qualify (surely not worse than the best by more than {choice.within:g}):"
+            f" {named or 'none'}{more}."
+        )
+    if len(choice.indistinguishable) > 1:
+        yield (
+            f"{len(choice.indistinguishable) - 1} other trials cannot be told apart from the best"
+            " by these questions."
+        )
+
+
+def _costs(results: Results) -> Iterator[Block]:
+    best = results.choice.best if results.choice else None
+    named: dict[str, str] = {}
+    chosen = results.chosen.id if results.chosen else None
+    for trial, word in (
+        (chosen, "chosen"),
+        (best, "best on dev"),
+        (results.run.baseline, "baseline"),
+    ):
+        if trial is not None and trial in results.costs:
+            named[trial] = f"{named[trial]}, {word}" if trial in named else word
+    rows: list[tuple[Cell, ...]] = []
+    for trial, word in named.items():
+        costs = results.costs[trial]
+        rows.append(
+            (
+                word,
+                results.label(results.trial(trial)),
+                number(costs["index_mb"], 3),
+                f"{costs['chunks']:,}",
+                number(costs["build_s"], 2),
+                f"{100 * costs['unread']:.1f} %",
+                number(agreement(results, trial), 3),
+            )
+        )
+    head = ("", "configuration", "index MB", "chunks", "build s", "text not read", "of exact")
+    yield Table(
+        "Costs", head, tuple(rows), words=2, marked=frozenset([0]),
+        note="Index MB counts what answers, vectors included and texts not.",
+    )  # fmt: skip
+    if any(costs["index_mb"] is not None for costs in results.costs.values()):
+        measure = decisive(results)
+        alt = (
+            f"Every trial by index size and {measure}, with 95 % intervals; the trials that no"
+            " other beats in both are joined and named above."
+        )
+        yield Picture(results.pareto(), alt)
+
+
+def agreement(results: Results, trial: str) -> float | None:
+    """The share of exact search's hits that an index found; None for a trial without one."""
+    costs = results.costs[trial].items()
+    return next((value for name, value in costs if name.startswith("recall_of_exact")), None)
+
+
+def number(value: float | None, digits: int) -> str:
+    """A cost, or a dash where it isn't known."""
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _board(results: Results) -> Section:
+    ranked = results.ranked()
+    split = ranked_on(results)
+    first, *rest = by_importance(results)
+    rows = tuple(
+        _row(results, trial, rank, split) for rank, trial in enumerate(ranked[:MOST], start=1)
+    )
+    head = ("", "configuration", "", f"{first} ▾", *rest, "index MB", "of exact", "trial")
+    chosen = {at for at, trial in enumerate(ranked) if trial is results.chosen}
+    where = "all questions" if split == "all" else f"the {split} side"
+    note = f"Ranked by {first} on {where} ({len(rows_of(results, split))} questions)."
+    if rest:
+        note += f" {', '.join(rest)} {'decides' if len(rest) == 1 else 'decide'} nothing here."
+    if len(ranked) > MOST:
+        note += f" {len(ranked) - MOST} more trials stand in the leaderboard."
+    table = Table(
+        f"{len(ranked)} finished trials, best first", head, rows, words=3,
+        marked=frozenset(chosen), shown=TOP, note=note,
+    )  # fmt: skip
+    return Section("The alternatives", (table,), weight=3)
+
+
+def _row(results: Results, trial: TrialRun, rank: int, split: str) -> tuple[Cell, ...]:
+    summary = results.summary[trial.id][split]
+    first, *rest = by_importance(results)
+    return (
+        str(rank),
+        results.label(trial),
+        marks(results, trial),
+        Bar(summary[first]),
+        *(Bar(summary[name], minor=True) for name in rest),
+        number(results.costs[trial.id]["index_mb"], 3),
+        number(agreement(results, trial.id), 3),
+        Code(trial.id),
+    )
+
+
+def _kinds(results: Results) -> Iterator[Section]:
+    view = shown_kinds(results)
+    if view is None:
+        return
+    rows: list[tuple[Cell, ...]] = []
+    for one in view.rows:
+        against = Bar(one.difference.interval, signed=True) if one.difference else "–"
+        base = "–" if one.baseline is None else f"{one.baseline.mean:.3f}"
+        few = "few" if one.few else ""
+        rows.append((one.kind, str(one.mean.n), str(one.groups), Bar(one.mean), base, against, few))
+    head = ("kind", "n", "groups", view.measure, "baseline", "against the baseline", "")
+    where = "all questions" if view.split == "all" else view.split
+    title = f"{view.label}, on {where}"
+    yield Section(
+        "By kind of question",
+        (Table(title, head, tuple(rows), note=view.warning),),
+        weight=4,
+    )
+
+
+def _effects(results: Results) -> Iterator[Section]:
+    if len(results.finished) < 2:
+        return
+    view = results.why()
+    if not view.effects:
+        return
+    rows = tuple(
+        (one.setting, percent(one.share), "; ".join(map(brief, one.levels))) for one in view.effects
+    )
+    head = ("setting", "of the variance", "values: mean (matched difference)")
+    table = Table(f"Settings that vary, by what they explain of {view.measure}", head, rows,
+                  words=3, note=CAVEAT)  # fmt: skip
+    yield Section("What matters", (table, *(_effect(one) for one in view.effects)), weight=5)
+
+
+def _effect(effect: Effect) -> Folded:
+    rows = tuple(
+        (
+            one.value,
+            str(one.trials),
+            Bar(one.mean),
+            Bar(one.difference.interval, signed=True) if one.difference else "–",
+            str(one.cells) if one.difference else "",
+        )
+        for one in effect.levels
+    )
+    head = (effect.setting, "trials", "mean", f"matched with {effect.reference}", "cells")
+    title = f"{effect.setting}: values with intervals"
+    table = Table(title, head, rows, note=" ".join(effect.notes))
+    return Folded(title, (table,))
+
+
+def _worst(results: Results) -> Iterator[Section]:
+    """The questions that the chosen trial answers worst, of those that it was ranked on: the test
+    side isn't looked into."""
+    trial = results.chosen or results.best
+    measure = decisive(results)
+    values = results.scores(trial).arrays[measure]
+    split = ranked_on(results)
+    rows = sorted(rows_of(results, split).tolist(), key=lambda row: (values[row], row))[:WORST]
+    found: list[Block] = []
+    for row in rows:
+        asked = results.questions_asked[row]
+        said = f"{asked.id} ({asked.kind or 'question'}): {asked.text} {measure} {values[row]:.3f}"
+        found.append(Looked(said, results.inspect(asked.id, trial.id)))
+    where = "" if split == "all" else f" of the {split} side; the test side isn't looked into"
+    about = f"The {len(rows)} questions with the lowest {measure}{where}, and what was found."
+    yield Section("Worst questions", (Lines((about,)), *found), weight=7)
+
+
+def _failures(results: Results) -> Section:
+    said = failures(results)
+    lines = []
+    for message, names in said.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        lines.append(f"{', '.join(names[:3])}{more}: {message}")
+    count, every = sum(map(len, said.values())), len(results.run.trials)
+    title = f"What failed: {count} of {every} trials"
+    return Section(title, (Lines(tuple(lines)),), weight=2)
