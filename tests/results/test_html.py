@@ -160,7 +160,7 @@ def test_a_refused_choice_says_why(made: Any) -> None:
 
 def test_the_card_shows_only_what_varies(hostile: Results) -> None:
     head = re.findall(r"<th [^>]*>(.*?)</th>", hostile._repr_html_())
-    assert head == ["#", "trial", "", "chunk", "recall@60t", "chunks", "index MB", "of exact",
+    assert head == ["#", "trial", "", "chunk", "recall@60t ▾", "chunks", "index MB", "of exact",
                     "recall@2", "ndcg@60t"]  # fmt: skip
     shown = Page(hostile._repr_html_()).text
     assert "recursive size=16" in shown

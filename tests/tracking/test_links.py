@@ -25,7 +25,9 @@ def test_a_mirrored_run_has_the_command_and_the_pages(results: Results, mirrored
     lines = dict(next_links(results))
     assert f"--backend-store-uri sqlite:///{results.store.root}/mlflow.db" in lines["MLflow"]
     page = f"http://127.0.0.1:{PORT}/#/experiments/{written.experiment_id}/runs"
-    assert lines["its report"] == f"{page}/{written.parent.info.run_id}"
+    run = f"{page}/{written.parent.info.run_id}"
+    assert lines["its verdict"] == run
+    assert lines["its report"] == f"{run}/artifacts/report.html"
     assert lines["its trials"].startswith(f"{page}?")
 
 

@@ -101,7 +101,7 @@ def test_a_mirrored_run_is_known_without_mlflow(
         [sys.executable, "-c", LOOK, str(root)], capture_output=True, text=True, timeout=60,
         check=True,
     )  # fmt: skip
-    assert done.stdout == "True None 3 False\n"
+    assert done.stdout == "True None 4 False\n"
 
 
 def begin(results: Results, uri: str) -> mirror.Mirror:

@@ -125,11 +125,16 @@ class Diff:
             f"  less b {self.b} {self.labels[1]}",
         ]
         lines += [f"  {sentence(found)}" for found in self.differences]
+        lines += ["  by kind:"] if self.kinds else []
         lines += [f"    {sentence(found)}" for found in self.kinds]
         lines += [f"  {name}: {mine} / {theirs}" for name, (mine, theirs) in self.settings.items()]
         for title, pairs in (("largest losses", self.losses), ("largest gains", self.gains)):
             lines += [f"  {title} of a:"] if pairs else []
             lines += [f"    {p.difference:+.3f} {p.question.id} {p.question.text}" for p in pairs]
+        first = next(iter([*self.losses, *self.gains]), None)
+        if first is not None:
+            opened = f"results.inspect({first.question.id!r}, {self.a!r}, {self.b!r})"
+            lines.append(f"  look at one: {opened}")
         return "\n".join(lines)
 
 

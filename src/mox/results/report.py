@@ -48,6 +48,7 @@ class Table:
 
     `words`: how many of the first columns hold words; the others hold numbers. `marked`: rows
     that are set off: the chosen trial. `shown`: rows before the rest is folded; all where None.
+    `wide`: columns that only a page has room for.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Table:
     marked: frozenset[int] = frozenset()
     shown: int | None = None
     note: str = ""
+    wide: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

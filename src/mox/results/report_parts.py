@@ -34,6 +34,8 @@ TOP = 10
 """Trials of the table before the rest is folded."""
 MOST = 300
 """Trials of the table at all; a larger sweep's stand in the leaderboard."""
+NARROW = 2
+"""Measures beside the decisive one for which a narrow table has room."""
 WORST = 5
 """Questions that are looked at."""
 
@@ -185,6 +187,7 @@ def _board(results: Results) -> Section:
     table = Table(
         f"{len(ranked)} finished trials, best first", head, rows, words=3,
         marked=frozenset(chosen), shown=TOP, note=note,
+        wide=frozenset([*range(4 + NARROW, 4 + len(rest)), head.index("of exact")]),
     )  # fmt: skip
     return Section("The alternatives", (table,), weight=3)
 

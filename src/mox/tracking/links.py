@@ -11,6 +11,7 @@ from urllib.parse import urlparse
 
 from mox.settings import redact
 from mox.tracking import view
+from mox.tracking.report import PAGE
 from mox.tracking.server import QUIET, tracking_uri
 
 if TYPE_CHECKING:
@@ -108,5 +109,9 @@ def next_links(results: Results) -> list[tuple[str, str]]:
     there = Place(found.experiment_id, found.parent_id, results.run.id)
     command = ui_command(uri)
     lines = [("MLflow", command)] if command else []
-    lines += [("its report", base(uri) + there.parent), ("its trials", base(uri) + there.trials)]
-    return lines
+    pages = {
+        "its verdict": there.parent,
+        "its trials": there.trials,
+        "its report": there.artifact(PAGE),
+    }
+    return lines + [(name, base(uri) + page) for name, page in pages.items()]

@@ -105,14 +105,13 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    rule = ["---" if at < table.words else "--:" for at in range(len(table.head))]
-    lines = [_row([plain(name) for name in table.head]), _row(rule)]
+    columns = [at for at in range(len(table.head)) if at not in table.wide]
+    rule = ["---" if at < table.words else "--:" for at in columns]
+    lines = [_row([plain(table.head[at]) for at in columns]), _row(rule)]
     shown = [at for at in range(len(table.rows)) if at < TOP or at in table.marked]
-    lines += [
-        _row([_cell(cell, bold=at in table.marked and n == 1) for n, cell in
-              enumerate(table.rows[at])])
-        for at in shown
-    ]  # fmt: skip
+    for at in shown:
+        cells = table.rows[at]
+        lines.append(_row([_cell(cells[n], bold=at in table.marked and n == 1) for n in columns]))
     rest = len(table.rows) - len(shown)
     notes = [f"… and {rest} more."] if rest else []
     notes += [plain(table.note)] if table.note else []
@@ -127,7 +126,7 @@ def _cell(cell: Cell, *, bold: bool) -> str:
     if isinstance(cell, Code):
         return f"`{cell.text}`"
     if isinstance(cell, Bar):
-        return words(cell)
+        return words(cell).replace(" ", "\u00a0")
     # MLflow sets table cells without a gap.
     return f"**{plain(cell)}**" if bold else f"{plain(cell)}\u00a0" if cell else ""
 

@@ -36,6 +36,7 @@ EVERY = 200
 """Up to this many trials each has a child run; above it, those that a reader would look for."""
 
 QUESTIONS = "questions.json"
+DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -158,10 +159,16 @@ def numbers(results: Results, trial: TrialRun) -> dict[str, float]:
             found[metric_key(measure, split=side, bound="high")] = interval.high
     found |= {metric_key(name): value for name, value in results.costs[trial.id].items()}
     return {
-        name: float(value)
+        name: _short(value)
         for name, value in found.items()
         if isinstance(value, int | float) and math.isfinite(value)
     }
+
+
+def _short(value: float) -> float:
+    """A number to four digits after the point, or four that count: MLflow's tables print all the
+    digits that they are given. The exact one stands in the store and in `results.json`."""
+    return round(float(value), DIGITS) if abs(value) >= 1 else float(f"{value:.{DIGITS}g}")
 
 
 def seconds(results: Results, trial: TrialRun) -> float:

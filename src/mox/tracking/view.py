@@ -27,7 +27,9 @@ MOST = 20000
 """Most characters of an experiment's tag."""
 COLUMNS = 12
 """Most parameters that are columns; the rest is a click away."""
-NAME_PX, PARAM_PX, METRIC_PX = 380, 110, 130
+NAME_PX, PARAM_PX = 380, 110
+METRIC_PX, LETTER_PX = 40, 7
+"""A metric's column holds its name: this much, and for each letter so much more."""
 
 
 def path(experiment_id: str, run_id: str) -> str:
@@ -75,7 +77,7 @@ def _state(results: Results, columns: int) -> dict[str, Any]:
     metrics += [name for name in map(metric_key, results.run.measures) if name not in metrics]
     metrics = [*metrics, "index_mb", "chunks"]
     widths = {"attributes.`Run Name`": NAME_PX}
-    widths |= {f"metrics.`{name}`": METRIC_PX for name in metrics}
+    widths |= {f"metrics.`{name}`": METRIC_PX + LETTER_PX * len(name) for name in metrics}
     widths |= {f"params.`{name}`": PARAM_PX for name in params}
     return {
         "searchFilter": f"tags.mox.kind = 'trial' and tags.mox.run_id = '{results.run.id}'",
