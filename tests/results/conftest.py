@@ -61,7 +61,7 @@ def hostile_questions(documents: Sequence[Document]) -> list[Question]:
             group=f"group{at}",
             evidence=found,
             split="dev" if at % 2 else "test",
-            kind="look-up" if found.groups else "unanswerable",
+            kind=f"kind {HOSTILE}" if at == 4 else "look-up" if found.groups else "unanswerable",
             answer=f"Answer {HOSTILE}",
         )
         for at, found in enumerate(evidence)

@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mox.errors import MissingError
 from mox.pipeline.execute import Outcome
 from mox.pipeline.plan import Plan
 from mox.pipeline.stages import Ref
@@ -66,11 +67,21 @@ def unfinished(store: Store, run_id: str) -> Run | None:
     Returns:
         Its record as it would be: `stopped` says which of the two it is. None where no such run
         has a note.
+
+    Raises:
+        MissingError: it has hardly begun: not even its questions are stored.
     """
     notes = list(_notes(store, run_id))
     alive = [path for path in notes if _alive(path)]
     found = [_read(store, path, GOING if path in alive else KILLED) for path in alive or notes]
-    return next((run for run in found if run is not None), None)
+    run = next((run for run in found if run is not None), None)
+    if run is not None and not (store.has(*run.documents) and store.has(*run.questions)):
+        stored = f"{run.stages['stored']} of {run.stages['total']} stages stored"
+        raise MissingError(
+            f"run {run.id} is {run.stopped}, {stored}: its questions aren't among them.",
+            mend="ask again in a moment." if run.stopped == GOING else "run it again.",
+        )
+    return run
 
 
 def _folder(store: Store) -> Path:

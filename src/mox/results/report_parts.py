@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mox.results.results import Results
     from mox.results.run import TrialRun
 
+SPLITS = ("dev", "test")
 TOP = 10
 """Trials of the table before the rest is folded."""
 MOST = 300
@@ -80,7 +81,7 @@ def unfinished(results: Results) -> str:
 def sections(results: Results) -> Iterator[Section]:
     """The sections that compare trials."""
     if results.chosen is not None:
-        yield Section("How sure", (Lines(tuple(_sure(results))),), weight=1)
+        yield Section("How sure", (Lines(tuple(_sure(results))), *_confirmed(results)), weight=1)
         yield Section("What it costs", tuple(_costs(results)), weight=2)
     if failures(results):
         yield _failures(results)
@@ -119,19 +120,36 @@ def _sureness(results: Results) -> Iterator[str]:
         )
 
 
-def _costs(results: Results) -> Iterator[Block]:
-    best = results.choice.best if results.choice else None
-    named: dict[str, str] = {}
-    chosen = results.chosen.id if results.chosen else None
-    for trial, word in (
-        (chosen, "chosen"),
-        (best, "best on dev"),
+def _named(results: Results) -> dict[str, str]:
+    """The trials that a choice is between → what they are: chosen, best on dev, baseline."""
+    found: dict[str, str] = {}
+    choice = results.choice
+    roles = (
+        (choice.trial if choice else None, "chosen"),
+        (choice.best if choice else None, "best on dev"),
         (results.run.baseline, "baseline"),
-    ):
+    )
+    for trial, word in roles:
         if trial is not None and trial in results.costs:
-            named[trial] = f"{named[trial]}, {word}" if trial in named else word
+            found[trial] = f"{found[trial]}, {word}" if trial in found else word
+    return found
+
+
+def _confirmed(results: Results) -> Iterator[Table]:
+    """The measure that is chosen by, where it was chosen and where it wasn't, drawn as bars."""
+    measure = decisive(results)
+    rows = []
+    for trial, word in _named(results).items():
+        summary = results.summary[trial]
+        sides = [Bar(summary[split][measure]) if split in summary else "–" for split in SPLITS]
+        rows.append((word, results.label(results.trial(trial)), *sides))
+    head = ("", "configuration", *(f"{measure} on {split}" for split in SPLITS))
+    yield Table(f"{measure}, 95 % intervals", head, tuple(rows), words=2, marked=frozenset([0]))
+
+
+def _costs(results: Results) -> Iterator[Block]:
     rows: list[tuple[Cell, ...]] = []
-    for trial, word in named.items():
+    for trial, word in _named(results).items():
         costs = results.costs[trial]
         rows.append(
             (

@@ -1,0 +1,188 @@
+"""A run that is still going on, or was killed: told apart, counted, and never taken for final."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mox
+from mox import api
+from mox.errors import MissingError
+from mox.pipeline import codec
+from mox.results import going
+
+pytestmark = pytest.mark.timeout(120)
+
+EXPERIMENT = """\
+name: going
+corpus: {kind: evidence, path: corpus}
+axes:
+  chunk: [{kind: recursive, size: [16, 32]}]
+  search: [{kind: bm25, k: 10}]
+measure: [ndcg@60t]
+choose: {maximise: ndcg@60t}
+"""
+
+BEGIN = """
+import sys, time
+import mox
+from mox.results import going
+with going.noted(mox.plan(sys.argv[1])):
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def file(small_corpus: Path) -> Path:
+    path = small_corpus.parent / "e.yaml"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+def notes(home: Path) -> list[Path]:
+    return sorted((home / "going").glob("*"))
+
+
+def begun(file: Path) -> subprocess.Popen[str]:
+    """A process that has begun a run and stays in it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGIN, str(file)], stdout=subprocess.PIPE, text=True,
+        env=dict(os.environ),
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+@pytest.fixture
+def begin(file: Path) -> Any:
+    started = []
+
+    def start() -> subprocess.Popen[str]:
+        started.append(begun(file))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def store_inputs(file: Path) -> Any:
+    """Store what a run writes first."""
+    plan = mox.plan(file)
+    kinds = {stage.kind: stage for stage in plan.stages.values()}
+    for kind, arrays in (
+        ("documents", codec.pack_documents(plan.corpus.documents)),
+        ("questions", codec.pack_questions(plan.corpus.questions)),
+    ):
+        plan.store.write(kind, kinds[kind].key, arrays, {}, {})
+    return plan
+
+
+def test_a_run_that_has_hardly_begun_is_refused_by_name(file: Path, begin: Any) -> None:
+    process = begin()
+    with pytest.raises(MissingError, match=r"run \w+ is going on, 0 of \d+ stages stored"):
+        mox.load(file)
+    process.kill()
+    process.wait(timeout=20)
+    with pytest.raises(MissingError, match="is killed, 0 of"):
+        mox.load(file)
+
+
+def test_a_run_that_is_going_on_is_reported_by_name_with_what_is_stored(
+    file: Path, begin: Any
+) -> None:
+    begin()
+    plan = store_inputs(file)
+    results = mox.load(file)
+    assert results.run.stopped == going.GOING
+    assert results.run.stages["stored"] == 2
+    assert [trial.status for trial in results.run.trials] == ["SKIPPED"] * 2
+    assert results.report().unfinished == (
+        f"NOT FINAL: run {plan.run_id} is still going on: 2 of {len(plan.stages)} stages stored;"
+        " 2 of 2 trials are missing."
+    )
+    assert mox.load(plan.run_id[:6]).run.stopped == going.GOING
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_is_going_on(file: Path, begin: Any) -> None:
+    process = begin()
+    store_inputs(file)
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=20)
+    assert mox.load(file).run.stopped == going.KILLED
+    assert "was stopped (killed)" in mox.load(file).report().unfinished
+
+
+def test_of_two_attempts_the_living_one_counts(file: Path, begin: Any) -> None:
+    first = begin()
+    first.kill()
+    first.wait(timeout=20)
+    store_inputs(file)
+    begin()
+    assert mox.load(file).run.stopped == going.GOING
+
+
+def test_a_run_that_ends_leaves_no_note_and_clears_those_of_the_killed(
+    file: Path, begin: Any, own_state: Path
+) -> None:
+    process = begin()
+    process.kill()
+    process.wait(timeout=20)
+    assert notes(own_state)
+    results = mox.run(file, offline=True, quiet=True)
+    assert notes(own_state) == []
+    assert results.run.stopped is None
+    assert mox.load(file).run == results.run
+
+
+def test_a_run_that_was_killed_after_its_last_stage_is_no_longer_killed_once_run_again(
+    file: Path, begin: Any, own_state: Path
+) -> None:
+    process = begin()  # as if killed after all is stored and before the record is written
+    process.kill()
+    process.wait(timeout=20)
+    left = [(path, path.read_bytes()) for path in notes(own_state)]
+    mox.run(file, offline=True, quiet=True)
+    for path, raw in left:
+        path.write_bytes(raw)
+    assert mox.load(file).run.stopped == going.KILLED
+    mox.run(file, offline=True, quiet=True)
+    assert mox.load(file).run.stopped is None
+
+
+def test_a_run_of_what_is_stored_leaves_no_note(
+    file: Path, own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mox.run(file, offline=True, quiet=True)
+    with going.noted(mox.plan(file)):
+        assert notes(own_state) == []
+
+
+def test_a_run_that_fails_to_run_leaves_no_note(
+    file: Path, own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(api, "execute", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        mox.run(file, offline=True, quiet=True)
+    assert notes(own_state) == []
+    with pytest.raises(MissingError, match="no run"):
+        mox.load(file)
+
+
+def test_what_is_going_on_cannot_be_promoted(file: Path, begin: Any) -> None:
+    begin()
+    store_inputs(file)
+    with pytest.raises(mox.MoxError, match="going on"):
+        mox.promote(file, offline=True)
