@@ -148,14 +148,17 @@ def _scale(results: Results, trials: Sequence[TrialRun], name: str) -> tuple[flo
 
 
 def _measured(results: Results, trial: TrialRun, name: str, scale: tuple[float, float]) -> Html:
-    """A mean beside its bar; the interval in figures for the measure that is chosen by."""
+    """A mean beside its interval and bar; of a measure that decides nothing the mean only."""
     interval = results.summary[trial.id][ranked_on(results)][name]
     mean = f"{interval.mean:.3f}"
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return span(mean, title="a single question gives no interval")
-    said = [span(mean, style="padding-right:6px")]
-    if name == by_importance(results)[0]:
-        said.append(span(_range(interval), style=f"padding-right:6px;font-size:11px;{DIM}"))
+    if name != by_importance(results)[0]:
+        return span(mean, style=DIM, title=f"{name} {interval}, n = {interval.n}")
+    said = [
+        span(mean, style="padding-right:6px"),
+        span(_range(interval), style=f"padding-right:6px;font-size:11px;{DIM}"),
+    ]
     drawn = bar(
         interval.low,
         interval.mean,

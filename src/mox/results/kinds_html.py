@@ -27,7 +27,19 @@ if TYPE_CHECKING:
 
 def drawn(view: ByKind) -> str:
     """The whole view."""
-    head = ["kind", "n", "groups", view.measure, "", "baseline", "difference", "95 %", "", ""]
+    head = [
+        "kind",
+        "n",
+        "groups",
+        view.measure,
+        "95 %",
+        "",
+        "baseline",
+        "difference",
+        "95 %",
+        "",
+        "",
+    ]
     reach = max((abs(end) for one in view.rows for end in _ends(one)), default=0.0) or 1.0
     rows = [row(head, left=1, head=True), *(_row(one, reach) for one in view.rows)]
     parts: list[Part] = [
@@ -52,6 +64,9 @@ def _row(one: Kind, reach: float) -> Html:
         str(one.mean.n),
         str(one.groups),
         f"{one.mean.mean:.3f}",
+        span(f"[{one.mean.low:.2f}, {one.mean.high:.2f}]", style=DIM)
+        if math.isfinite(one.mean.low)
+        else "–",
         _bar(one.mean),
         "–" if one.baseline is None else f"{one.baseline.mean:.3f}",
     ]

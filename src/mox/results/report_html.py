@@ -6,9 +6,8 @@ import base64
 import json
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from mox.results.markup import Html, Part, around_zero, bar, details, div, joined, tag
+from mox.results.markup import Html, around_zero, bar, details, div, joined, tag
 from mox.results.report import (
     Bar,
     Block,
@@ -24,9 +23,6 @@ from mox.results.report import (
     interval_text,
     words,
 )
-
-if TYPE_CHECKING:
-    from mox.results.figures import Figure
 
 MOST = 1_000_000
 """Characters of questions looked at, of all of them together; later ones are said in a line."""
@@ -57,7 +53,7 @@ table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding:0 0 4px;white-space:nowrap}
 th,td{padding:4px 8px;text-align:right;vertical-align:top;border-bottom:1px solid var(--line)}
 th{font-weight:600}.w{text-align:left}th.w,td.w{min-width:4ch}
-td.n,th{white-space:nowrap}
+td.w:nth-child(2){min-width:24ch}td.n,th{white-space:nowrap}
 tr.marked>*{background:var(--good)}
 .minor{color:var(--dim)}.i{color:var(--dim);font-size:12px;white-space:nowrap}
 .bar{display:flex;gap:8px;justify-content:flex-end;align-items:center;white-space:nowrap}
@@ -65,20 +61,15 @@ code,pre{font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{background:var(--soft);padding:10px 12px;margin:8px 0;white-space:pre-wrap;
 overflow-wrap:anywhere}
 details{margin:8px 0}summary{cursor:pointer}
-figure{margin:12px 0}figure img{max-width:100%;height:auto;display:block}
-figure img.pixels{background:#fff}
+figure{margin:12px 0}figure svg,figure img{max-width:100%;height:auto;display:block}
+figure svg text{fill:var(--ink)}figure svg [stroke="#ddd"]{stroke:var(--line)}
+figure img{background:#fff}
 @media (max-width:600px){main{padding:14px 12px 32px}h2{font-size:16px}}
 @media print{@page{margin:14mm}body{font-size:11pt}main{max-width:none;padding:0}
-h2{break-after:avoid}tr,figure,.verdict,pre{break-inside:avoid}.scroll{overflow:visible}
-table{font-size:8.5pt}th,td{padding:2px 4px}.looked{display:none}
+h2{break-after:avoid}tr,figure,.verdict,pre{break-inside:avoid}.scroll{overflow:visible}.wide{display:none}td.w:nth-child(2){min-width:0}
+table{font-size:8.5pt}th,td{padding:2px 4px}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
-
-DRAWN = (
-    "@media screen and (prefers-color-scheme:dark){text{fill:#e6edf3}"
-    '[stroke="#ddd"]{stroke:#3a434d}}'
-)
-"""What turns a chart's letters and grid with the theme."""
 
 
 def page(report: Report) -> str:
@@ -151,13 +142,13 @@ def _table(table: Table) -> Html:
 def _grid(table: Table, rows: Iterable[int], *, drawn: bool) -> Html:
     scales = [_scale(table, column) for column in range(len(table.head))]
     head = [
-        tag("th", name, more={"scope": "col", **_left(table, at)})
+        tag("th", name, more={"scope": "col", **_class(table, at)})
         for at, name in enumerate(table.head)
     ]
     body = []
     for at in rows:
         cells = [
-            _cell(cell, scales[column] if drawn else None, _left(table, column))
+            _cell(cell, scales[column] if drawn else None, _class(table, column))
             for column, cell in enumerate(table.rows[at])
         ]
         body.append(tag("tr", *cells, more={"class": "marked"} if at in table.marked else None))
@@ -167,8 +158,10 @@ def _grid(table: Table, rows: Iterable[int], *, drawn: bool) -> Html:
     return tag("div", made, more=around)
 
 
-def _left(table: Table, column: int) -> dict[str, str]:
-    return {"class": "w"} if column < table.words else {}
+def _class(table: Table, column: int) -> dict[str, str]:
+    """`w` for words, `n` for numbers; `wide` for what paper has no room for."""
+    names = ["w" if column < table.words else "n", *(["wide"] if column in table.wide else [])]
+    return {"class": " ".join(names)}
 
 
 def _scale(table: Table, column: int) -> tuple[float, float]:
@@ -179,27 +172,23 @@ def _scale(table: Table, column: int) -> tuple[float, float]:
     return (min(ends), max(ends)) if ends else (0.0, 1.0)
 
 
-def _cell(cell: Cell, scale: tuple[float, float] | None, left: dict[str, str]) -> Html:
+def _cell(cell: Cell, scale: tuple[float, float] | None, kind: dict[str, str]) -> Html:
     if isinstance(cell, Code):
-        return tag("td", tag("code", cell.text), more=left)
+        return tag("td", tag("code", cell.text), more=kind)
     if not isinstance(cell, Bar):
-        return tag("td", cell, more=left or {"class": "n"})
+        return tag("td", cell, more=kind)
     i = cell.interval
     sign = "+" if cell.signed else ""
     mean = f"{i.mean:{sign}.3f}"
     if not (math.isfinite(i.low) and math.isfinite(i.high)):
-        return tag("td", mean, title="a single group of questions gives no interval")
+        return tag("td", mean, title="a single group of questions gives no interval", more=kind)
     between = tag("span", f"[{i.low:{sign}.2f}, {i.high:{sign}.2f}]", more={"class": "i"})
     if cell.minor:
-        return tag("td", mean, Html("<br>"), between, more={"class": "minor n"})
+        return tag("td", mean, Html("<br>"), between, more={"class": f"{kind['class']} minor"})
     if scale is None:
-        return tag("td", interval_text(cell), more={"class": "n"})
-    return tag("td", div_class("bar", mean, between, _bar(cell, scale)))
-
-
-def div_class(name: str, *parts: Part) -> Html:
-    """A division of the page's own style."""
-    return tag("div", *parts, more={"class": name})
+        return tag("td", interval_text(cell), more=kind)
+    drawn = tag("div", mean, between, _bar(cell, scale), more={"class": "bar"})
+    return tag("td", drawn, more=kind)
 
 
 def _bar(cell: Bar, scale: tuple[float, float]) -> Html:
@@ -211,25 +200,20 @@ def _bar(cell: Bar, scale: tuple[float, float]) -> Html:
 
 
 def _picture(block: Picture) -> Html:
-    kind, raw = _drawn(block.figure)
-    source = f"data:image/{kind};base64,{base64.b64encode(raw).decode()}"
-    more = {"src": source, "alt": block.alt}
-    if kind == "png":
-        more["class"] = "pixels"
-    image = tag("img", more=more).text.removesuffix("</img>")
     caption = tag("figcaption", block.alt, more={"class": "note"})
-    return tag("figure", Html(image), caption)
+    return tag("figure", _drawn(block), caption)
 
 
-def _drawn(figure: Figure) -> tuple[str, bytes]:
+def _drawn(block: Picture) -> Html:
     """A chart as vectors that follow the theme; in pixels where it has too many marks."""
     import vl_convert
 
     from mox.results.figures import DRAWN_BY
 
-    spec = json.dumps({**figure.spec, "background": None})
+    spec = json.dumps({**block.figure.spec, "background": None})
     svg = str(vl_convert.vegalite_to_svg(spec, vl_version=DRAWN_BY))
-    if len(svg) > VECTORS:
-        return "png", figure.png
-    start = svg.index(">", svg.index("<svg")) + 1
-    return "svg+xml", f"{svg[:start]}<style>{DRAWN}</style>{svg[start:]}".encode()
+    if len(svg) <= VECTORS:
+        said = tag("svg", more={"role": "img", "aria-label": block.alt}).text.split(">")[0]
+        return Html(svg[svg.index("<svg") :].replace("<svg", said, 1))
+    source = f"data:image/png;base64,{base64.b64encode(block.figure.png).decode()}"
+    return Html(tag("img", more={"src": source, "alt": block.alt}).text.removesuffix("</img>"))

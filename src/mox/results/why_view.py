@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mox.results.markup import (
     BLUE,
     DIM,
+    SMALL,
     Html,
     Part,
     around_zero,
@@ -39,7 +40,9 @@ def drawn(view: Why) -> str:
     parts: list[Part] = [headline("why", view.about)]
     if len(view.effects) > 1:
         parts.append(_ranking(view))
-        parts += [details(effect.setting, *effect_parts(effect)) for effect in view.effects]
+        parts += [
+            details(effect.setting, *effect_parts(effect), style=SMALL) for effect in view.effects
+        ]
         parts.append(small(CAVEAT))
     else:
         parts += [part for effect in view.effects for part in effect_parts(effect)]
@@ -47,11 +50,11 @@ def drawn(view: Why) -> str:
 
 
 def _ranking(view: Why) -> Html:
-    head = ["setting", "of the variance", "", "values: mean, matched difference"]
-    rows = [row(head, left=1, head=True)]
+    head = ["setting", "values: mean (matched difference)", "of the variance", ""]
+    rows = [row(head, left=2, head=True)]
     for effect in view.effects:
         shown = "; ".join(map(brief, effect.levels))
-        rows.append(row([effect.setting, percent(effect.share), share_bar(effect), shown], left=1))
+        rows.append(row([effect.setting, shown, percent(effect.share), share_bar(effect)], left=2))
     return table(rows)
 
 

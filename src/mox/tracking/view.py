@@ -12,7 +12,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from mox.results.paired import decisive, ranked_on
+from mox.results.paired import by_importance, decisive, ranked_on
 from mox.tracking.keys import legal_key, metric_key, shortened
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _state(results: Results, columns: int) -> dict[str, Any]:
     decisive = decisive_key(results)
     params = [legal_key(name) for name in results.run.varying][:columns]
     metrics = [decisive, f"{decisive}_low", f"{decisive}_high"]
-    metrics += [name for name in map(metric_key, results.run.measures) if name not in metrics]
+    metrics += [_key(results, measure) for measure in by_importance(results)[1:]]
     metrics = [*metrics, "index_mb", "chunks"]
     widths = {"attributes.`Run Name`": NAME_PX}
     widths |= {f"metrics.`{name}`": METRIC_PX + LETTER_PX * len(name) for name in metrics}
@@ -110,8 +110,13 @@ def _state(results: Results, columns: int) -> dict[str, Any]:
 
 def decisive_key(results: Results) -> str:
     """The metric that trials are ranked by."""
+    return _key(results, decisive(results))
+
+
+def _key(results: Results, measure: str) -> str:
+    """A measure over the questions that trials are ranked on: beside dev no test figures."""
     split = ranked_on(results)
-    return metric_key(decisive(results), split=None if split == "all" else split)
+    return metric_key(measure, split=None if split == "all" else split)
 
 
 def _shared(results: Results, params: list[str]) -> list[str]:
