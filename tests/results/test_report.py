@@ -185,7 +185,7 @@ def test_a_single_group_is_reported_without_intervals(lone: Results) -> None:
     page = noted(lone).report().html()
     assert "[nan" not in page
     assert ">nan" not in page
-    assert "a single group of questions gives no interval" in page
+    assert "a single question gives no interval" in page
 
 
 def test_only_the_measure_that_decides_is_drawn_as_bars(final: Results) -> None:

@@ -100,7 +100,7 @@ def means(
 
 
 def plain(interval: Interval) -> dict[str, Any]:
-    """An interval in JSON; null for a bound that a single group doesn't give."""
+    """An interval in JSON; null for a bound that a single question doesn't give."""
     low, high = (end if math.isfinite(end) else None for end in (interval.low, interval.high))
     return {"mean": interval.mean, "low": low, "high": high, "n": interval.n}
 

@@ -181,7 +181,7 @@ def _cell(cell: Cell, scale: tuple[float, float] | None, kind: dict[str, str]) -
     sign = "+" if cell.signed else ""
     mean = f"{i.mean:{sign}.3f}"
     if not (math.isfinite(i.low) and math.isfinite(i.high)):
-        return tag("td", mean, title="a single group of questions gives no interval", more=kind)
+        return tag("td", mean, title="a single question gives no interval", more=kind)
     between = tag("span", f"[{i.low:{sign}.2f}, {i.high:{sign}.2f}]", more={"class": "i"})
     if cell.minor:
         return tag("td", mean, Html("<br>"), between, more={"class": f"{kind['class']} minor"})

@@ -22,7 +22,7 @@ from mox.results.report import (
     Table,
     Tone,
 )
-from mox.results.verdict import failures, verdict
+from mox.results.verdict import failures, sureness, verdict
 from mox.results.why_view import CAVEAT, brief, percent
 
 if TYPE_CHECKING:
@@ -93,31 +93,8 @@ def sections(results: Results) -> Iterator[Section]:
 
 
 def _sure(results: Results) -> Iterator[str]:
-    yield from _sureness(results)
+    yield from sureness(results)
     yield from filter(None, [also(results)])
-
-
-def _sureness(results: Results) -> Iterator[str]:
-    choice = results.choice
-    assert choice is not None  # noqa: S101
-    dev = (choice.dev or {}).get(choice.measure)
-    if not (choice.test or {}).get(choice.measure):
-        yield "Not confirmed: there is no test side."
-    if dev is not None:
-        yield f"On dev, where it was chosen: {choice.measure} {dev} ({dev.n} questions)."
-    others = [name for name in choice.candidates if name != choice.trial]
-    if choice.within is not None:
-        named = "; ".join(results.label(results.trial(name)) for name in others[:4])
-        more = f"; and {len(others) - 4} more" if len(others) > 4 else ""
-        yield (
-            f"Others that qualify (surely not worse than the best by more than {choice.within:g}):"
-            f" {named or 'none'}{more}."
-        )
-    if len(choice.indistinguishable) > 1:
-        yield (
-            f"{len(choice.indistinguishable) - 1} other trials cannot be told apart from the best"
-            " by these questions."
-        )
 
 
 def _named(results: Results) -> dict[str, str]:

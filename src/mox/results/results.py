@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mox.results.inspection import Inspection
     from mox.results.kinds import ByKind
     from mox.results.questions import QuestionScores
-    from mox.results.versus import Versus
     from mox.results.report import Report
+    from mox.results.versus import Versus
     from mox.results.why import Why
 
     Values = NDArray[np.float64]
