@@ -15,8 +15,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from mox.errors import MissingError
 from mox.pipeline.execute import Outcome
 from mox.pipeline.plan import Plan
@@ -38,15 +36,14 @@ def noted(plan: Plan) -> Iterator[None]:
     with _note(plan) if plan.pending() else nullcontext():
         yield
         for left in _notes(plan.store, plan.run_id):  # of attempts that were killed
-            if not _alive(left):
-                _remove(left)
+            if not _alive(plan.store, left):
+                left.unlink(missing_ok=True)
 
 
 @contextmanager
 def _note(plan: Plan) -> Iterator[None]:
     path = _folder(plan.store) / f"{plan.run_id}-{uuid.uuid4().hex[:8]}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(path):
+    with plan.store.lock(path.stem):
         note = {
             "run": asdict(record(plan, Outcome())),
             "stages": [list(stage.ref) for stage in plan.stages.values()],
@@ -55,7 +52,7 @@ def _note(plan: Plan) -> Iterator[None]:
         try:
             yield
         finally:
-            _remove(path)
+            path.unlink(missing_ok=True)
 
 
 def unfinished(store: Store, run_id: str) -> Run | None:
@@ -72,7 +69,7 @@ def unfinished(store: Store, run_id: str) -> Run | None:
         MissingError: it has hardly begun: not even its questions are stored.
     """
     notes = list(_notes(store, run_id))
-    alive = [path for path in notes if _alive(path)]
+    alive = [path for path in notes if _alive(store, path)]
     found = [_read(store, path, GOING if path in alive else KILLED) for path in alive or notes]
     run = next((run for run in found if run is not None), None)
     if run is not None and not (store.has(*run.documents) and store.has(*run.questions)):
@@ -92,22 +89,13 @@ def _notes(store: Store, run_id: str) -> Iterator[Path]:
     yield from sorted(_folder(store).glob(f"{run_id}*.json"))
 
 
-def _lock(path: Path) -> FileLock:
-    return FileLock(path.with_suffix(".lock"))
-
-
-def _alive(path: Path) -> bool:
+def _alive(store: Store, path: Path) -> bool:
     """Whether the process that left a note still runs."""
     try:
-        with _lock(path).acquire(timeout=PATIENCE_S, poll_interval=0.02):
+        with store.lock(path.stem, wait_s=PATIENCE_S):
             return False
-    except Timeout:
+    except TimeoutError:
         return True
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _read(store: Store, path: Path, stopped: str) -> Run | None:
