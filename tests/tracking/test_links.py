@@ -79,6 +79,11 @@ def test_the_view_shows_the_sweeps_trials_sorted_by_what_is_chosen_by(
     has |= {f"params.`{name}`" for run in found for name in run.data.params}
     has |= {"tags.`mox.marks`"}
     assert set(shown["selectedColumns"]) <= has
+    measured = [name for name in shown["selectedColumns"] if "_at_" in name]
+    assert measured == [
+        f"metrics.`dev_{name}`"
+        for name in ("ndcg_at_30t", "ndcg_at_30t_low", "ndcg_at_30t_high", "recall_at_5")
+    ], "beside dev figures none that include the test side"
     assert view.path(written.experiment_id, results.run.id).endswith(f"mox-{results.run.id}")
 
 

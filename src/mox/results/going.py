@@ -11,7 +11,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from mox.pipeline.execute import Outcome
 from mox.pipeline.plan import Plan
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, write_whole
-from mox.results.run import Run, parse, record
+from mox.results.run import Run, parse, plain, record
 
 GOING = "going on"
 KILLED = "killed"
@@ -45,7 +45,7 @@ def _note(plan: Plan) -> Iterator[None]:
     path = _folder(plan.store) / f"{plan.run_id}-{uuid.uuid4().hex[:8]}.json"
     with plan.store.lock(path.stem):
         note = {
-            "run": asdict(record(plan, Outcome())),
+            "run": plain(record(plan, Outcome())),
             "stages": [list(stage.ref) for stage in plan.stages.values()],
         }
         write_whole(path, json.dumps(note, ensure_ascii=False).encode())

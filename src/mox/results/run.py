@@ -167,8 +167,12 @@ def folder(store: Store) -> Path:
 
 def save(store: Store, run: Run) -> None:
     """Write a run's record, whole."""
-    plain = {**vars(run), "trials": [vars(trial) for trial in run.trials]}
-    write_whole(folder(store) / f"{run.id}.json", readable(plain).encode())
+    write_whole(folder(store) / f"{run.id}.json", readable(plain(run)).encode())
+
+
+def plain(run: Run) -> dict[str, Any]:
+    """A record as `parse` reads it."""
+    return {**vars(run), "trials": [vars(trial) for trial in run.trials]}
 
 
 def read(store: Store, run_id: str) -> Run:
