@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 
 def rows(results: Results, split: str | None = None) -> list[dict[str, Any]]:
-    """Finished trials, best first: rank, trial, what varies, means with intervals, costs, marks.
+    """Finished trials, best first: rank, trial, what varies, means with intervals, costs, marks,
+    and the paired difference to the baseline where choosing is done, p corrected by Holm too.
 
     Args:
         split: `dev` or `test`; all questions where None.
     """
     choice = results.choice
+    against = {one.trial: one for one in results.versus}
     found = []
     for rank, trial in enumerate(results.ranked(), start=1):
         params = results.params(trial)
@@ -32,6 +34,9 @@ def rows(results: Results, split: str | None = None) -> list[dict[str, Any]]:
             }
         row |= {name: value for name, value in results.costs[trial.id].items() if name != "unread"}
         row["unread"] = results.costs[trial.id]["unread"]
+        if trial.id in against:
+            versus = against[trial.id].document()
+            row |= {f"vs baseline {name}": value for name, value in versus.items()}
         row["chosen"] = choice is not None and trial.id == choice.trial
         row["baseline"] = trial.id == results.run.baseline
         row["qualifies"] = choice is not None and trial.id in choice.candidates

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mox.results.effects import Effect
     from mox.results.results import Results
     from mox.results.run import TrialRun
+    from mox.results.versus import Versus
 
 SPLITS = ("dev", "test")
 TOP = 10
@@ -168,13 +169,18 @@ def _board(results: Results) -> Section:
     ranked = results.ranked()
     split = ranked_on(results)
     first, *rest = by_importance(results)
+    against = {one.trial: one for one in results.versus}
     rows = tuple(
-        _row(results, trial, rank, split) for rank, trial in enumerate(ranked[:MOST], start=1)
+        _row(results, trial, rank, split, against.get(trial.id))
+        for rank, trial in enumerate(ranked[:MOST], start=1)
     )
-    head = ("", "configuration", "", f"{first} ▾", *rest, "index MB", "of exact", "trial")
+    head = ("", "configuration", "", f"{first} ▾", *rest, "− baseline, p", "index MB", "of exact",
+            "trial")  # fmt: skip
     chosen = {at for at, trial in enumerate(ranked) if trial is results.chosen}
     where = "all questions" if split == "all" else f"the {split} side"
     note = f"Ranked by {first} on {where} ({len(rows_of(results, split))} questions)."
+    if against:
+        note += " Differences to the baseline are paired, their p corrected by Holm for all trials."
     if rest:
         note += f" {', '.join(rest)} {'decides' if len(rest) == 1 else 'decide'} nothing here."
     if len(ranked) > MOST:
@@ -182,12 +188,15 @@ def _board(results: Results) -> Section:
     table = Table(
         f"{len(ranked)} finished trials, best first", head, rows, words=3,
         marked=frozenset(chosen), shown=TOP, note=note,
-        wide=frozenset([*range(4 + NARROW, 4 + len(rest)), head.index("of exact")]),
+        wide=frozenset([*range(4 + NARROW, 4 + len(rest)), head.index("of exact"),
+                       head.index("− baseline, p")]),
     )  # fmt: skip
     return Section("The alternatives", (table,), weight=3)
 
 
-def _row(results: Results, trial: TrialRun, rank: int, split: str) -> tuple[Cell, ...]:
+def _row(
+    results: Results, trial: TrialRun, rank: int, split: str, against: Versus | None
+) -> tuple[Cell, ...]:
     summary = results.summary[trial.id][split]
     first, *rest = by_importance(results)
     return (
@@ -196,6 +205,7 @@ def _row(results: Results, trial: TrialRun, rank: int, split: str) -> tuple[Cell
         marks(results, trial),
         Bar(summary[first]),
         *(Bar(summary[name], minor=True) for name in rest),
+        f"{against.mean:+.3f}, {against.p_holm:.2g}" if against else "–",
         number(results.costs[trial.id]["index_mb"], 3),
         number(agreement(results, trial.id), 3),
         Code(trial.id),
