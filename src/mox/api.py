@@ -88,7 +88,7 @@ def run(
     here = settings()
     mirroring = None if offline else _Mirroring(made, here)
     try:
-        with announced(made), going.noted(made):
+        with announced(made, record=going.provisional(made)):
             outcome = execute(made, here, watcher(quiet=quiet))
             record = runs.record(made, outcome)
             runs.save(made.store, record)
@@ -170,7 +170,7 @@ class MirrorWarning(UserWarning):
 def load(run: str | Path) -> Results:
     """Results of a run, by its id, or the latest state of an experiment's file.
 
-    Of a run that is still going on, or that was killed, it is what is stored by now:
+    Of a run that is still going on, or that was cut off, it is what is stored by now:
     `results.run.stopped` says which.
 
     Raises:

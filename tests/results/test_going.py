@@ -15,6 +15,7 @@ import mox
 from mox import api
 from mox.errors import MissingError
 from mox.pipeline import codec
+from mox.pipeline.running import announced
 from mox.results import going
 
 pytestmark = pytest.mark.timeout(120)
@@ -32,8 +33,10 @@ choose: {maximise: ndcg@60t}
 BEGIN = """
 import sys, time
 import mox
+from mox.pipeline.running import announced
 from mox.results import going
-with going.noted(mox.plan(sys.argv[1])):
+plan = mox.plan(sys.argv[1])
+with announced(plan, record=going.provisional(plan)):
     print("begun", flush=True)
     time.sleep(60)
 """
@@ -47,7 +50,7 @@ def file(small_corpus: Path) -> Path:
 
 
 def notes(home: Path) -> list[Path]:
-    return sorted((home / "going").glob("*"))
+    return sorted((home / "running").glob("*"))
 
 
 def begun(file: Path) -> subprocess.Popen[str]:
@@ -93,7 +96,7 @@ def test_a_run_that_has_hardly_begun_is_refused_by_name(file: Path, begin: Any) 
         mox.load(file)
     process.kill()
     process.wait(timeout=20)
-    with pytest.raises(MissingError, match="is killed, 0 of"):
+    with pytest.raises(MissingError, match="is cut off, 0 of"):
         mox.load(file)
 
 
@@ -113,13 +116,13 @@ def test_a_run_that_is_going_on_is_reported_by_name_with_what_is_stored(
     assert mox.load(plan.run_id[:6]).run.stopped == going.GOING
 
 
-def test_a_run_that_was_killed_is_told_from_one_that_is_going_on(file: Path, begin: Any) -> None:
+def test_a_run_that_was_cut_off_is_told_from_one_that_is_going_on(file: Path, begin: Any) -> None:
     process = begin()
     store_inputs(file)
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=20)
-    assert mox.load(file).run.stopped == going.KILLED
-    assert "was stopped (killed)" in mox.load(file).report().unfinished
+    assert mox.load(file).run.stopped == going.CUT_OFF
+    assert "was stopped (cut off)" in mox.load(file).report().unfinished
 
 
 def test_of_two_attempts_the_living_one_counts(file: Path, begin: Any) -> None:
@@ -131,7 +134,7 @@ def test_of_two_attempts_the_living_one_counts(file: Path, begin: Any) -> None:
     assert mox.load(file).run.stopped == going.GOING
 
 
-def test_a_run_that_ends_leaves_no_note_and_clears_those_of_the_killed(
+def test_a_run_that_ends_leaves_nothing_announced_by_itself_or_by_those_cut_off(
     file: Path, begin: Any, own_state: Path
 ) -> None:
     process = begin()
@@ -144,7 +147,7 @@ def test_a_run_that_ends_leaves_no_note_and_clears_those_of_the_killed(
     assert mox.load(file).run == results.run
 
 
-def test_a_run_that_was_killed_after_its_last_stage_is_no_longer_killed_once_run_again(
+def test_a_run_cut_off_after_its_last_stage_is_no_longer_so_once_run_again(
     file: Path, begin: Any, own_state: Path
 ) -> None:
     process = begin()  # as if killed after all is stored and before the record is written
@@ -154,31 +157,27 @@ def test_a_run_that_was_killed_after_its_last_stage_is_no_longer_killed_once_run
     mox.run(file, offline=True, quiet=True)
     for path, raw in left:
         path.write_bytes(raw)
-    assert mox.load(file).run.stopped == going.KILLED
+    assert mox.load(file).run.stopped == going.CUT_OFF
     mox.run(file, offline=True, quiet=True)
     assert mox.load(file).run.stopped is None
 
 
-def test_a_run_of_what_is_stored_leaves_no_note(
-    file: Path, own_state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_what_is_stored_is_final_while_it_is_run(file: Path) -> None:
     mox.run(file, offline=True, quiet=True)
-    with going.noted(mox.plan(file)):
-        assert notes(own_state) == []
+    plan = mox.plan(file)
+    with announced(plan, record=going.provisional(plan)):
+        assert mox.load(file).run.stopped is None
 
 
-def test_a_run_that_fails_to_run_leaves_no_note(
-    file: Path, own_state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_an_error_ended_is_cut_off(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
+        store_inputs(file)
         raise RuntimeError("broken")
 
     monkeypatch.setattr(api, "execute", broken)
     with pytest.raises(RuntimeError, match="broken"):
         mox.run(file, offline=True, quiet=True)
-    assert notes(own_state) == []
-    with pytest.raises(MissingError, match="no run"):
-        mox.load(file)
+    assert mox.load(file).run.stopped == going.CUT_OFF
 
 
 def test_what_is_going_on_cannot_be_promoted(file: Path, begin: Any) -> None:

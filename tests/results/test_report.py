@@ -136,7 +136,7 @@ def test_a_final_report_says_nothing_of_an_unfinished_one(final: Results) -> Non
     assert final.report().document()["final"] is True
 
 
-@pytest.mark.parametrize("stopped", ["budget", "interrupted", "killed"])
+@pytest.mark.parametrize("stopped", ["budget", "interrupted", "cut off"])
 def test_a_stopped_run_says_so_before_anything_else(hostile: Results, stopped: str) -> None:
     made = noted(hostile, stopped=stopped).report()
     assert made.unfinished == (

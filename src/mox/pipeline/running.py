@@ -11,10 +11,11 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mox.errors import StoreError
 from mox.pipeline.plan import Plan
@@ -40,16 +41,21 @@ class Sweeping:
     started: str
     stages: frozenset[Ref]
     alive: bool
+    record: Mapping[str, Any] | None = None
+    """What a report can be made from before the sweep's own record is written."""
 
 
 @contextmanager
-def announced(plan: Plan, *, wait_s: float = PATIENCE_S) -> Iterator[None]:
+def announced(
+    plan: Plan, *, record: Mapping[str, Any] | None = None, wait_s: float = PATIENCE_S
+) -> Iterator[None]:
     """Keep a plan's stages from `gc` while it is run.
 
     What is stored has to be looked at inside this context: before it, `gc` may remove it. Where
     the context is left by an error, the file stays and says what was cut off.
 
     Args:
+        record: kept beside them, see `Sweeping`.
         wait_s: how long to wait for a `gc` to end.
 
     Raises:
@@ -61,7 +67,7 @@ def announced(plan: Plan, *, wait_s: float = PATIENCE_S) -> Iterator[None]:
     with collecting(store, wait_s=wait_s):
         try:
             folder.mkdir(exist_ok=True)
-            write_synced(path, _content(plan))
+            write_synced(path, _content(plan, record))
         except OSError as error:
             path.unlink(missing_ok=True)
             raise unwritable(path, error) from None
@@ -113,7 +119,7 @@ def sweeping(store: Store) -> list[Sweeping]:
     return found
 
 
-def _content(plan: Plan) -> bytes:
+def _content(plan: Plan, record: Mapping[str, Any] | None) -> bytes:
     source = plan.experiment.source.file
     said = {
         "run_id": plan.run_id,
@@ -122,6 +128,7 @@ def _content(plan: Plan) -> bytes:
         "pid": os.getpid(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "stages": [list(stage.ref) for stage in plan.stages.values()],
+        "record": record,
     }
     return json.dumps(said).encode()
 

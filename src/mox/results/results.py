@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.results.choose import Choice
-    from mox.results.explain import Explained
     from mox.results.diff import Diff
+    from mox.results.explain import Explained
     from mox.results.figures import Figure
     from mox.results.inspection import Inspection
     from mox.results.kinds import ByKind

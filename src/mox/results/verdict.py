@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mox.results.going import GOING
 from mox.results.versus import Versus
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def unfinished(results: Results) -> str:
     skipped = sum(trial.status == "SKIPPED" for trial in results.run.trials)
     if not skipped:
         return ""
+    if results.run.stopped == GOING:
+        return f"{skipped} of {len(results.run.trials)} trials are not scored yet."
     why = f" ({results.run.stopped})" if results.run.stopped else ""
     were = "trial was" if skipped == 1 else "trials were"
     return f"{skipped} {were} not run{why}; the same call again resumes."
