@@ -77,6 +77,12 @@ def write_corpus(folder: Path, documents: int = 12, paragraphs: int = 6) -> Path
     return folder
 
 
+@pytest.fixture(scope="session")
+def corpus_writer() -> Callable[..., Path]:
+    """`write_corpus`, for fixtures that outlive a test or want another size."""
+    return write_corpus
+
+
 @pytest.fixture
 def small_corpus(tmp_path: Path) -> Path:
     """The folder of a labelled corpus of 12 documents and 24 questions."""

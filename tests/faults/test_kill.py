@@ -37,24 +37,33 @@ def wait_for_artifacts(sweep: Any, count: int, seconds: float = 60) -> None:
     raise AssertionError(f"under {count} artifacts after {seconds} s")
 
 
-def test_killed_at_random_and_resumed_equals_undisturbed(sweep: Any, tmp_path: Path) -> None:
-    dice = random.Random(time.time_ns())  # noqa: S311  another moment each time
-    moments = sorted(dice.randrange(1, 45) for _ in range(5))
-    print("killed when these many artifacts were there:", moments)  # noqa: T201  shown on failure
-    for moment in moments:
-        process = sweep.start()
-        wait_for_artifacts(sweep, moment)
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-    before = digests(sweep.home)
-    resumed = sweep.run()
-    after = digests(sweep.home)
-    assert {key: after[key] for key in before} == before, "finished artifacts kept their bytes"
-    assert resumed["stages"]["run"] == len(after) - len(before)
-    sweep.environment["MOX_HOME"] = str(tmp_path / "other")
+@pytest.mark.parametrize(
+    "rounds", [1, pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
+)
+def test_killed_at_random_and_resumed_equals_undisturbed(
+    sweep: Any, tmp_path: Path, rounds: int
+) -> None:
+    """Five kills a round, each at another moment every time; 50 by hand, `-m slow`."""
+    dice = random.Random(time.time_ns())  # noqa: S311
     undisturbed = sweep.run()
-    assert scores(resumed) == scores(undisturbed)
-    assert resumed["chosen"]["trial"] == undisturbed["chosen"]["trial"]
+    for number in range(rounds):
+        sweep.home = tmp_path / f"struck-{number}"
+        sweep.environment["MOX_HOME"] = str(sweep.home)
+        moments = sorted((dice.randrange(1, 45), dice.uniform(0, 0.3)) for _ in range(5))
+        print("killed with so many artifacts, after so many seconds:", moments)  # noqa: T201
+        for artifacts, seconds in moments:
+            process = sweep.start()
+            wait_for_artifacts(sweep, artifacts)
+            time.sleep(seconds)
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+        before = digests(sweep.home)
+        resumed = sweep.run()
+        after = digests(sweep.home)
+        assert {key: after[key] for key in before} == before, "finished artifacts kept their bytes"
+        assert resumed["stages"]["run"] == len(after) - len(before)
+        assert scores(resumed) == scores(undisturbed)
+        assert resumed["chosen"]["trial"] == undisturbed["chosen"]["trial"]
 
 
 def test_kill_9_of_the_main_process_alone_leaves_nothing(sweep: Any) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +83,40 @@ def running(
 
 
 @contextmanager
-def lite_server_in(folder: Path) -> Iterator[Server]:
-    port = free_port()
+def lite_server_in(folder: Path, port: int | None = None) -> Iterator[Server]:
+    port = port or free_port()
     command = [sys.executable, "-m", "milvus_lite.cmdline", "server", "--data-dir"]
     command += [str(folder / "data"), "--host", "127.0.0.1", "--port", str(port)]
     with running(command, f"http://127.0.0.1:{port}", folder) as server:
         yield server
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a command and waits until it listens on a port; all are killed at the end."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(command: list[str], port: int) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(command))
+        until = time.monotonic() + STARTS_WITHIN_S
+        while True:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return started[-1]
+            assert started[-1].poll() is None, "it ended at once"
+            assert time.monotonic() < until, f"nothing listens on {port}"
+            time.sleep(0.05)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait(20)
+
+
+@pytest.fixture
+def start_lite(tmp_path: Path, free: int) -> Iterator[Callable[[], Server]]:
+    """Starts a Milvus Lite server; again, after it was killed, on the same port and data."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(lite_server_in(tmp_path, free))
 
 
 @pytest.fixture
@@ -105,15 +133,13 @@ def shared_lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield server
 
 
-@pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Milvus 2.3.5 on free ports; skipped where its wheel is not installed.
+def real_milvus(base: Path) -> tuple[list[str], str, Path, dict[str, str]]:
+    """Command, URI, folder and environment of Milvus 2.3.5 on free ports of its own.
 
     The wheel's launcher leaves its server running when it is ended, and no flag moves etcd's
     ports: so the binary is started directly, with a configuration of etcd's own.
     """
     milvus = pytest.importorskip("milvus", reason="milvus==2.3.5 is not installed")
-    base = tmp_path_factory.mktemp("milvus")
     ports = {name: free_port() for name in PORTS}
     milvus.MilvusServerConfig(data_dir=str(base), **ports).resolve()
     milvus._initialize_data_files(str(base))
@@ -137,9 +163,22 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "LD_LIBRARY_PATH": str(base / "bin"),
     }
     command = [str(base / "bin" / "milvus"), "run", "standalone"]
-    uri = f"http://127.0.0.1:{ports['proxy_port']}"
-    with running(command, uri, base, env) as server:
+    return command, f"http://127.0.0.1:{ports['proxy_port']}", base, env
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Milvus 2.3.5; skipped where its wheel is not installed."""
+    with running(*real_milvus(tmp_path_factory.mktemp("milvus"))) as server:
         yield server
+
+
+@pytest.fixture
+def start_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
+    """Starts Milvus 2.3.5; again, after it was killed, on the same ports and data."""
+    asked = real_milvus(tmp_path_factory.mktemp("milvus"))
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(running(*asked))
 
 
 @pytest.fixture

@@ -1,0 +1,236 @@
+"""Names each write, lock and rename that a process does to the state folder, and ends it at one.
+
+Production code has no hooks: Python's audit events say what is about to be done, and the stack
+says who does it. Nothing changes on the disk between two events of a process, so a kill before
+the next one is a kill after this one. What C code does by itself is not told apart (Arrow's and
+faiss' files, SQLite's pages): of SQLite, SQLAlchemy says when it commits.
+
+FAULTS_WATCH says what to do, as JSON:
+    home: the state folder; what happens elsewhere is not looked at.
+    log: a file that gets a line per event.
+    at, occurrence: end before the n-th event of this name in this process, from 1. A name that
+        ends in `, torn` is a sync's: the file loses its second half first, as in mid-write.
+    alone: end this process only; else its parent first, so that nothing of the call is left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+TORN = ", torn"
+WORKER = "mox.pipeline.worker"
+
+LOCKS = "mox.pipeline.locks"
+HELPERS = {
+    "mox.pipeline.store.write_synced",
+    "mox.pipeline.store.write_whole",
+    "mox.pipeline.store.sync_folder",
+    "mox.pipeline.store.lock",
+    "mox.pipeline.store.claim",
+    "mox.pipeline.store.write_unsynced",
+    "mox.pipeline.store._name",
+    "mox.tracking.server.first",
+    "mox.tracking.writing.upload",
+    "mox.tracking.writing.create",
+    "mox.tracking.writing.log",
+}
+"""Named by who called them."""
+
+ROLES = (
+    (r"store\.json", "store.json"),
+    (r"\.store\.json\.\w+", "the temporary store.json"),
+    (r"(\w+)\.json", r"\1.json"),
+    (r"\.(\w+)\.json\..*", r"the temporary \1.json"),
+    (r"locks", "the folder of locks"),
+    (r"locks/.*", "a lock"),
+    (r"artifacts/\w+", "a stage's folder"),
+    (r"artifacts/\w+/\.\w+\.\d+\.\w+", "the temporary artifact"),
+    (r"artifacts/\w+/\.\w+\.\d+\.\w+/(.*)", r"\1"),
+    (r"artifacts/\w+/\.\w+\.removed\.\w+", "the artifact put aside"),
+    (r"artifacts/\w+/\.\w+\.removed\.\w+/(.*)", r"\1 put aside"),
+    (r"artifacts/\w+/\w+", "the artifact"),
+    (r"artifacts/\w+/\w+/(.*)", r"the artifact's \1"),
+    (r"memo/\w+", "an embedder's folder"),
+    (r"memo/\w+/\w+\.vectors\.npy", "vectors"),
+    (r"memo/\w+/\w+\.hash\.npy", "hashes"),
+    (r"memo/\w+/\w+\.hash\..*", "temporary hashes"),
+    (r"(runs|mirrored|releases)/\..*", r"the temporary file of \1"),
+    (r"(runs|mirrored|releases|running)/.*", r"the file of \1"),
+    (r"mlflow\.db\.lock", "the database's lock"),
+    (r"mlflow\.db", "the database"),
+    (r"\.mlflow\.db\.[^/]*", "the temporary database"),
+    (r"mlflow-artifacts/.*/artifacts/.+", "a run's file"),
+    (r"mlflow-artifacts.*", "a folder of files"),
+    (r"services/indexes/\w+\.db", "a collection"),
+    (r"services/indexes/\.[^/]+", "a collection put aside"),
+    (r"services/indexes/\.[^/]+/.*", "what a collection put aside holds"),
+    (r"services/indexes/\w+\.db/LOCK", "a collection's LOCK"),
+    (r"services/indexes/\w+\.db/collections/mox_\w+", "the collection's folder"),
+    (r"services/indexes/\w+\.db/(?:.*/)?([^/]+)", r"\1"),
+    (
+        r"(artifacts|memo|runs|mirrored|releases|running|services|services/indexes)",
+        r"the folder of \1",
+    ),
+)
+"""What a file is, by its path in the state folder."""
+
+
+def install() -> None:
+    """Watch this process from now on."""
+    Watch(json.loads(os.environ["FAULTS_WATCH"]))
+
+
+class Watch:
+    """One process' events: counted, noted, and ended at."""
+
+    def __init__(self, orders: dict[str, Any]) -> None:
+        self.home = os.path.realpath(orders["home"]) + os.sep
+        at = str(orders.get("at", ""))
+        self.at, self.torn = at.removesuffix(TORN), at.endswith(TORN)
+        self.occurrence = int(orders.get("occurrence", 1))
+        self.alone = bool(orders.get("alone"))
+        self.seen: Counter[str] = Counter()
+        self.log: int | None = None
+        if "log" in orders:
+            self.log = os.open(orders["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.listening = False
+        self._sync = os.fsync
+        os.fsync = self.sync
+        sys.addaudithook(self.hear)
+
+    def hear(self, event: str, args: tuple[Any, ...]) -> None:
+        """One audit event."""
+        if event in EVENTS:
+            found = EVENTS[event](args)
+            if found is not None:
+                self.meet(*found)
+        elif event == "sqlite3.connect/handle" and "sqlalchemy" in sys.modules:
+            self.listen()
+
+    def sync(self, handle: int) -> None:
+        """os.fsync, of which there is no audit event."""
+        self.meet("sync", _path(handle))
+        self._sync(handle)
+
+    def listen(self) -> None:
+        """SQLAlchemy's commits, from its first connection on; those that change nothing not."""
+        if self.listening:
+            return
+        self.listening = True
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        def commit(connection: Any) -> None:
+            if connection.connection.dbapi_connection.in_transaction:
+                self.meet("commit to", str(connection.engine.url.database))
+
+        event.listen(Engine, "commit", commit)
+
+    def meet(self, what: str, path: str) -> None:
+        """An event on a path: named, where it is the state folder's."""
+        path = os.path.abspath(path)
+        if not path.startswith(self.home) or path.endswith("(deleted)"):
+            return
+        name = f"{who(sys._getframe())}: {what} {role(path[len(self.home) :])}"
+        self.seen[name] += 1
+        if self.log is not None:
+            os.write(self.log, f"{name}\n".encode())
+            if what == "sync" and os.path.isfile(path):
+                os.write(self.log, f"{name}{TORN}\n".encode())
+        if name == self.at and self.seen[name] == self.occurrence:
+            if self.torn:
+                os.truncate(path, os.path.getsize(path) // 2)
+            self.end()
+
+    def end(self) -> None:
+        """kill -9."""
+        if WORKER in sys.orig_argv and not self.alone:
+            os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def who(frame: FrameType | None) -> str:
+    """The innermost function of Mox that is no helper, else of Milvus Lite, else the outermost."""
+    helper = engine = last = ""
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module == "__main__" and WORKER in sys.orig_argv:
+            module = WORKER
+        name = f"{module}.{frame.f_code.co_name}"
+        if module.startswith("mox."):
+            if name not in HELPERS and module != LOCKS:
+                return name.removeprefix("mox.")
+            helper = helper or name.removeprefix("mox.")
+        elif module.startswith("milvus_lite.") and not engine:
+            engine = name
+        elif module != __name__:
+            last = name
+        frame = frame.f_back
+    return helper or engine or last
+
+
+def role(path: str) -> str:
+    """What a file is, by its path in the state folder."""
+    for pattern, said in ROLES:
+        if found := re.fullmatch(pattern, path):
+            return found.expand(said)
+    return path
+
+
+Found = tuple[str, str] | None
+
+
+def _opened(args: tuple[Any, ...]) -> Found:
+    path, _, flags = args
+    if isinstance(path, int) or not flags & (os.O_WRONLY | os.O_RDWR):
+        return None
+    if flags & os.O_TMPFILE == os.O_TMPFILE:
+        return None  # a nameless file, by which filelock tries what the system can do
+    return "open", os.fsdecode(path)
+
+
+def _locked(args: tuple[Any, ...]) -> Found:
+    handle, operation = args
+    number = handle if isinstance(handle, int) else handle.fileno()
+    return "unlock" if operation & fcntl.LOCK_UN else "lock", _path(number)
+
+
+def _made(args: tuple[Any, ...]) -> Found:
+    path = os.fsdecode(args[0])
+    return None if os.path.exists(path) else ("make", path)
+
+
+def _gone(what: str) -> Callable[[tuple[Any, ...]], Found]:
+    def found(args: tuple[Any, ...]) -> Found:
+        path = os.fsdecode(args[0])
+        folder = args[1] if len(args) > 1 and isinstance(args[1], int) else -1
+        if folder >= 0:  # rmtree removes names relative to a folder's handle
+            path = os.path.join(_path(folder), path)
+        return (what, path) if os.path.lexists(path) else None
+
+    return found
+
+
+def _path(handle: int) -> str:
+    return os.readlink(f"/proc/self/fd/{handle}")
+
+
+EVENTS: dict[str, Callable[[tuple[Any, ...]], Found]] = {
+    "open": _opened,
+    "fcntl.flock": lambda args: _locked(args[:2]),
+    "fcntl.lockf": lambda args: _locked(args[:2]),
+    "os.link": lambda args: ("link", os.fsdecode(args[1])),
+    "os.mkdir": _made,
+    "os.remove": _gone("remove"),
+    "os.rename": lambda args: ("rename to", os.fsdecode(args[1])),
+    "os.rmdir": _gone("remove folder"),
+}
