@@ -120,6 +120,11 @@ class Caller:
         for kind in kinds:
             shutil.rmtree(self.home / "artifacts" / kind)
 
+    def held(self) -> list[str]:
+        """The artifacts and collections of the state, whole or in part."""
+        found = [*self.home.glob("artifacts/*/*"), *self.home.glob("services/indexes/*")]
+        return sorted(str(path.relative_to(self.home)) for path in found)
+
     def results(self) -> dict[str, Any]:
         """All that a run came to, less seconds: its document, every hit and score, every byte."""
         document = self.document("run", self.file, "--offline")

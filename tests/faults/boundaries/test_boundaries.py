@@ -23,6 +23,16 @@ STORE = (
     "pipeline.store._create: link store.json",
     "pipeline.store._create: remove the temporary store.json",
 )
+ANNOUNCED = (
+    "pipeline.running.collecting: open a lock",
+    "pipeline.running.collecting: lock a lock",
+    "pipeline.running.announced: make the folder of running",
+    "pipeline.running.announced: open the file of running",
+    "pipeline.running.announced: sync the file of running",
+    "pipeline.running.announced: sync the file of running, torn",
+    "pipeline.running.announced: lock the file of running",
+    "pipeline.running.collecting: unlock a lock",
+)
 ARTIFACT = (
     "pipeline.store.write: make the folder of artifacts",
     "pipeline.store.write: make a stage's folder",
@@ -87,11 +97,13 @@ ENDING = (
     "pipeline.estimate.learn: sync the temporary timings.json",
     "pipeline.estimate.learn: sync the temporary timings.json, torn",
     "pipeline.estimate.learn: rename to timings.json",
+    "pipeline.running._alive: lock the file of running",
+    "pipeline.running.announced: remove the file of running",
 )
 RUN = (
     *STORE,
-    "pipeline.execute._write_inputs: make the folder of locks",
-    "pipeline.execute._write_inputs: open a lock",
+    "pipeline.running.collecting: make the folder of locks",
+    *ANNOUNCED,
     "pipeline.execute._write_inputs: lock a lock",
     *ARTIFACT,
     "pipeline.execute._write_inputs: unlock a lock",
@@ -111,6 +123,7 @@ RUN = (
     *ENDING,
 )
 REBUILD = (
+    *(name for name in ANNOUNCED if "the folder of" not in name),
     "pipeline.worker.perform: open a lock",
     "pipeline.worker.perform: lock a lock",
     "pipeline.work.rebuild_if_gone: lock a lock",
@@ -165,11 +178,41 @@ PROMOTE = (
     "release.registry._point: commit to the database",
     "release.registry.register: unlock the database's lock",
 )
+GC = (
+    "pipeline.running.collecting: open a lock",
+    "pipeline.running.collecting: lock a lock",
+    "results.gc._artifact: lock a lock",
+    "pipeline.store.remove: rename to the artifact put aside",
+    "pipeline.store.remove_tree: remove data.npz put aside",
+    "pipeline.store.remove_tree: remove artifact.json put aside",
+    "pipeline.store.remove_tree: remove folder the artifact put aside",
+    "results.gc._artifact: unlock a lock",
+    "indexes.milvus_lite.drop: open a collection's LOCK",
+    "indexes.milvus_lite.drop: lock a collection's LOCK",
+    "indexes.milvus_lite.drop: remove folder .database-staging",
+    "indexes.milvus_lite.drop: remove a collection's LOCK",
+    "indexes.milvus_lite.drop: remove folder databases",
+    "indexes.milvus_lite.drop: remove data_000001_000024.vector.hnsw.idx",
+    "indexes.milvus_lite.drop: remove folder indexes",
+    "indexes.milvus_lite.drop: remove data_000001_000024.parquet",
+    "indexes.milvus_lite.drop: remove folder data",
+    "indexes.milvus_lite.drop: remove folder _default",
+    "indexes.milvus_lite.drop: remove folder partitions",
+    "indexes.milvus_lite.drop: remove folder wal",
+    "indexes.milvus_lite.drop: remove manifest.json",
+    "indexes.milvus_lite.drop: remove manifest.json.prev",
+    "indexes.milvus_lite.drop: remove schema.json",
+    "indexes.milvus_lite.drop: remove folder the collection's folder",
+    "indexes.milvus_lite.drop: remove folder collections",
+    "indexes.milvus_lite.drop: remove folder a collection",
+    "pipeline.running.collecting: unlock a lock",
+)
 CALLS = {
     "run": (("run", "FILE", "--offline"), RUN),
     "rebuild": (("run", "FILE", "--offline"), REBUILD),
     "sync": (("sync",), SYNC),
     "promote": (("promote", "FILE"), PROMOTE),
+    "gc": (("gc",), GC),
 }
 """Name → command line and its boundaries. `rebuild` is a run whose collection is gone."""
 
@@ -199,7 +242,7 @@ DEAR = {
 """Killed by hand only."""
 CHAINS = {
     call: [name for name in CALLS[call][1] if name not in DEAR]
-    for call in ("run", "sync", "promote")
+    for call in ("run", "sync", "promote", "gc")
 }
 """What is killed in continuous integration, in order of first occurrence."""
 BY_HAND = [
@@ -222,7 +265,9 @@ class Undisturbed:
         self.caller = caller
         self.met: dict[str, Counter[str]] = {}
         self.came_to: dict[str, Any] = {}
-        for call in ("run", "sync", "promote"):
+        for call in ("run", "sync", "promote", "gc"):
+            if call == "gc":
+                shutil.rmtree(caller.home / "runs")
             self.watch(call)
 
     def watch(self, call: str) -> None:
@@ -237,9 +282,9 @@ class Undisturbed:
         return tuple(word.replace("FILE", self.caller.file) for word in CALLS[call][0])
 
     def outcome(self, call: str) -> dict[str, Any]:
-        """What there is after a call."""
-        found: dict[str, Any] = {}
-        if call in ("run", "rebuild"):
+        """What there is after a call; after `gc`, also what the experiment comes to again."""
+        found: dict[str, Any] = {"held": self.caller.held()} if call == "gc" else {}
+        if call in ("run", "rebuild", "gc"):
             found["results"] = self.caller.results()
         if call in ("sync", "promote"):
             found["mlflow"] = self.caller.mirrored()
@@ -272,7 +317,7 @@ def and_rebuild(undisturbed: Undisturbed) -> Undisturbed:
     return undisturbed
 
 
-@pytest.mark.parametrize("call", ["run", "sync", "promote"])
+@pytest.mark.parametrize("call", ["run", "sync", "promote", "gc"])
 def test_every_boundary_has_its_name_here(undisturbed: Undisturbed, call: str) -> None:
     all_are_named(undisturbed, call)
 
@@ -292,7 +337,8 @@ def all_are_named(undisturbed: Undisturbed, call: str) -> None:
 def test_killed_at_each_in_turn_and_resumed_equals_undisturbed(
     undisturbed: Undisturbed, call: str
 ) -> None:
-    """Each kill finds the state that the one before it left."""
+    """Each kill finds the state that the one before it left; but `gc` begins anew each time,
+    since in which order a folder's files go is the file system's choice."""
     caller, words = undisturbed.caller, undisturbed.words(call)
     caller.back_to(call)
     for name in CHAINS[call]:
@@ -300,6 +346,10 @@ def test_killed_at_each_in_turn_and_resumed_equals_undisturbed(
             caller.forget("score")  # what took no time teaches nothing
         said = caller.call(*words, at=name)
         assert said == KILLED, f"{name} was not met: exit status {said}\n{caller.said()}"
+        if call == "gc":
+            assert caller.call("gc") == 0, caller.said()
+            assert caller.held() == undisturbed.came_to["gc"]["held"]
+            caller.back_to("gc")
     undisturbed.check(call)
 
 
@@ -327,4 +377,8 @@ def test_killed_here_at_first_and_later(and_rebuild: Undisturbed, call: str, nam
     for occurrence in sorted({1, (and_rebuild.met[watched][name] + 1) // 2}):
         caller.back_to(state)
         assert caller.call(*words, at=name, occurrence=occurrence) == KILLED, caller.said()
+        if call == "gc":  # what was half removed is made again, as if it had never been
+            assert caller.results() == and_rebuild.came_to["gc"]["results"]
+            caller.back_to(state)
+            assert caller.call(*words, at=name, occurrence=occurrence) == KILLED
         and_rebuild.check(call)
