@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mox.errors import DataError
-from mox.evaluation.statistics import bootstrap_means, group_sums, interval_methods, scope
+from mox.evaluation.statistics import group_sums, interval_methods, mean_intervals, scope
 
 
 def column(values):
@@ -27,27 +27,27 @@ def test_a_number_that_one_trial_lacks_is_named():
 
 def test_no_answerable_question_is_refused():
     with pytest.raises(DataError, match="no answerable question"):
-        bootstrap_means(column([np.nan, np.nan]), [0, 1], seed=0)
+        mean_intervals(column([np.nan, np.nan]), [0, 1], seed=0)
 
 
 def test_groups_of_another_length_are_refused():
     with pytest.raises(DataError, match="with 1 groups"):
-        bootstrap_means(column([1, 0]), [0], seed=0)
+        mean_intervals(column([1, 0]), [0], seed=0)
 
 
 def test_values_outside_their_bounds_are_refused():
     with pytest.raises(DataError, match="outside their bounds"):
-        bootstrap_means(column([0.5, 1.2]), [0, 1], seed=0)
+        mean_intervals(column([0.5, 1.2]), [0, 1], seed=0)
     with pytest.raises(DataError, match="outside their bounds"):
-        bootstrap_means(column([0.5, -0.2]), [0, 1], seed=0)
-    bootstrap_means(column([0.5, -0.2]), [0, 1], seed=0, bounds=(-1, 1))
+        mean_intervals(column([0.5, -0.2]), [0, 1], seed=0)
+    mean_intervals(column([0.5, -0.2]), [0, 1], seed=0, bounds=(-1, 1))
 
 
 def test_the_interval_is_that_of_the_normal_approximation_where_that_holds():
     # 400 values, half 0.25 and half 0.75: mean 0.5, standard error 0.25/sqrt(400) = 0.0125;
     # 1.96 of them are 0.0245. 2,000 resamples know a quantile to some 3 %.
     values = column([0.25, 0.75] * 200)
-    low, high = bootstrap_means(values, np.arange(400), seed=3)
+    low, high = mean_intervals(values, np.arange(400), seed=3)
     assert low[0] == pytest.approx(0.5 - 0.0245, abs=0.0015)
     assert high[0] == pytest.approx(0.5 + 0.0245, abs=0.0015)
 
@@ -57,9 +57,9 @@ def test_groups_are_resampled_and_not_their_questions():
     # sqrt(10) times narrower. Standard error of 40 groups: 0.25/sqrt(39) = 0.0400.
     groups = np.repeat(np.arange(40), 10)
     values = column(np.repeat([0.25, 0.75] * 20, 10))
-    low, high = bootstrap_means(values, groups, seed=3)
+    low, high = mean_intervals(values, groups, seed=3)
     assert high[0] - low[0] == pytest.approx(2 * 1.96 * 0.0400, rel=0.06)
-    low, high = bootstrap_means(values, np.arange(400), seed=3)
+    low, high = mean_intervals(values, np.arange(400), seed=3)
     assert high[0] - low[0] == pytest.approx(2 * 1.96 * 0.0125, rel=0.06)
 
 
@@ -69,20 +69,20 @@ def test_the_same_seed_gives_the_same_interval_and_neighbours_don_t_matter():
     values = np.hstack([(rng.random((60, 1)) < 0.5) * 1.0, rare, np.ones((60, 1))])
     groups = np.arange(60)
     assert interval_methods(values, groups) == ("wilson", "bounded", "exact")
-    together = bootstrap_means(values, groups, seed=5)
+    together = mean_intervals(values, groups, seed=5)
     for at in range(3):
-        alone = bootstrap_means(values[:, [at]], groups, seed=5)
+        alone = mean_intervals(values[:, [at]], groups, seed=5)
         assert alone[0][0] == pytest.approx(together[0][at], abs=1e-12)
         assert alone[1][0] == pytest.approx(together[1][at], abs=1e-12)
-    assert bootstrap_means(values, groups, seed=6)[0][1] != together[0][1]
+    assert mean_intervals(values, groups, seed=6)[0][1] != together[0][1]
 
 
 def test_the_order_of_questions_doesn_t_matter():
     rng = np.random.default_rng(1)
     values, groups = rng.random((90, 2)), np.array([f"g{n % 31}" for n in range(90)])
     turned = rng.permutation(90)
-    one = bootstrap_means(values, groups, seed=2)
-    other = bootstrap_means(values[turned], groups[turned], seed=2)
+    one = mean_intervals(values, groups, seed=2)
+    other = mean_intervals(values[turned], groups[turned], seed=2)
     assert one[0] == pytest.approx(other[0], abs=1e-12)
     assert one[1] == pytest.approx(other[1], abs=1e-12)
 
@@ -91,22 +91,22 @@ def test_unanswerable_questions_change_nothing():
     values = column([0.2, 0.8, 0.4, 0.9] * 10)
     groups = np.arange(40)
     more = np.vstack([values, [[np.nan]] * 5])
-    assert bootstrap_means(more, np.append(groups, [0, 1, 99, 98, 97]), seed=1) == (
-        bootstrap_means(values, groups, seed=1)
+    assert mean_intervals(more, np.append(groups, [0, 1, 99, 98, 97]), seed=1) == (
+        mean_intervals(values, groups, seed=1)
     )
 
 
 @pytest.mark.parametrize(("value", "low", "high"), [(1.0, 0.8843, 1), (0.0, 0, 0.1157)])
 def test_all_equal_scores_get_clopper_and_pearson_s_interval(value, low, high):
     # 30 of 30, or 0 of 30, in Clopper and Pearson's 95 % table: 0.8843 to 1; 0 to 0.1157.
-    found = bootstrap_means(column([value] * 30), np.arange(30), seed=0)
+    found = mean_intervals(column([value] * 30), np.arange(30), seed=0)
     assert interval_methods(column([value] * 30), np.arange(30)) == ("exact",)
     assert (found[0][0], found[1][0]) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_all_equal_scores_between_the_bounds_get_a_width_too():
     # 30 groups at 0.4: a share of 1 - 0.025**(1/30) = 0.1157 may be 0, or 1, unseen.
-    low, high = bootstrap_means(column([0.4] * 30), np.arange(30), seed=0)
+    low, high = mean_intervals(column([0.4] * 30), np.arange(30), seed=0)
     assert low[0] == pytest.approx(0.4 * (1 - 0.1157), abs=5e-5)
     assert high[0] == pytest.approx(0.4 + 0.6 * 0.1157, abs=5e-5)
 
@@ -118,7 +118,7 @@ def test_near_a_bound_it_is_clopper_and_pearson_s_too(hits, low, high):
     # Their 95 % table for 29, 1 and 28 of 30.
     values = column([1.0] * hits + [0.0] * (30 - hits))
     assert interval_methods(values, np.arange(30)) == ("bounded",)
-    found = bootstrap_means(values, np.arange(30), seed=0, resamples=20_000)
+    found = mean_intervals(values, np.arange(30), seed=0, resamples=20_000)
     assert (found[0][0], found[1][0]) == pytest.approx((low, high), abs=0.006)
 
 
@@ -128,7 +128,7 @@ def test_wilson_s_interval_by_hand():
     # sqrt(1.9842² · 0.24/99 + (1.9842²/198)²)/(1 + 1.9842²/99) = 0.09589.
     values = column([1.0] * 40 + [0.0] * 60)
     assert interval_methods(values, np.arange(100)) == ("wilson",)
-    low, high = bootstrap_means(values, np.arange(100), seed=0)
+    low, high = mean_intervals(values, np.arange(100), seed=0)
     assert (low[0], high[0]) == pytest.approx((0.40382 - 0.09589, 0.40382 + 0.09589), abs=2e-5)
 
 
@@ -140,7 +140,7 @@ def test_few_groups_are_resampled_and_then_their_questions():
                     + [1.0] * 60 + [0.0] * 40 + [1.0] * 80 + [0.0] * 20)  # fmt: skip
     groups = np.repeat(list("abcd"), 100)
     assert interval_methods(values, groups) == ("two-stage",)
-    low, high = bootstrap_means(values, groups, seed=0, resamples=8000)
+    low, high = mean_intervals(values, groups, seed=0, resamples=8000)
     assert low[0] == pytest.approx(0.5 - 0.2235, abs=0.012)
     assert high[0] == pytest.approx(0.5 + 0.2235, abs=0.012)
 
@@ -148,7 +148,7 @@ def test_few_groups_are_resampled_and_then_their_questions():
 def test_a_single_document_gives_an_interval_for_this_document():
     # One group: only its questions vary. 30 of 60: 0.5 ± 1.96 · sqrt(0.25/60) = 0.1265.
     values = column([1.0] * 30 + [0.0] * 30)
-    low, high = bootstrap_means(values, ["d"] * 60, seed=0, resamples=8000)
+    low, high = mean_intervals(values, ["d"] * 60, seed=0, resamples=8000)
     assert (low[0], high[0]) == pytest.approx((0.5 - 0.1265, 0.5 + 0.1265), abs=0.012)
     assert scope(1).startswith("The questions are of one group")
     assert "for these documents only" in scope(19)
@@ -157,25 +157,25 @@ def test_a_single_document_gives_an_interval_for_this_document():
 
 def test_few_groups_of_equal_scores_get_a_width_by_their_questions():
     # 60 questions all answered: 1 - 0.025**(1/60) = 0.0596 may be missed.
-    low, high = bootstrap_means(column([1.0] * 60), ["a"] * 30 + ["b"] * 30, seed=0)
+    low, high = mean_intervals(column([1.0] * 60), ["a"] * 30 + ["b"] * 30, seed=0)
     assert (low[0], high[0]) == pytest.approx((1 - 0.0596, 1), abs=5e-5)
 
 
 def test_one_question_gives_no_interval():
-    low, high = bootstrap_means(column([0.2]), ["d"], seed=0)
+    low, high = mean_intervals(column([0.2]), ["d"], seed=0)
     assert np.isnan([low[0], high[0]]).all()
     assert interval_methods(column([0.2]), ["d"]) == ("none",)
 
 
 def test_two_questions_give_one_wider_than_what_they_show():
-    low, high = bootstrap_means(column([0.6, 0.7]), [0, 1], seed=0)
+    low, high = mean_intervals(column([0.6, 0.7]), [0, 1], seed=0)
     assert low[0] < 0.4
     assert high[0] > 0.9
 
 
 def test_differences_of_zero_get_an_interval_around_zero():
     # 1 - 0.025**(1/50) = 0.0711.
-    low, high = bootstrap_means(column([0] * 50), np.arange(50), seed=0, bounds=(-1, 1))
+    low, high = mean_intervals(column([0] * 50), np.arange(50), seed=0, bounds=(-1, 1))
     assert (low[0], high[0]) == pytest.approx((-0.0711, 0.0711), abs=5e-5)
 
 
@@ -213,7 +213,7 @@ def coverage(kind, mean, groups, *, many=10_000):
     sums, sizes = sets(np.random.default_rng(groups), kind, mean, groups, many)
     values = np.repeat(sums / sizes[:, None], sizes, axis=0)
     names = np.repeat(np.arange(groups), sizes)
-    low, high = bootstrap_means(values, names, seed=0, resamples=1000)
+    low, high = mean_intervals(values, names, seed=0, resamples=1000)
     return float(((low <= mean + 1e-12) & (mean <= high + 1e-12)).mean())
 
 
@@ -250,6 +250,6 @@ def test_coverage_by_10_000_sets(groups, kind):
 def test_intervals_of_differences_cover_what_they_claim(lost, won):
     u = np.random.default_rng(3).random((100, 4000))
     values = np.where(u < lost, -1.0, np.where(u < lost + won, 1.0, 0.0))
-    low, high = bootstrap_means(values, np.arange(100), seed=0, resamples=1000, bounds=(-1, 1))
+    low, high = mean_intervals(values, np.arange(100), seed=0, resamples=1000, bounds=(-1, 1))
     share = ((low <= won - lost + 1e-12) & (won - lost <= high + 1e-12)).mean()
     assert share >= 0.93

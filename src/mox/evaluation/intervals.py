@@ -60,7 +60,7 @@ scores that are 0 or 1, whose spread follows from their mean."""
 EQUAL = 1e-9
 
 
-def bootstrap_means(
+def mean_intervals(
     values: Reals,
     groups: Groups,
     *,
@@ -100,7 +100,7 @@ def bootstrap_means(
 def interval_methods(
     values: Reals, groups: Groups, *, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> tuple[str, ...]:
-    """Which method `bootstrap_means` takes for each trial: the label beside the interval.
+    """Which method `mean_intervals` takes for each trial: the label beside the interval.
 
     Returns:
         (trials,) of `wilson`, `two-stage`, `bounded`, `exact` and `none`.

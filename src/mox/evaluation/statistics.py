@@ -2,7 +2,7 @@
 
 from mox.evaluation.comparison import Bounds, simultaneous
 from mox.evaluation.groups import GroupSums, group_sums
-from mox.evaluation.intervals import bootstrap_means, interval_methods
+from mox.evaluation.intervals import interval_methods, mean_intervals
 from mox.evaluation.optimism import optimism
 from mox.evaluation.power import (
     questions_needed,
@@ -17,10 +17,10 @@ __all__ = [
     "FEW",
     "Bounds",
     "GroupSums",
-    "bootstrap_means",
     "group_sums",
     "holm",
     "interval_methods",
+    "mean_intervals",
     "optimism",
     "questions_needed",
     "questions_to_separate",

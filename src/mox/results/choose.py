@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import (
     optimism,
-    questions_needed,
     questions_to_separate,
     scope,
     simultaneous,
     smallest_difference,
 )
-from mox.results.run import TrialRun, every, forgotten
+from mox.results.reason import reason
+from mox.results.run import every, forgotten
 from mox.results.versus import versus
+from mox.results.worth import family, worth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +100,7 @@ def choose(results: Results) -> Choice | None:
     summary = results.summary[chosen.id]
     return Choice(
         trial=chosen.id,
-        reason=_sentence(results, rule, taken, best, qualify, may_lose, taken in same),
+        reason=reason(results, rule, taken, best, qualify, may_lose, taken in same),
         measure=measure,
         within=within,
         best=trials[best].id,
@@ -136,7 +137,7 @@ class _Dev:
         self.lower, self.low, self.high = np.zeros((3, len(trials)))
         if self.others:
             rest = self.differences[:, self.others]
-            kin = [_family(trials[at]) for at in self.others]
+            kin = [family(trials[at]) for at in self.others]
             found = simultaneous(rest, self.groups, families=kin, seed=results.run.seed)
             self.lower[self.others] = found.lower
             self.low[self.others], self.high[self.others] = found.low, found.high
@@ -157,13 +158,6 @@ class _Dev:
         means = self.values.mean(axis=0)
         second = max(others, key=lambda at: (means[at], -at))
         return questions_to_separate(self.differences[:, second], self.groups)
-
-
-def _family(trial: TrialRun) -> str:
-    """Trials that search the same chunks by the same vectors and texts, and so share most hits:
-    what befalls one of them on questions to come mostly befalls the others."""
-    roles = trial.roles
-    return " ".join(roles[role].key for role in ("chunk", "embed", "lexical") if role in roles)
 
 
 def _scope(results: Results) -> str:
@@ -222,14 +216,6 @@ def _preferred(
     return min(qualify, key=order)
 
 
-def worth(results: Results, trial: TrialRun, name: str) -> float | None:
-    """A cost or a dev mean of a trial, by name; None where it isn't known."""
-    if name in results.run.measures:
-        return results.summary[trial.id]["dev"][name].mean
-    value = results.costs[trial.id].get(name)
-    return None if value is None else float(value)
-
-
 def _against_baseline(results: Results, taken: int) -> dict[str, Any] | None:
     """Paired difference to the baseline on test, or on dev where there is no test."""
     split = "test" if len(results.rows("test")) else "dev"
@@ -246,99 +232,3 @@ def _looks(results: Results) -> int:
         if run.choose and run.corpus["questions_fingerprint"] == print_
     }
     return len({*others, results.run.id})
-
-
-def _sentence(
-    results: Results,
-    rule: Mapping[str, Any],
-    taken: int,
-    best: int,
-    qualify: Sequence[int],
-    may_lose: float,
-    same: bool,
-) -> str:
-    """The choice in one sentence: what, by how much it may be worse, what it saves."""
-    trials = results.finished
-    measure = rule["maximise"]
-    chosen, top = trials[taken], trials[best]
-    mean = results.summary[chosen.id]["dev"][measure].mean
-    said = f"{results.label(chosen)} is chosen: {measure} {mean:.3f} on dev, "
-    if taken == best:
-        said += "the best of all trials"
-    elif same:
-        said += "with the same hits as the best on every question"
-    else:
-        top_mean = results.summary[top.id]["dev"][measure].mean
-        said += (
-            f"at most {may_lose:.3f} worse than the best ({results.label(top)}, {top_mean:.3f};"
-            " 95 %, all trials at once)"
-        )
-    if rule["within"] is not None:
-        said += (
-            f"; of {len(trials)} trials, {len(qualify)} within {rule['within']:g} of the best"
-            f" {'qualifies' if len(qualify) == 1 else 'qualify'}"
-        )
-    said += _saving(results, rule["prefer"], chosen, top) + "."
-    return said + _nearest_cheaper(results, rule, best, qualify) + _index_remark(results, chosen)
-
-
-def _nearest_cheaper(
-    results: Results, rule: Mapping[str, Any], best: int, qualify: Sequence[int]
-) -> str:
-    """Where only the best qualifies: how many questions the nearest cheaper trial would need."""
-    if rule["within"] is None or rule["prefer"] is None or list(qualify) != [best]:
-        return ""
-    name = rule["prefer"]["minimise"] or rule["prefer"]["maximise"]
-    sign = 1 if rule["prefer"]["minimise"] else -1
-    trials = results.finished
-    limit = worth(results, trials[best], name)
-    cheaper = [
-        at
-        for at, trial in enumerate(trials)
-        if limit is not None
-        and (cost := worth(results, trial, name)) is not None
-        and sign * cost < sign * limit
-    ]
-    said = f" Only the best qualifies with {len(results.rows('dev'))} dev questions"
-    if not cheaper:
-        return f"{said}, and no trial has a better {name}."
-    rows = results.rows("dev")
-    values = results.values(rule["maximise"])[rows]
-    nearest = max(cheaper, key=lambda at: (values[:, at].mean(), -at))
-    needed = questions_needed(
-        values[:, nearest] - values[:, best],
-        results.groups(rows),
-        margin=rule["within"],
-        families=len({_family(trial) for trial in trials}),
-    )
-    label = results.label(trials[nearest])
-    if needed is None:
-        return f"{said}; the nearest cheaper trial ({label}) is worse by more than the margin."
-    return f"{said}; some {needed:,} would show whether the nearest cheaper trial ({label}) does."
-
-
-def _saving(
-    results: Results, prefer: Mapping[str, Any] | None, chosen: TrialRun, top: TrialRun
-) -> str:
-    if prefer is None or chosen.id == top.id:
-        return ""
-    name = prefer["minimise"] or prefer["maximise"]
-    ours, theirs = worth(results, chosen, name), worth(results, top, name)
-    if ours is None or theirs is None:
-        return ""
-    return f", and it has {name} {ours:.3g} instead of {theirs:.3g}"
-
-
-def _index_remark(results: Results, chosen: TrialRun) -> str:
-    """Whether an approximate index pays at this size, where the sweep can tell."""
-    approximate = [trial for trial in results.finished if "search" in trial.roles]
-    exact = [t for t in results.finished if "exact" in t.roles and "search" not in t.roles]
-    if not approximate or not exact:
-        return ""
-    chunks = results.costs[chosen.id]["chunks"]
-    if "search" not in chosen.roles:
-        return (
-            f" At this size ({chunks:,} chunks) no approximate index pays: none that qualifies"
-            " is preferred to what searches without one."
-        )
-    return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import SpecError
-from mox.evaluation.statistics import bootstrap_means, randomisation_p
+from mox.evaluation.statistics import mean_intervals, randomisation_p
 from mox.registry import nearest
 from mox.results.results import Interval
 
@@ -94,7 +94,7 @@ def means(
 ) -> list[Interval]:
     """Means of (questions, columns) values over some questions, each with its interval."""
     here = values[rows]
-    low, high = bootstrap_means(here, results.groups(rows), seed=results.run.seed, bounds=bounds)
+    low, high = mean_intervals(here, results.groups(rows), seed=results.run.seed, bounds=bounds)
     found = zip(here.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
     return [Interval(mean, low, high, len(rows)) for mean, low, high in found]
 

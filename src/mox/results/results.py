@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from mox.errors import SpecError
-from mox.evaluation.statistics import bootstrap_means
+from mox.evaluation.statistics import mean_intervals
 from mox.experiment.trials import flatten
 from mox.pipeline import codec
 from mox.pipeline.stages import Ref
@@ -216,7 +216,7 @@ class Results:
             groups = self.groups(rows)
             for measure in self.run.measures:
                 values = self.values(measure)[rows]
-                low, high = bootstrap_means(values, groups, seed=self.run.seed)
+                low, high = mean_intervals(values, groups, seed=self.run.seed)
                 means = values.mean(axis=0)
                 for at, trial in enumerate(self.finished):
                     found[trial.id].setdefault(split, {})[measure] = Interval(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mox.evaluation.statistics import bootstrap_means, holm, randomisation_ps
+from mox.evaluation.statistics import holm, mean_intervals, randomisation_ps
 
 if TYPE_CHECKING:
     from mox.results.results import Results
@@ -59,7 +59,7 @@ def versus(
     values = results.values(measure)[rows]
     groups = results.groups(rows)
     differences = values[:, wanted] - values[:, [names.index(run.baseline)]]
-    low, high = bootstrap_means(differences, groups, seed=run.seed, bounds=(-1.0, 1.0))
+    low, high = mean_intervals(differences, groups, seed=run.seed, bounds=(-1.0, 1.0))
     plain = randomisation_ps(differences, groups, seed=run.seed)
     corrected = holm(plain)
     return [
