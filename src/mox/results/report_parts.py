@@ -94,7 +94,8 @@ def sections(results: Results) -> Iterator[Section]:
 
 
 def _sure(results: Results) -> Iterator[str]:
-    yield from sureness(results)
+    shown = verdict(results)
+    yield from (line for line in sureness(results) if line not in shown)
     yield from filter(None, [also(results)])
 
 
