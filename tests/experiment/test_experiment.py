@@ -163,3 +163,15 @@ def test_a_mapping_is_an_experiment_too(tmp_path: Path) -> None:
     experiment = load(settings)
     assert [t.search.kind for t in experiment.trials] == ["bm25"]
     assert experiment.choose is None
+
+
+def test_what_is_written_twice_counts_once_and_is_said(tmp_path: Path) -> None:
+    text = BASE.replace("size: [200, 400]", "size: [200, 400, 200]").replace(
+        "- {kind: bm25, k: 10}", "- {kind: bm25, k: 10}\n    - {k: 10, kind: bm25}"
+    )
+    once, twice = load(written(tmp_path, BASE)), load(written(tmp_path, text))
+    assert [trial.id for trial in twice.trials] == [trial.id for trial in once.trials]
+    assert once.notes == ()
+    assert len(twice.notes) == 2
+    assert twice.notes[0].startswith("axes.chunk has {kind: recursive, size: 200")
+    assert twice.notes[1] == 'axes.search has {"k":10,"kind":"bm25"} 2 times; it counts once.'

@@ -13,9 +13,10 @@ from mox.chunking.tokenizers import fingerprint as tokenizer_fingerprint
 from mox.corpus import corpora
 from mox.errors import FieldError, MoxError, SpecError
 from mox.evaluation.measures import Measure
+from mox.experiment.axes import expand
 from mox.experiment.baseline import baseline
 from mox.experiment.checks import mapping, only
-from mox.experiment.trials import AXES, Trial, expand
+from mox.experiment.trials import AXES, Trial
 from mox.registry import nearest, validate
 from mox.source import Source, override, read
 from mox.spec import Spec
@@ -107,6 +108,8 @@ class Experiment:
     trials: tuple[Trial, ...]
     alternatives: Mapping[str, list[Any]]
     """The points of each axis as they were read, for lists and figures."""
+    notes: tuple[str, ...]
+    """What was written twice."""
     measures: tuple[Measure, ...]
     baseline: str
     """The id of the trial that others are compared with."""
@@ -182,7 +185,8 @@ def parse(source: Source) -> Experiment:
         tokenizer_fingerprint(str(tokenizer))
     except MoxError as error:
         raise source.error(("tokenizer",), error) from None
-    trials, alternatives = expand(source, tokenizer)
+    expanded = expand(source, tokenizer)
+    trials = expanded.trials
     if not trials:
         raise source.error(
             ("axes",),
@@ -195,8 +199,9 @@ def parse(source: Source) -> Experiment:
         questions=_section(source, "questions", QuestionsPart),
         split=_section(source, "split", Split) if settings.get("split") is not None else None,
         tokenizer=tokenizer,
-        trials=tuple(trials),
-        alternatives=alternatives,
+        trials=trials,
+        alternatives=expanded.alternatives,
+        notes=expanded.notes,
         measures=measures,
         baseline=baseline(source, trials),
         choose=_choose(source, measures),

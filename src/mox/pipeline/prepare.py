@@ -35,7 +35,7 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     corpus = open_corpus(experiment)
     check_measures(experiment.measures, corpus.questions)
     check_choice(experiment, corpus)
-    notes = [*_corpus_notes(experiment, corpus), *_unread_notes(experiment)]
+    notes = [*experiment.notes, *_corpus_notes(experiment, corpus), *_unread_notes(experiment)]
     known = _Engines(store, settings)
     plan = fold(experiment, corpus, store, known.remembered, notes)
     if any(stage.kind in ("build", "search") for stage in plan.pending()):

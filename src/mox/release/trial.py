@@ -11,7 +11,7 @@ from mox.errors import DataError, MoxError
 from mox.evaluation.measures import Measure
 from mox.experiment import Budget, Experiment, Trial
 from mox.experiment.experiment import QuestionsPart
-from mox.experiment.trials import resolve
+from mox.experiment.resolve import resolve
 from mox.indexes import indexes
 from mox.pipeline.context import index_spec
 from mox.pipeline.plan import Graph, PlannedTrial
@@ -100,6 +100,7 @@ def _experiment(trial: Trial) -> Experiment:
         tokenizer=trial.tokenizer,
         trials=(trial,),
         alternatives={},
+        notes=(),
         measures=(Measure.parse("recall@1"),),
         baseline=trial.id,
         choose=None,

@@ -1,0 +1,220 @@
+"""The axes of an experiment, expanded: every combination of what is listed, as trials."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mox.chunking import chunkers
+from mox.embedding import embedders
+from mox.errors import FieldError, MoxError, SpecError
+from mox.experiment.resolve import COMBINED, resolve
+from mox.experiment.trials import Trial
+from mox.indexes import indexes
+from mox.registry import Registry, nearest
+from mox.retrieval import retrievers
+from mox.source import Path_, Source
+from mox.spec import IndexSpec, Spec, canonical, digest
+
+
+def alternatives(
+    value: Any, path: Path_, lists: frozenset[str] = frozenset()
+) -> Iterator[tuple[Any, Path_]]:
+    """All points of a value that may hold lists of alternatives, each with its place.
+
+    Args:
+        lists: top-level fields whose own type is a list; there a list of lists is meant.
+    """
+    if isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from alternatives(item, (*path, at), lists)
+    elif isinstance(value, Mapping):
+        if set(value) & {"range"}:
+            raise SpecError(
+                "`range` is reserved for adaptive search, which isn't built yet.",
+                mend="list the values.",
+            )
+        keys = list(value)
+        columns = []
+        for key in keys:
+            item = value[key]
+            if key in lists:
+                nested = isinstance(item, list) and item and isinstance(item[0], list)
+                columns.append(list(item) if nested else [item])
+            else:
+                columns.append([point for point, _ in alternatives(item, (*path, key))])
+        for point in itertools.product(*columns):
+            yield dict(zip(keys, point, strict=True)), path
+    else:
+        yield value, path
+
+
+def expand_axis(source: Source, axis: str, registry: Registry[Any], notes: list[str]) -> list[Spec]:
+    """Specs of the axis `chunk`, `embed` or `index`, in the order written.
+
+    Args:
+        notes: gets a line for each that is written twice, which is one all the same.
+
+    Raises:
+        SpecError: no list of settings, an unknown kind or field; names the line.
+    """
+    found: dict[str, Spec] = {}
+    for raw, path in _points(source, axis, registry):
+        try:
+            spec = registry.parse(respell(registry, raw))
+        except FieldError as error:
+            raise source.error((*path, *error.field.split(".")), error) from None
+        except MoxError as error:
+            raise source.error((*path, "kind"), error) from None
+        settings = spec.model_dump(mode="json")
+        if found.setdefault(digest(settings), spec) is not spec:
+            said = ", ".join(f"{name}: {value}" for name, value in settings.items())
+            notes.append(f"axes.{axis} has {{{said}}} twice; it counts once.")
+    return list(found.values())
+
+
+def respell(registry: Registry[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """An engine's own spellings (`M`, `efConstruction`) to ours, where a Spec lists them."""
+    kind = raw.get("kind")
+    spellings: Mapping[str, str] = {}
+    if isinstance(kind, str) and kind in registry.kinds():
+        spellings = getattr(registry.entry(kind).spec, "spellings", {})
+    return {spellings.get(name, name): value for name, value in raw.items()}
+
+
+def _points(
+    source: Source, axis: str, registry: Registry[Any] | None = None
+) -> Iterator[tuple[dict[str, Any], Path_]]:
+    value = source.settings["axes"].get(axis)
+    entries = value if isinstance(value, list) else [value]
+    if value is None or not entries:
+        raise source.error(
+            ("axes", axis), SpecError(f"axes.{axis} is empty.", mend="give one `kind:` at least.")
+        )
+    for at, entry in enumerate(entries):
+        path: Path_ = ("axes", axis, at) if isinstance(value, list) else ("axes", axis)
+        if not isinstance(entry, Mapping):
+            raise source.error(
+                path,
+                SpecError(
+                    f"axes.{axis} holds settings, not {entry!r}.",
+                    mend=f"write `{{kind: {entry}}}`.",
+                ),
+            )
+        try:
+            lists = _list_fields(registry, entry)
+            for point, _ in alternatives(entry, path, lists):
+                yield point, path
+        except SpecError as error:
+            raise source.error(path, error) from None
+
+
+def _list_fields(registry: Registry[Any] | None, entry: Mapping[str, Any]) -> frozenset[str]:
+    kind = entry.get("kind")
+    if registry is None or not isinstance(kind, str) or kind not in registry.kinds():
+        return frozenset()
+    fields = registry.entry(kind).spec.model_fields
+    return frozenset(
+        name
+        for name, field in fields.items()
+        if str(field.annotation).startswith(("list", "tuple", "typing.List", "typing.Tuple"))
+    )
+
+
+def searches(
+    source: Source, index_specs: Iterable[IndexSpec]
+) -> list[tuple[dict[str, Any], Path_]]:
+    """Raw points of the search axis, each checked to name only settings that something has."""
+    known = {name for spec in index_specs for name in spec.Search.model_fields}
+    every = [*COMBINED, *retrievers.kinds()]
+    found = []
+    for raw, path in _points(source, "search"):
+        kind = raw.get("kind")
+        if kind not in every:
+            error = SpecError(
+                f"unknown kind {kind!r} of search{nearest(str(kind), every)}.",
+                mend=f"use one of {', '.join(every)}.",
+            )
+            raise source.error((*path, "kind"), error)
+        if kind in COMBINED:
+            own = set(COMBINED[kind].model_fields)
+            for name in raw:
+                if name not in own | known:
+                    error = SpecError(
+                        f"search setting {name!r} belongs to no index of this sweep"
+                        f"{nearest(name, own | known)}.",
+                        mend=f"use one of {', '.join(sorted(own | known))}, or add its index.",
+                    )
+                    raise source.error((*path, name), error)
+        found.append((raw, path))
+    return found
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """All trials, the alternatives of each axis as they were read, and what was written twice."""
+
+    trials: tuple[Trial, ...]
+    alternatives: Mapping[str, list[Any]]
+    notes: tuple[str, ...]
+
+
+def expand(source: Source, tokenizer: str) -> Expanded:
+    """All trials, outermost axis first; points that resolve to the same stages are one.
+
+    Raises:
+        SpecError: what an axis says cannot be meant; names the line.
+    """
+    notes: list[str] = []
+    written = source.settings["axes"]
+    chunks = expand_axis(source, "chunk", chunkers, notes)
+    embeds = expand_axis(source, "embed", embedders, notes) if "embed" in written else []
+    built = expand_axis(source, "index", indexes, notes) if "index" in written else []
+    specs = [spec for spec in built if isinstance(spec, IndexSpec)]
+    points = searches(source, specs)
+    for raw, times in Counter(canonical(raw) for raw, _ in points).items():
+        if times > 1:
+            notes.append(f"axes.search has {raw} {times} times; it counts once.")
+    found: dict[str, Trial] = {}
+    embedders_: list[Spec | None] = [*embeds] or [None]
+    indexes_: list[IndexSpec | None] = [*specs] or [None]
+    for chunk, embed, index, (raw, path) in itertools.product(chunks, embedders_, indexes_, points):
+        trial = _trial(source, tokenizer, chunk, embed, index, raw, path)
+        found.setdefault(trial.id, trial)
+    axes: dict[str, list[Any]] = {
+        "chunk": chunks,
+        "embed": embeds,
+        "index": specs,
+        "search": [raw for raw, _ in points],
+    }
+    return Expanded(tuple(found.values()), axes, tuple(notes))
+
+
+def _trial(
+    source: Source,
+    tokenizer: str,
+    chunk: Spec,
+    embed: Spec | None,
+    index: IndexSpec | None,
+    raw: Mapping[str, Any],
+    path: Path_,
+) -> Trial:
+    if raw["kind"] in COMBINED and (embed is None or index is None):
+        lacking = "embed" if embed is None else "index"
+        error: MoxError = SpecError(
+            f"{raw['kind']} search needs vectors, and axes.{lacking} is missing.",
+            mend=f"add `{lacking}:` under `axes:`.",
+        )
+        raise source.error(path, error)
+    try:
+        search = resolve(raw, index or IndexSpec(kind=""))
+    except FieldError as error:
+        raise source.error((*path, *error.field.split(".")), error) from None
+    except MoxError as error:
+        raise source.error(path, error) from None
+    if search.settings is None:
+        return Trial(tokenizer, chunk, None, None, search)
+    return Trial(tokenizer, chunk, embed, index, search)
