@@ -151,13 +151,20 @@ def search(stage: Stage, context: Context) -> Output:
 
 
 def rebuild_if_gone(stage: Stage, context: Context) -> None:
-    """A collection counts as stored only while the engine has it with its rows."""
+    """A collection counts as stored only while the engine has it with its rows.
+
+    A rebuild that is killed may leave all rows and no index, or what the engine can't open: its
+    mark says so to the next one.
+    """
     spec = index_spec(dict(stage.spec["of"]))
     place = context.place(stage.ref)
+    mark = place.folder / f"{place.name}.rebuilding"
     with context.store.lock(stage.key):
         expected = context.store.sidecar("build", stage.key)["facts"]["rows"]
-        if indexes[spec].rows(place) != expected:
+        if mark.exists() or indexes[spec].rows(place) != expected:
+            mark.touch()
             build(stage, context)
+            mark.unlink()
 
 
 def lexical(stage: Stage, context: Context) -> Output:

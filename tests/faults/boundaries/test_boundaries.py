@@ -127,10 +127,14 @@ REBUILD = (
     "pipeline.worker.perform: open a lock",
     "pipeline.worker.perform: lock a lock",
     "pipeline.work.rebuild_if_gone: lock a lock",
+    "pipeline.work.rebuild_if_gone: open the mark of a rebuild",
     *LITE,
+    "pipeline.work.rebuild_if_gone: remove the mark of a rebuild",
     "pipeline.work.rebuild_if_gone: unlock a lock",
     *(name for name in ARTIFACT if "the folder of" not in name),
     "pipeline.worker.perform: unlock a lock",
+    "pipeline.worker.do_together: lock a lock",
+    "pipeline.worker.do_together: unlock a lock",
     *(name for name in ENDING if "make the folder of" not in name),
 )
 SYNC = (

@@ -10,7 +10,7 @@ FAULTS_WATCH says what to do, as JSON:
     log: a file that gets a line per event.
     at, occurrence: end before the n-th event of this name in this process, from 1. A name that
         ends in `, torn` is a sync's: the file loses its second half first, as in mid-write.
-    alone: end this process only; else its parent first, so that nothing of the call is left.
+    alone: end a worker and nothing else; else its parent first, so that nothing of a call is left.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ ROLES = (
     (r"\.mlflow\.db\.[^/]*", "the temporary database"),
     (r"mlflow-artifacts/.*/artifacts/.+", "a run's file"),
     (r"mlflow-artifacts.*", "a folder of files"),
+    (r"services/indexes/\w+\.rebuilding", "the mark of a rebuild"),
     (r"services/indexes/\w+\.db", "a collection"),
     (r"services/indexes/\.[^/]+", "a collection put aside"),
     (r"services/indexes/\.[^/]+/.*", "what a collection put aside holds"),
@@ -98,6 +99,7 @@ class Watch:
         self.at, self.torn = at.removesuffix(TORN), at.endswith(TORN)
         self.occurrence = int(orders.get("occurrence", 1))
         self.alone = bool(orders.get("alone"))
+        self.is_worker = WORKER in sys.orig_argv
         self.seen: Counter[str] = Counter()
         self.log: int | None = None
         if "log" in orders:
@@ -146,14 +148,15 @@ class Watch:
             os.write(self.log, f"{name}\n".encode())
             if what == "sync" and os.path.isfile(path):
                 os.write(self.log, f"{name}{TORN}\n".encode())
-        if name == self.at and self.seen[name] == self.occurrence:
+        spared = self.alone and not self.is_worker
+        if name == self.at and self.seen[name] == self.occurrence and not spared:
             if self.torn:
                 os.truncate(path, os.path.getsize(path) // 2)
             self.end()
 
     def end(self) -> None:
         """kill -9."""
-        if WORKER in sys.orig_argv and not self.alone:
+        if self.is_worker and not self.alone:
             os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
