@@ -21,14 +21,14 @@ from mox.pipeline.running import announced
 from mox.pipeline.store import Store
 from mox.results import Results, going
 from mox.results import run as runs
-from mox.results.gc import Swept, sweep
+from mox.results.collect.gc import Swept, sweep
 from mox.settings import Settings, settings
 
 if TYPE_CHECKING:
     from mox.release.ask import Answer
     from mox.release.bundle import Release
     from mox.release.registry import Registered
-    from mox.results.explain import Explained
+    from mox.results.lineage.explain import Explained
     from mox.tracking.mirror import Mirror
 
 ExperimentLike = str | Path | Mapping[str, Any]
@@ -41,7 +41,7 @@ class Plan(plans.Plan):
         return describe.text(self, settings().workers)
 
     def _repr_html_(self) -> str:
-        from mox.results.plan_card import plan_card
+        from mox.results.show.plan_card import plan_card
 
         return plan_card(self)
 
@@ -196,7 +196,7 @@ def explain(trial: str, question: str | None = None, *, run: str | Path | None =
         MoxError: no such trial, question or run.
     """
     from mox.release.standing import naming
-    from mox.results.search import newest_with
+    from mox.results.lineage.search import newest_with
     from mox.tracking.links import pages
 
     store = Store(settings().root)

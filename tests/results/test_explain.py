@@ -18,8 +18,8 @@ from mox.pipeline.stages import VERSIONS, Ref
 from mox.pipeline.store import Store
 from mox.results import Results
 from mox.results import run as runs
-from mox.results.asked import asked
 from mox.results.document import document
+from mox.results.lineage.asked import asked
 from mox.retrieval.hits import ranked
 from mox.types import Document, Evidence, Question, Span
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mox.errors import SpecError
 from mox.results import Results
-from mox.results.charts import leaderboard_chart, undominated
-from mox.results.figures import Figure, figure
+from mox.results.show.charts import leaderboard_chart, undominated
+from mox.results.show.figures import Figure, figure
 
 MIME = "application/vnd.vegalite.v5+json"
 

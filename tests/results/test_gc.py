@@ -20,7 +20,7 @@ from mox.pipeline.stages import Ref
 from mox.pipeline.store import REMOVED, Store
 from mox.results import Results, Run
 from mox.results import run as records
-from mox.results.gc import BUSY, Standing, Swept, sweep
+from mox.results.collect.gc import BUSY, Standing, Swept, sweep
 from mox.settings import settings
 from mox.spec import digest
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import mox
 from mox.results import Results
-from mox.results.markup import Html, joined, marked, tag
+from mox.results.show.markup import Html, joined, marked, tag
 
 QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
 HOSTILE = "<script>alert('x')</script> & \"><img src=x onerror=alert(1)>"

@@ -12,7 +12,7 @@ import pytest
 from mox.errors import SpecError
 from mox.evaluation.measures import Measure
 from mox.results import Results
-from mox.results.seen import seen
+from mox.results.lineage.seen import seen
 from mox.retrieval.hits import ranked
 from mox.types import Document, Evidence, Question, Span
 

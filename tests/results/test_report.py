@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from mox.errors import SpecError, StoreError
-from mox.results import Results, report_html
+from mox.results import Results
 from mox.results.others import also, others
-from mox.results.report import Bar, Folded, Looked, Report, Table, report, words
+from mox.results.report import page as paper
+from mox.results.report.content import Bar, Folded, Looked, Report, Table, report, words
 
 HOSTILE = "<script>alert('x')</script> & \"><img src=x onerror=alert(1)>"
 MEASURES = ("recall@60t", "recall@2", "ndcg@60t")
@@ -258,7 +259,7 @@ def test_questions_beyond_the_pages_room_are_said_in_a_line(
     final: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = final.report().html()
-    monkeypatch.setattr(report_html, "MOST", 100)
+    monkeypatch.setattr(paper, "MOST", 100)
     brief = final.report().html()
     assert len(brief) < len(whole)
     assert "flex-wrap" in whole
@@ -271,7 +272,7 @@ def test_a_chart_of_too_many_marks_is_drawn_in_pixels(
     final: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Page(final.report().html()).named("svg")
-    monkeypatch.setattr(report_html, "VECTORS", 10)
+    monkeypatch.setattr(paper, "VECTORS", 10)
     page = Page(final.report().html())
     assert not page.named("svg")
     [image] = page.named("img")
@@ -282,7 +283,7 @@ def test_a_chart_of_too_many_marks_is_drawn_in_pixels(
 def test_a_long_table_folds_and_keeps_the_chosen_one_in_sight() -> None:
     rows = tuple((str(at), f"row {at}") for at in range(30))
     table = Table("t", ("#", "what"), rows, marked=frozenset([25]), shown=3)
-    drawn = report_html._table(table).text
+    drawn = paper._table(table).text
     before = drawn.split("<details>")[0]
     assert [at for at in range(30) if f"row {at}<" in before] == [0, 1, 2, 25]
     assert "27 more" in drawn

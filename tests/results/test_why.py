@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mox.errors import SpecError
 from mox.results import Results
-from mox.results.effects import _share
+from mox.results.compare.effects import _share
 
 NAN = float("nan")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mox.results import Results
-from mox.results.report import Bar, Code, Commands, Lines, Report, Section, Table
+from mox.results.report.content import Bar, Code, Commands, Lines, Report, Section, Table
 from mox.results.results import Interval
 from mox.tracking.links import Place
 from mox.tracking.report import NOTE, markdown

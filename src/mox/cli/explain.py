@@ -38,7 +38,7 @@ def explain(
         else:
             from rich.console import Console
 
-            from mox.results.explain_terminal import WIDTH, show
+            from mox.results.show.explain_terminal import WIDTH, show
 
             console = Console()
             show(found, console if console.is_terminal else Console(width=WIDTH))

@@ -26,7 +26,7 @@ def _console() -> Console:
 
 def show_results(results: Results, *, everything: bool = False) -> None:
     """The leaderboard, the choice, and what failed."""
-    from mox.results.terminal import SHOWN, show
+    from mox.results.show.terminal import SHOWN, show
 
     show(results, _console(), shown=len(results.finished) if everything else SHOWN)
 

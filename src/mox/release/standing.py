@@ -12,7 +12,7 @@ from mox.pipeline.stages import VERSIONS, Ref
 from mox.pipeline.store import Store, write_whole
 from mox.release.bundle import Release, read_release
 from mox.results import Run, TrialRun
-from mox.results.gc import Standing
+from mox.results.collect.gc import Standing
 
 ELSEWHERE = "elsewhere.json"
 """Notes the releases of this store that `mox promote --out` wrote to another folder."""

@@ -109,7 +109,7 @@ def _finite_all(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _kinds(results: Results) -> dict[str, Any] | None:
     """The chosen trial by kind of question, beside the baseline; null where all are of one."""
-    from mox.results.kinds import shown_kinds
+    from mox.results.compare.kinds import shown_kinds
 
     found = shown_kinds(results)
     return found.document() if found else None

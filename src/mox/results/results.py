@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.results.choose import Choice
-    from mox.results.diff import Diff
-    from mox.results.explain import Explained
-    from mox.results.figures import Figure
-    from mox.results.inspection import Inspection
-    from mox.results.kinds import ByKind
+    from mox.results.compare.diff import Diff
+    from mox.results.compare.kinds import ByKind
+    from mox.results.compare.why import Why
+    from mox.results.lineage.explain import Explained
+    from mox.results.lineage.inspection import Inspection
     from mox.results.questions import QuestionScores
-    from mox.results.report import Report
+    from mox.results.report.content import Report
+    from mox.results.show.figures import Figure
     from mox.results.versus import Versus
-    from mox.results.why import Why
 
     Values = NDArray[np.float64]
 
@@ -332,20 +332,20 @@ class Results:
         Args:
             trials: ids; the chosen one and the baseline where none is given.
         """
-        from mox.results.inspection import inspection
+        from mox.results.lineage.inspection import inspection
 
         return inspection(self, question, trials)
 
     def explain(self, trial: str, question: str | None = None) -> Explained:
         """A trial's numbers followed back to its artifacts, settings and versions; with a
         question, to its hits and the arithmetic of its scores."""
-        from mox.results.explain import explain
+        from mox.results.lineage.explain import explain
 
         return explain(self, trial, question)
 
     def diff(self, a: str, b: str, measure: str | None = None) -> Diff:
         """Two trials on the same questions: settings that differ, questions won and lost."""
-        from mox.results.diff import diff
+        from mox.results.compare.diff import diff
 
         return diff(self, self.trial(a), self.trial(b), measure)
 
@@ -354,7 +354,7 @@ class Results:
 
         On test where a choice was made on dev, so that the choice isn't flattered.
         """
-        from mox.results.kinds import by_kind
+        from mox.results.compare.kinds import by_kind
 
         taken = self.trial(trial) if trial else self.chosen or self.best
         return by_kind(self, taken, measure)
@@ -362,28 +362,28 @@ class Results:
     def why(self, axis: str | None = None, measure: str | None = None) -> Why:
         """What a setting (`chunk.size`) or an axis (`chunk`) does to a measure: marginal means,
         matched differences and the variance it explains; all that vary, ranked, where None."""
-        from mox.results.why import why
+        from mox.results.compare.why import why
 
         return why(self, axis, measure)
 
     def pareto(self, quality: str | None = None, cost: str = "index_mb") -> Figure:
         """Quality against a cost, the undominated trials marked: a figure that shows anywhere."""
-        from mox.results.charts import pareto
+        from mox.results.show.charts import pareto
 
         return pareto(self, quality, cost)
 
     def report(self) -> Report:
         """What a lead reads, the recommendation first; `.save("report.html")` makes it one file."""
-        from mox.results.report import report
+        from mox.results.report.content import report
 
         return report(self)
 
     def __repr__(self) -> str:
-        from mox.results.terminal import text
+        from mox.results.show.terminal import text
 
         return text(self)
 
     def _repr_html_(self) -> str:
-        from mox.results.card import card
+        from mox.results.show.card import card
 
         return card(self)

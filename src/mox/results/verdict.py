@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from mox.results.choose import Choice
     from mox.results.results import Results
 
+HOPELESS = 20_000
+"""So many questions nobody labels to tell two trials apart."""
+
 
 def verdict(results: Results) -> list[str]:
     """The choice and what it stands on, the most important first; empty without `choose`."""
@@ -124,6 +127,8 @@ def _power(results: Results, choice: Choice) -> str:
     )
     if choice.separating is None:
         return said + "."
+    if choice.separating > HOPELESS:
+        return said + f"; over {HOPELESS:,} would be needed to separate the first two."
     return said + f"; some {choice.separating:,} would separate the first two."
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import DamagedError
 from mox.results.document import document
-from mox.results.report_about import yaml_text
+from mox.results.report.about import yaml_text
 from mox.secrets import hide, scrubbed
 from mox.spec import canonical
 from mox.tracking import tables
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
     from mox.results import Results
-    from mox.results.report import Report
+    from mox.results.report.content import Report
     from mox.tracking.links import Place
 
 FIGURE = "pareto.html"

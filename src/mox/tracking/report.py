@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mox.results.report import Bar, Code, Commands, Lines, Looked, Table, words
+from mox.results.report.content import Bar, Code, Commands, Lines, Looked, Table, words
 from mox.secrets import scrub
 from mox.tracking.keys import TAG, shortened
 
 if TYPE_CHECKING:
-    from mox.results.report import Block, Cell, Report, Section
+    from mox.results.report.content import Block, Cell, Report, Section
     from mox.tracking.links import Place
 
 NOTE = TAG

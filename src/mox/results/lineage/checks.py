@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mox.results.asked import TOLERANCE
-from mox.results.lineage import Link
+from mox.results.lineage.asked import TOLERANCE
+from mox.results.lineage.chain import Link
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mox.results.explain import Measured
+    from mox.results.lineage.explain import Measured
     from mox.results.results import Results
     from mox.results.run import TrialRun
 

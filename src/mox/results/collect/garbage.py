@@ -15,7 +15,7 @@ from mox.pipeline.running import Sweeping, sweeping
 from mox.pipeline.stages import VERSIONS, Ref
 from mox.pipeline.store import REMOVED, Store
 from mox.results import run as records
-from mox.results.memory import Memory, memories
+from mox.results.collect.memory import Memory, memories
 from mox.results.shelf import Shelf, outdated, roots_of, size_of
 from mox.settings import Settings
 

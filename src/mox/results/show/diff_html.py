@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mox.results.markup import (
+from mox.results.show.markup import (
     GREEN,
     RED,
     SMALL,
@@ -25,7 +25,7 @@ from mox.results.markup import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mox.results.diff import Diff, Paired
+    from mox.results.compare.diff import Diff, Paired
     from mox.results.paired import Difference
 
 TEXT = 110

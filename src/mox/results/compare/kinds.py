@@ -124,12 +124,12 @@ class ByKind:
 
     def save(self, path: str | Path) -> Path:
         """Write it as an .html file that needs nothing else."""
-        from mox.results.markup import save_page
+        from mox.results.show.markup import save_page
 
         return save_page(path, self._repr_html_(), f"{self.trial} by kind of question")
 
     def _repr_html_(self) -> str:
-        from mox.results.kinds_html import drawn
+        from mox.results.show.kinds_html import drawn
 
         return drawn(self)
 

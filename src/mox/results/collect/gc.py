@@ -17,9 +17,9 @@ from mox.pipeline.running import collecting
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, remove_tree, unremovable
 from mox.results import run as records
-from mox.results.garbage import Lost, Standing, Survey, survey
+from mox.results.collect.garbage import Lost, Standing, Survey, survey
+from mox.results.collect.swept import Swept
 from mox.results.shelf import size_of
-from mox.results.swept import Swept
 from mox.settings import Settings
 
 __all__ = ["Standing", "Swept", "sweep"]

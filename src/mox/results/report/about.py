@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.pipeline.stages import TITLES
-from mox.results.report import Commands, Folded, Lines, Section, Table
+from mox.results.report.content import Commands, Folded, Lines, Section, Table
 
 if TYPE_CHECKING:
     from mox.results.results import Results

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mox.results.inspection import coverage, within
-from mox.results.markup import (
+from mox.results.lineage.inspection import coverage, within
+from mox.results.show.markup import (
     BLUE,
     DIM,
     GREEN,
@@ -25,7 +25,7 @@ from mox.results.markup import (
 )
 
 if TYPE_CHECKING:
-    from mox.results.inspection import Answered, Inspection
+    from mox.results.lineage.inspection import Answered, Inspection
     from mox.results.questions import Hit
     from mox.types import Span
 

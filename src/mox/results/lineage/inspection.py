@@ -11,8 +11,8 @@ from mox.errors import SpecError
 from mox.evaluation.measures import Measure
 from mox.registry import nearest
 from mox.results.leaderboard import marks
+from mox.results.lineage.seen import seen
 from mox.results.questions import Hit, question_hits
-from mox.results.seen import seen
 from mox.types import Document, Question
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ class Inspection:
 
     def save(self, path: str | Path) -> Path:
         """Write it as an .html file that needs nothing else."""
-        from mox.results.markup import save_page
+        from mox.results.show.markup import save_page
 
         return save_page(path, self._repr_html_(), self.question.text)
 
     def _repr_html_(self) -> str:
-        from mox.results.inspection_html import drawn
+        from mox.results.show.inspection_html import drawn
 
         return drawn(self)
 

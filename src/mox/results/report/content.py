@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from mox.results.figures import Figure
-    from mox.results.inspection import Inspection
+    from mox.results.lineage.inspection import Inspection
     from mox.results.results import Interval, Results
+    from mox.results.show.figures import Figure
 
 Tone = Literal["chosen", "refused", "plain"]
 
@@ -132,7 +132,7 @@ class Report:
 
     def html(self) -> str:
         """One page that needs nothing else: no network, no script; without secrets."""
-        from mox.results.report_html import page
+        from mox.results.report.page import page
         from mox.secrets import hide, scrub
 
         return hide(page(self.mapped(scrub)))
@@ -144,7 +144,7 @@ class Report:
             SpecError: another ending.
             StoreError: it can't be written there.
         """
-        from mox.results.markup import html_file, written
+        from mox.results.show.markup import html_file, written
 
         return written(html_file(path), self.html())
 
@@ -216,8 +216,8 @@ def interval_text(cell: Bar) -> str:
 
 def report(results: Results) -> Report:
     """The report of a run."""
-    from mox.results.report_about import about
-    from mox.results.report_parts import opening, sections
+    from mox.results.report.about import about
+    from mox.results.report.parts import opening, sections
 
     title, unfinished, verdict, tone, facts = opening(results)
     return Report(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.pipeline.describe import describe
 from mox.pipeline.stages import TITLES
-from mox.results.markup import (
+from mox.results.show.markup import (
     GREEN,
     SMALL,
     Html,

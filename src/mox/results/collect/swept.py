@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mox.pipeline.stages import VERSIONS
-from mox.results.garbage import Holder, Lost, Survey
+from mox.results.collect.garbage import Holder, Lost, Survey
 from mox.results.shelf import size_of
 
 SHOWN = 8

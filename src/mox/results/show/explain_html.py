@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mox.results.explain_terminal import adds, steps_said
-from mox.results.inspection_html import drawn as inspected
-from mox.results.markup import (
+from mox.results.show.explain_terminal import adds, steps_said
+from mox.results.show.inspection_html import drawn as inspected
+from mox.results.show.markup import (
     DIM,
     GREEN,
     RED,
@@ -24,9 +24,9 @@ from mox.results.markup import (
 )
 
 if TYPE_CHECKING:
-    from mox.results.asked import Asked, Scored, ShownHit
-    from mox.results.explain import Cost, Explained, Measured
-    from mox.results.lineage import Link
+    from mox.results.lineage.asked import Asked, Scored, ShownHit
+    from mox.results.lineage.chain import Link
+    from mox.results.lineage.explain import Cost, Explained, Measured
 
 
 def drawn(one: Explained) -> str:

@@ -6,10 +6,10 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mox.results.explain import plain
+from mox.results.lineage.explain import plain
 
 if TYPE_CHECKING:
-    from mox.results.explain import Explained, Measured
+    from mox.results.lineage.explain import Explained, Measured
 
 
 def document(one: Explained) -> dict[str, Any]:

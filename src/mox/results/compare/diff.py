@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mox.results.kinds import kinds_of
+from mox.results.compare.kinds import kinds_of
 from mox.results.paired import TIED, Difference, difference, measured, scored
 
 if TYPE_CHECKING:
@@ -110,12 +110,12 @@ class Diff:
 
     def save(self, path: str | Path) -> Path:
         """Write it as an .html file that needs nothing else."""
-        from mox.results.markup import save_page
+        from mox.results.show.markup import save_page
 
         return save_page(path, self._repr_html_(), f"{self.a} against {self.b}")
 
     def _repr_html_(self) -> str:
-        from mox.results.diff_html import drawn
+        from mox.results.show.diff_html import drawn
 
         return drawn(self)
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mox.results.effects import Effect, Level, effects
+from mox.results.compare.effects import Effect, Level, effects
 from mox.results.paired import measured, plain, ranked_on, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mox.results.figures import Figure
     from mox.results.results import Results
+    from mox.results.show.figures import Figure
 
 
 @dataclass(frozen=True)
@@ -57,25 +57,25 @@ class Why:
 
     def chart(self) -> Figure:
         """The means with their intervals, a panel per setting."""
-        from mox.results.why_view import chart
+        from mox.results.show.why_view import chart
 
         return chart(self)
 
     def save(self, path: str | Path) -> Path:
         """Write it as an .html file that needs nothing else."""
-        from mox.results.markup import save_page
+        from mox.results.show.markup import save_page
 
         return save_page(path, self._repr_html_(), f"What {self.measure} depends on")
 
     def _repr_html_(self) -> str:
-        from mox.results.why_view import drawn
+        from mox.results.show.why_view import drawn
 
         return drawn(self)
 
     def __repr__(self) -> str:
         if len(self.effects) == 1:
             return "\n".join([self.about, *lines(self.effects[0]), *self.effects[0].notes])
-        from mox.results.why_view import CAVEAT
+        from mox.results.show.why_view import CAVEAT
 
         said = [line for effect in self.effects for line in lines(effect)]
         return "\n".join([self.about, *said, CAVEAT])

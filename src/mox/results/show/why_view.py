@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from mox.results.markup import (
+from mox.results.show.markup import (
     BLUE,
     DIM,
     SMALL,
@@ -23,9 +23,9 @@ from mox.results.markup import (
 )
 
 if TYPE_CHECKING:
-    from mox.results.effects import Effect, Level
-    from mox.results.figures import Figure
-    from mox.results.why import Why
+    from mox.results.compare.effects import Effect, Level
+    from mox.results.compare.why import Why
+    from mox.results.show.figures import Figure
 
 CAVEAT = (
     "Compare values by their matched differences: trials that agree in all other settings that both"
@@ -131,8 +131,8 @@ def chart(view: Why) -> Figure:
     """Means with intervals, a panel for each of the settings that explain most."""
     import altair as alt
 
-    from mox.results.charts import dressed, titled
-    from mox.results.figures import figure
+    from mox.results.show.charts import dressed, titled
+    from mox.results.show.figures import figure
 
     shown = view.effects[:PANELS]
     panels = [_panel(view, effect, last=effect is shown[-1]) for effect in shown]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.documents import DocumentsSeen
 from mox.evaluation.measures import Measure
-from mox.results.arithmetic import Sum, over_documents, over_spans
-from mox.results.inspection import Inspection, closeup, find
+from mox.results.lineage.arithmetic import Sum, over_documents, over_spans
+from mox.results.lineage.inspection import Inspection, closeup, find
+from mox.results.lineage.seen import Closely, closely
 from mox.results.questions import Hit
-from mox.results.seen import Closely, closely
 from mox.results.shelf import Shelf
 from mox.types import Question, Span
 

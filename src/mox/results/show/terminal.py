@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from mox.results.kinds import shown_kinds
+from mox.results.compare.kinds import shown_kinds
 from mox.results.leaderboard import marks
 from mox.results.others import also
 from mox.results.paired import by_importance, ranked_on

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mox.results.kinds import shown_kinds
+from mox.results.compare.kinds import shown_kinds
 from mox.results.leaderboard import marks
 from mox.results.others import also
 from mox.results.paired import by_importance, decisive, ranked_on, rows_of
-from mox.results.report import (
+from mox.results.report.content import (
     Bar,
     Block,
     Cell,
@@ -22,11 +22,11 @@ from mox.results.report import (
     Table,
     Tone,
 )
+from mox.results.show.why_view import CAVEAT, brief, percent
 from mox.results.verdict import failures, sureness, verdict
-from mox.results.why_view import CAVEAT, brief, percent
 
 if TYPE_CHECKING:
-    from mox.results.effects import Effect
+    from mox.results.compare.effects import Effect
     from mox.results.results import Results
     from mox.results.run import TrialRun
     from mox.results.versus import Versus

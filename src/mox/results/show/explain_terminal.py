@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mox.results.asked import Asked, Scored, ShownHit
-    from mox.results.explain import Explained
-    from mox.results.lineage import Link
+    from mox.results.lineage.asked import Asked, Scored, ShownHit
+    from mox.results.lineage.chain import Link
+    from mox.results.lineage.explain import Explained
 
 WIDTH = 100
 EXCERPT = 160

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mox.errors import SpecError
 from mox.registry import nearest
-from mox.results.figures import Figure, figure
 from mox.results.paired import measured, ranked_on
+from mox.results.show.figures import Figure, figure
 
 if TYPE_CHECKING:
     import altair as alt

@@ -7,8 +7,7 @@ import json
 import math
 from collections.abc import Iterable
 
-from mox.results.markup import Html, around_zero, bar, details, div, joined, tag
-from mox.results.report import (
+from mox.results.report.content import (
     Bar,
     Block,
     Cell,
@@ -23,6 +22,7 @@ from mox.results.report import (
     interval_text,
     words,
 )
+from mox.results.show.markup import Html, around_zero, bar, details, div, joined, tag
 
 MOST = 1_000_000
 """Characters of questions looked at, of all of them together; later ones are said in a line."""
@@ -208,7 +208,7 @@ def _drawn(block: Picture) -> Html:
     """A chart as vectors that follow the theme; in pixels where it has too many marks."""
     import vl_convert
 
-    from mox.results.figures import DRAWN_BY
+    from mox.results.show.figures import DRAWN_BY
 
     spec = json.dumps({**block.figure.spec, "background": None})
     svg = str(vl_convert.vegalite_to_svg(spec, vl_version=DRAWN_BY))

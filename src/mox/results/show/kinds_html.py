@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mox.results.markup import (
+from mox.results.show.markup import (
     DIM,
     Html,
     Part,
@@ -21,7 +21,7 @@ from mox.results.markup import (
 )
 
 if TYPE_CHECKING:
-    from mox.results.kinds import ByKind, Kind
+    from mox.results.compare.kinds import ByKind, Kind
     from mox.results.results import Interval
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.errors import SpecError
 from mox.registry import nearest
-from mox.results.matching import AXES, Factor, Matched, Params, factors, matched
+from mox.results.compare.matching import AXES, Factor, Matched, Params, factors, matched
 from mox.results.paired import Difference, difference, means, ranked_on, rows_of
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import MoxError, SpecError, StoreError
-from mox.results.asked import Asked, asked
-from mox.results.checks import chain_problems, corpus_problems, mean_problems, worked_out
 from mox.results.leaderboard import marks
-from mox.results.lineage import Link, chain
+from mox.results.lineage.asked import Asked, asked
+from mox.results.lineage.chain import Link, chain
+from mox.results.lineage.checks import chain_problems, corpus_problems, mean_problems, worked_out
 from mox.results.run import every
 from mox.results.verdict import verdict
 
@@ -133,17 +133,17 @@ class Explained:
 
     def document(self) -> dict[str, Any]:
         """The JSON of `mox explain --json`."""
-        from mox.results.explain_json import document
+        from mox.results.show.explain_json import document
 
         return document(self)
 
     def __repr__(self) -> str:
-        from mox.results.explain_terminal import text
+        from mox.results.show.explain_terminal import text
 
         return text(self)
 
     def _repr_html_(self) -> str:
-        from mox.results.explain_html import drawn
+        from mox.results.show.explain_html import drawn
 
         return drawn(self)
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mox.results.leaderboard import marks
-from mox.results.markup import (
+from mox.results.others import also
+from mox.results.paired import by_importance, ranked_on
+from mox.results.show.markup import (
     DIM,
     GREEN,
     GREY,
@@ -28,8 +30,6 @@ from mox.results.markup import (
     table,
     tag,
 )
-from mox.results.others import also
-from mox.results.paired import by_importance, ranked_on
 from mox.results.verdict import failures, unfinished, verdict
 
 if TYPE_CHECKING:

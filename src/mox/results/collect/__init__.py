@@ -1,0 +1,1 @@
+"""What of a store nobody needs, and why; and its removal."""

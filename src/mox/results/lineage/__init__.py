@@ -1,0 +1,1 @@
+"""From a number back to what made it: hits, evidence, artifacts, settings and versions."""
