@@ -19,15 +19,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mox.chunking import chunkers
+from mox.chunking.cut import chunk_corpus
+from mox.chunking.tokenizers import open_tokenizer
 from mox.pipeline import codec
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store
 from mox.results import Results, Run, TrialRun
 from mox.tracking import mirror, server
-from mox.types import Evidence, Question, Span
+from mox.types import Document, Evidence, Question, Span
 
 QUESTIONS = 300
 MEASURES = ("recall@1000t", "ndcg@1000t", "recall@10")
+COUNTS = {"total": 9, "run": 9, "stored": 0, "failed": 0, "left": 0, "by_kind": {}}
 T = TypeVar("T")
 
 
@@ -46,14 +50,16 @@ def made(folder: Path, trials: int) -> Results:
         return Ref(kind, key)
 
     write("questions", "q", codec.pack_questions(questions))
-    write("documents", "d", codec.pack_documents([]))
+    documents = [Document("d", "nine text and then some more of it.", "0" * 64)]
+    write("documents", "d", codec.pack_documents(documents))
+    table = chunk_corpus(chunkers.parse({"kind": "whole"}), documents, open_tokenizer())
     hits = {
         "ids": np.zeros((QUESTIONS, 1), dtype=np.int32),
         "scores": np.ones((QUESTIONS, 1), dtype=np.float32),
         "recall_of_exact": np.ones(QUESTIONS),
     }
     common = {
-        "chunk": write("chunk", "c", {}, chunks=5000),
+        "chunk": write("chunk", "c", codec.pack_chunks(table), chunks=5000),
         "embed": write("embed", "e", {}, unread=0.0),
         "build": write("build", "b", {}, index_bytes=5_000_000, bytes_are="measured", build_s=1.0),
         "search": write("search", "s", hits, short_answers=0),
@@ -83,7 +89,7 @@ def made(folder: Path, trials: int) -> Results:
                 "documents": 0, "questions": QUESTIONS, "unanswerable": 0, "about": {},
                 "left_out": {}},
         documents=Ref("documents", "d"), questions=Ref("questions", "q"),
-        varying=("chunk.size", "search.ef"), trials=tuple(found), stages={}, seconds=60.0,
+        varying=("chunk.size", "search.ef"), trials=tuple(found), stages=COUNTS, seconds=60.0,
         stopped=None, started="2026-01-01T00:00:00Z", environment={},
     )  # fmt: skip
     return Results(run, store)
