@@ -77,7 +77,7 @@ def _nearest_cheaper(results: Results, rule: Mapping[str, Any], best: int) -> st
     label = results.label(trials[nearest])
     if needed is None:
         return f"{said}; the nearest cheaper trial ({label}) is worse by more than that."
-    return f"{said}; some {needed:,} would of the nearest cheaper one ({label}), if it is."
+    return f"{said}; some {needed:,} might for the nearest cheaper one ({label})."
 
 
 def _saving(
