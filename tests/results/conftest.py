@@ -236,13 +236,24 @@ def few(tmp_path: Path) -> Made:
     return Made(tmp_path / "few", documents, questions)
 
 
+def ungrouped(folder: Path, questions: int) -> Made:
+    """A store of so many questions, each a group of its own, dev and test in turn."""
+    documents = hostile_documents()
+    one = hostile_questions(documents)[3]
+    asked = [
+        replace(one, id=f"m{at}", group=f"m{at}", split="test" if at % 2 else "dev")
+        for at in range(questions)
+    ]
+    return Made(folder, documents, asked)
+
+
 @pytest.fixture
 def many(tmp_path: Path) -> Made:
     """A store with 120 questions, each a group of its own, dev and test in turn; no trial yet."""
-    documents = hostile_documents()
-    one = hostile_questions(documents)[3]
-    questions = [
-        replace(one, id=f"m{at}", group=f"m{at}", split="test" if at % 2 else "dev")
-        for at in range(120)
-    ]
-    return Made(tmp_path / "many", documents, questions)
+    return ungrouped(tmp_path / "many", 120)
+
+
+@pytest.fixture
+def halved(tmp_path: Path) -> Made:
+    """The same with 30 questions: 15 groups a side."""
+    return ungrouped(tmp_path / "halved", 30)

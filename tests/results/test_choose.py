@@ -210,5 +210,12 @@ def test_under_20_groups_the_report_says_for_these_documents_only(few: Any) -> N
     assert any("for these documents only" in line for line in verdict(found))
 
 
+def test_a_side_of_few_groups_is_enough_to_say_so(halved: Any) -> None:
+    halved.trial("one", {"kind": "recursive", "size": 16}, ("recall@2",))
+    found = halved.results(("recall@2",), choose={**RULE, "within": None}).choice
+    assert found is not None
+    assert found.scope.startswith("The questions are of 15 groups")
+
+
 def test_with_many_groups_it_does_not(many: Any) -> None:
     assert choice(many, {"one": (ALIKE, 1)}).scope == ""
