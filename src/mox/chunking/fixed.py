@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from mox.chunking import chunkers
+from mox.chunking.overlap import below_size
 from mox.registry import versions
 from mox.spec import Spec
 from mox.types import Chunk, Document, Tokenizer
@@ -23,13 +24,7 @@ class Fixed(Spec):
     overlap: int = Field(0, ge=0)
     """Tokens that a chunk shares with the one before it."""
 
-    @field_validator("overlap")
-    @classmethod
-    def _leaves_something(cls, overlap: int, info: ValidationInfo) -> int:
-        size = info.data.get("size")
-        if size is not None and overlap >= size:
-            raise ValueError(f"overlap must be below size = {size}")
-        return overlap
+    _leaves_something = field_validator("overlap")(below_size)
 
 
 @chunkers.register(

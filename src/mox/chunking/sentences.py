@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from mox.chunking import chunkers
 from mox.chunking.boundaries import sentence_spans
+from mox.chunking.overlap import below_size
 from mox.chunking.pieces import LEAST, pieces
 from mox.registry import versions
 from mox.spec import Spec
@@ -32,13 +33,7 @@ class Sentences(Spec):
     In tokens, as everywhere, so that one sweep can ask it of several chunkers; but sentences are
     repeated whole, so fewer tokens than a sentence has (some 30 in English prose) repeat none."""
 
-    @field_validator("overlap")
-    @classmethod
-    def _leaves_something(cls, overlap: int, info: ValidationInfo) -> int:
-        size = info.data.get("size")
-        if size is not None and overlap >= size:
-            raise ValueError(f"overlap must be below size = {size}")
-        return overlap
+    _leaves_something = field_validator("overlap")(below_size)
 
 
 @chunkers.register(
