@@ -25,10 +25,16 @@ class Settings(BaseSettings):
     """The state folder; the working tree's `.mox` where MOX_HOME is not set."""
     milvus_uri: str | None = None
     """A Milvus server; Milvus Lite in the state folder where it is not set."""
+    postgres_uri: str | None = None
+    """A PostgreSQL with pgvector; an embedded one in the state folder where it is not set."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Processes that run quality stages side by side."""
     stage_timeout_s: float = Field(default=1800.0, gt=0)
     """Seconds after which a stage is ended and its trials are FAILED."""
+
+    def uri(self, service: str | None) -> str | None:
+        """Where a service (`milvus`, `postgres`) is; None where it is embedded, or none is used."""
+        return {"milvus": self.milvus_uri, "postgres": self.postgres_uri}.get(service or "")
 
     @property
     def root(self) -> Path:

@@ -206,8 +206,21 @@ class Rows:
     """(rows, dims) float32."""
     sparse: Sequence[Mapping[int, float]] | None = None
     texts: Sequence[str] | None = None
-    fields: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """Scalar columns that a filter may name."""
+    fields: Mapping[str, Ints] = field(default_factory=dict)
+    """(rows,) whole numbers by a name that is an identifier: what a filter may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A filter of a search: rows whose number in a field is under a bound."""
+
+    field: str
+    """A column of `Rows.fields`."""
+    below: int
+
+    def __str__(self) -> str:
+        """As Milvus and SQL both read it."""
+        return f"{self.field} < {self.below}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +248,11 @@ class Searcher(Protocol):
     """An opened collection."""
 
     def search(
-        self, queries: Floats, *, k: int, settings: SearchSettings, where: str | None = None
+        self, queries: Floats, *, k: int, settings: SearchSettings, where: Where | None = None
     ) -> tuple[Ints, Floats]:
         """(queries, k) row ids and scores as the engine answers, padded with -1 and -inf.
 
-        Scores: higher is better. `where` filters by scalar fields, where the engine can.
+        Scores: higher is better. `where`: only rows that pass it are found.
         """
 
 

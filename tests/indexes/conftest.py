@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mox.errors import EngineError
-from mox.indexes.milvus_client import server_engine
+from mox.indexes.milvus.client import server_engine
 
 STARTS_WITHIN_S = 90
 PORTS = (

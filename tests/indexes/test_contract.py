@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mox.indexes.exact import Exact
-from mox.indexes.milvus_specs import (
+from mox.indexes.milvus.specs import (
     AutoIndex,
     EfSearch,
     Flat,
@@ -50,12 +50,14 @@ class TestExact(IndexContract):
 
 class TestFlat(IndexContract):
     spec = Flat()
+    filters = False
     recall = 0.999
     tolerance = 1e-5
 
 
 class TestHnsw(IndexContract):
     spec = Hnsw(m=16, ef_construction=100)
+    filters = False
     widest = EfSearch(ef=ROWS + 5)
     extremes = graphs(Hnsw)
     tolerance = 1e-5
@@ -64,6 +66,7 @@ class TestHnsw(IndexContract):
 
 class TestHnswSq(IndexContract):
     spec = HnswSq(m=16, ef_construction=100)
+    filters = False
     widest = EfSearch(ef=ROWS + 5)
     extremes = graphs(HnswSq)
     reaches_all = False
@@ -71,12 +74,14 @@ class TestHnswSq(IndexContract):
 
 class TestAutoIndex(IndexContract):
     spec = AutoIndex()
+    filters = False
     tolerance = 1e-5
     reaches_all = False
 
 
 class TestIvfFlat(IndexContract):
     spec = IvfFlat(nlist=32)
+    filters = False
     widest = NprobeSearch(nprobe=32)
     extremes = cells(IvfFlat)
     tolerance = 1e-5
@@ -84,6 +89,7 @@ class TestIvfFlat(IndexContract):
 
 class TestIvfSq8(IndexContract):
     spec = IvfSq8(nlist=32)
+    filters = False
     widest = NprobeSearch(nprobe=32)
     extremes = cells(IvfSq8)
 

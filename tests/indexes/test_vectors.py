@@ -22,7 +22,12 @@ GOOD = np.ones((2, 3), dtype=np.float32)
         (Rows(np.array([[1, 0], [np.nan, 0]], dtype=np.float32)), "row 1 is not finite"),
         (Rows(GOOD, sparse=[{1: 0.5}]), "sparse vectors"),
         (Rows(GOOD, texts=["a", "b"]), "texts"),
-        (Rows(GOOD, fields={"year": [1, 2]}), "fields"),
+        (Rows(GOOD, fields={"a year": np.ones(2, dtype=np.int32)}), "'a year'"),
+        (
+            Rows(GOOD, fields={"year": np.ones(3, dtype=np.int32)}),
+            r"'year' is int32 of shape \(3,\)",
+        ),
+        (Rows(GOOD, fields={"year": np.ones(2)}), "float64"),  # type: ignore[dict-item]
     ],
 )
 def test_what_it_cannot_hold_is_refused_by_name(rows: Rows, named: str) -> None:

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Literal
 
 from mox.errors import EngineError
 from mox.indexes import indexes
-from mox.indexes.vectors import LEAST_COSINE, NO_DIRECTION, check_search, dense, directed
+from mox.indexes.vectors import (
+    LEAST_COSINE,
+    NO_DIRECTION,
+    check_search,
+    check_where,
+    dense,
+    directed,
+)
 from mox.registry import versions
 from mox.spec import IndexSpec, SearchSettings
-from mox.types import Built, Place, Rows, Searcher
+from mox.types import Built, Place, Rows, Searcher, Where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +72,23 @@ def nearest(vectors: Floats, queries: Floats, k: int) -> tuple[Ints, Floats]:
     return ids, scores
 
 
+def nearest_where(
+    vectors: Floats, queries: Floats, k: int, passing: NDArray[np.bool_]
+) -> tuple[Ints, Floats]:
+    """`nearest` among the rows that pass a filter: the truth of filtered searches.
+
+    Args:
+        passing: (rows,) which rows may be found.
+    """
+    import numpy as np
+
+    rows = np.flatnonzero(passing).astype(np.int32)
+    ids, scores = nearest(vectors[rows], queries, k)
+    found = ids >= 0
+    ids[found] = rows[ids[found]]
+    return ids, scores
+
+
 def _cosines(vectors: Floats, queries: Floats) -> Floats:
     """(queries, rows) dot products."""
     import numpy as np
@@ -95,12 +119,16 @@ def _best(scores: Floats, k: int) -> NDArray[np.intp]:
 class _Searcher:
     spec: IndexSpec
     vectors: Floats
+    fields: Mapping[str, Ints]
 
     def search(
-        self, queries: Floats, *, k: int, settings: SearchSettings, where: str | None = None
+        self, queries: Floats, *, k: int, settings: SearchSettings, where: Where | None = None
     ) -> tuple[Ints, Floats]:
-        check_search(self.spec, settings, queries, self.vectors.shape[1], k, where)
-        return nearest(self.vectors, queries, k)
+        check_search(self.spec, settings, queries, self.vectors.shape[1], k)
+        check_where(self.spec, where, self.fields)
+        if where is None:
+            return nearest(self.vectors, queries, k)
+        return nearest_where(self.vectors, queries, k, self.fields[where.field] < where.below)
 
 
 class ExactBackend:
@@ -119,6 +147,8 @@ class ExactBackend:
         vectors = dense(rows, kind=spec.kind)
         file = _file(place)
         file.parent.mkdir(parents=True, exist_ok=True)
+        if rows.fields:
+            np.savez(_fields(place), allow_pickle=False, **rows.fields)
         part = file.with_suffix(".part")
         with part.open("wb") as stream:
             np.save(stream, vectors)
@@ -132,13 +162,15 @@ class ExactBackend:
 
         if self.rows(place) is None:
             raise EngineError(f"{_file(place)} is not there.", mend="build the index first.")
-        yield _Searcher(spec, np.load(_file(place)))
+        fields = dict(np.load(_fields(place))) if _fields(place).exists() else {}
+        yield _Searcher(spec, np.load(_file(place)), fields)
 
     def rows(self, place: Place) -> int | None:
         return self._held(place, _file(place)) if _file(place).exists() else None
 
     def drop(self, place: Place) -> None:
         _file(place).unlink(missing_ok=True)
+        _fields(place).unlink(missing_ok=True)
 
     def _held(self, place: Place, file: Path) -> int:
         import numpy as np
@@ -153,6 +185,10 @@ class ExactBackend:
 
 def _file(place: Place) -> Path:
     return place.folder / f"{place.name}.npy"
+
+
+def _fields(place: Place) -> Path:
+    return place.folder / f"{place.name}.fields.npz"
 
 
 indexes.register(Exact, fingerprint=lambda _: versions("numpy"), least=lambda _: LEAST_COSINE)(

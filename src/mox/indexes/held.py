@@ -33,7 +33,7 @@ def on_server(uri: str, prefix: str) -> Iterator[Collection]:
     Raises:
         EngineError: it is away.
     """
-    from mox.indexes.milvus_client import connected
+    from mox.indexes.milvus.client import connected
 
     with connected(Place("", Path(), uri)) as link:
         names = link.client.list_collections(timeout=link.limits.answer)
@@ -49,15 +49,15 @@ def drop(collection: Collection, uri: str | None) -> None:
         EngineError: a process has it open, or the server is away.
         OSError: the system doesn't let it be removed.
     """
-    from mox.indexes import milvus_lite
-    from mox.indexes.milvus_client import connected
+    from mox.indexes.milvus import lite
+    from mox.indexes.milvus.client import connected
 
     path = collection.path
     if path is None:
         with connected(Place(collection.name, Path(), uri)) as link:
             link.client.drop_collection(link.name, timeout=link.limits.step)
     elif path.suffix == ".db":
-        milvus_lite.drop(Place(collection.name, path.parent))
+        lite.drop(Place(collection.name, path.parent))
     elif path.is_dir():
         shutil.rmtree(path)
     else:

@@ -10,6 +10,7 @@ never handed to an engine; to a query without direction all rows with one are eq
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from mox.errors import SpecError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.spec import IndexSpec, SearchSettings
-    from mox.types import Floats, Rows
+    from mox.types import Floats, Rows, Where
 
 LEAST_COSINE = -1.0
 """What no cosine is under: the indexes' trait `least`."""
@@ -35,7 +36,7 @@ def dense(rows: Rows, *, kind: str) -> Floats:
     """
     import numpy as np
 
-    held = {"sparse vectors": rows.sparse, "texts": rows.texts, "fields": rows.fields or None}
+    held = {"sparse vectors": rows.sparse, "texts": rows.texts}
     more = [name for name, value in held.items() if value is not None]
     if more:
         raise SpecError(
@@ -53,6 +54,12 @@ def dense(rows: Rows, *, kind: str) -> Floats:
             f"{kind}: the vector of row {int(unknown.argmax())} is not finite.",
             mend="mend the embedder that made it.",
         )
+    for name, values in rows.fields.items():
+        if not name.isidentifier() or values.shape != vectors.shape[:1] or values.dtype.kind != "i":
+            raise SpecError(
+                f"{kind}: the field {name!r} is {values.dtype} of shape {values.shape}.",
+                mend=f"give ({len(vectors)},) whole numbers under a plain name.",
+            )
     return vectors
 
 
@@ -63,13 +70,13 @@ def directed(vectors: Floats) -> NDArray[np.bool_]:
 
 
 def check_search(
-    spec: IndexSpec, settings: SearchSettings, queries: Floats, dims: int, k: int, where: str | None
+    spec: IndexSpec, settings: SearchSettings, queries: Floats, dims: int, k: int
 ) -> None:
     """Refuse a search that an index cannot answer as it was meant.
 
     Raises:
         SpecError: settings of another index or that cannot fill k places, queries of other
-            dimensions, a filter.
+            dimensions.
     """
     if type(settings) is not type(spec).Search:
         raise SpecError(
@@ -79,12 +86,22 @@ def check_search(
     if k < 1:
         raise SpecError(f"k = {k} asks for nothing.", mend="set k to 1 or more.")
     settings.check(spec, k)
-    if where is not None:
-        raise SpecError(
-            f"{spec.kind} was built without fields to filter by.", mend="leave `where`."
-        )
     if queries.ndim != 2 or queries.shape[1] != dims:
         raise SpecError(
             f"queries of shape {queries.shape} for an index of {dims} dimensions.",
             mend="embed questions and chunks with the same model.",
+        )
+
+
+def check_where(spec: IndexSpec, where: Where | None, fields: Collection[str]) -> None:
+    """Refuse a filter by a field that an index was built without.
+
+    Raises:
+        SpecError: names the fields that it has.
+    """
+    if where is not None and where.field not in fields:
+        has = f"fields {', '.join(fields)}" if fields else "no fields"
+        raise SpecError(
+            f"{spec.kind} was built with {has}, not {where.field!r}.",
+            mend="filter by a field that it has, or build it with this one.",
         )

@@ -11,7 +11,7 @@ from mox.chunking.tokenizers import open_tokenizer
 from mox.corpus import corpora  # noqa: F401  rooms register when imported
 from mox.embedding import embedders
 from mox.errors import EngineError, SpecError
-from mox.indexes import indexes
+from mox.indexes import address, indexes
 from mox.pipeline import codec
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Artifact, Store
@@ -99,9 +99,9 @@ class Context:
             self._embedders[name] = embedders[spec](spec)
         return self._embedders[name]
 
-    def place(self, build: Ref) -> Place:
+    def place(self, build: Ref, spec: IndexSpec) -> Place:
         """Where a build's collection lives."""
-        return place_of(self.store, self.settings, build)
+        return place_of(self.store, self.settings, build, spec)
 
     def opened(self, build: Ref, spec: IndexSpec) -> Searcher:
         """The open collection of a build; another build's is closed first."""
@@ -109,7 +109,7 @@ class Context:
             return self._engine[2]
         self.close_engine()
         stack = ExitStack()
-        searcher = stack.enter_context(indexes[spec].open(spec, self.place(build)))
+        searcher = stack.enter_context(indexes[spec].open(spec, self.place(build, spec)))
         self._engine = (build.key, stack, searcher)
         return searcher
 
@@ -131,12 +131,12 @@ class Context:
             stack.__exit__(type(because), because, because.__traceback__)
 
 
-def place_of(store: Store, settings: Settings, build: Ref) -> Place:
+def place_of(store: Store, settings: Settings, build: Ref, spec: IndexSpec) -> Place:
     """Where a build's collection lives: named after store and key, so that no other store's
     collection on the same server is ever touched."""
     folder = store.root / "services" / "indexes"
     folder.mkdir(parents=True, exist_ok=True)
-    return Place(f"mox_{store.id}_{build.key[:20]}", folder, settings.milvus_uri)
+    return Place(f"mox_{store.id}_{build.key[:20]}", folder, address(spec, settings))
 
 
 def index_spec(settings: dict[str, Any]) -> IndexSpec:

@@ -15,7 +15,7 @@ from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
 from mox.evaluation.statistics import scope, smallest_margin
 from mox.experiment import Experiment
-from mox.indexes import indexes
+from mox.indexes import address, indexes
 from mox.pipeline.plan import Plan, fold
 from mox.pipeline.store import Store, write_whole
 from mox.settings import Settings
@@ -165,7 +165,7 @@ class _Engines:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._path = store.root / "engines.json"
-        self._uri = settings.milvus_uri
+        self._settings = settings
         self._asked: dict[int, Mapping[str, str]] = {}
         self._memory: dict[str, dict[str, str]] = {}
         try:
@@ -175,18 +175,19 @@ class _Engines:
 
     def remembered(self, spec: IndexSpec) -> Mapping[str, str]:
         found = self._memory.get(self._name(spec))
-        return found if self._uri and found else self.asked(spec)
+        return found if address(spec, self._settings) and found else self.asked(spec)
 
     def asked(self, spec: IndexSpec) -> Mapping[str, str]:
         backend: Any = indexes[spec]
         if id(backend) not in self._asked:
-            engine = dict(backend.engine(self._uri))
+            uri = address(spec, self._settings)
+            engine = dict(backend.engine(uri))
             self._asked[id(backend)] = engine
-            if self._uri and self._memory.get(self._name(spec)) != engine:
+            if uri and self._memory.get(self._name(spec)) != engine:
                 self._memory[self._name(spec)] = engine
                 write_whole(self._path, json.dumps(self._memory).encode())
         return self._asked[id(backend)]
 
     def _name(self, spec: IndexSpec) -> str:
         # Hashed, since a URI may carry a password.
-        return digest([type(indexes[spec]).__name__, self._uri])[:16]
+        return digest([type(indexes[spec]).__name__, address(spec, self._settings)])[:16]

@@ -115,7 +115,7 @@ def exact(stage: Stage, context: Context) -> Output:
 def build(stage: Stage, context: Context) -> Output:
     """Vectors → a collection in an engine, verified."""
     spec = index_spec(stage.spec["of"])
-    place = context.place(stage.ref)
+    place = context.place(stage.ref, spec)
     backend = indexes[spec]
     backend.drop(place)
     built = backend.build(spec, Rows(context.vectors(stage.inputs["embed"])), place)
@@ -157,7 +157,7 @@ def rebuild_if_gone(stage: Stage, context: Context) -> None:
     mark says so to the next one.
     """
     spec = index_spec(dict(stage.spec["of"]))
-    place = context.place(stage.ref)
+    place = context.place(stage.ref, spec)
     mark = place.folder / f"{place.name}.rebuilding"
     with context.store.lock(stage.key):
         expected = context.store.sidecar("build", stage.key)["facts"]["rows"]

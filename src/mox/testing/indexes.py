@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from mox.errors import EngineError, MoxError, SpecError
 from mox.indexes import indexes
-from mox.indexes.exact import nearest
+from mox.indexes.exact import nearest, nearest_where
 from mox.registry import validate
 from mox.spec import IndexSpec, SearchSettings
-from mox.types import Built, IndexBackend, Place, Rows
+from mox.types import Built, IndexBackend, Place, Rows, Where
 
 if TYPE_CHECKING:
     from mox.types import Floats, Ints
@@ -101,8 +101,12 @@ class IndexContract:
     """Each field of the Spec and of its Search → two set-ups that differ in it alone."""
     recall: ClassVar[float] = 0.9
     """Share of the 10 exact neighbours that `settings` must find, of 2,000 vectors."""
+    recall_where: ClassVar[Mapping[int, float]] = {1: 0.9, 10: 0.9, 50: 0.9, 99: 0.9}
+    """The same where only so many percent of the rows pass a filter."""
     tolerance: ClassVar[float] = 0.02
     """How far a score may be from the cosine; less where vectors are not rounded."""
+    filters: ClassVar[bool] = True
+    """Whether it takes `Rows.fields` and answers `Where`."""
     reaches_all: ClassVar[bool] = True
     """Whether `widest` finds every row; a graph may have rows that nothing links to."""
 
@@ -226,6 +230,68 @@ class IndexContract:
                 searcher.search(bench.queries, k=K, settings=Foreign())
             with pytest.raises(SpecError, match="dimensions"):
                 searcher.search(bench.queries[:, 1:], k=K, settings=settings)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def filtered(cls, bench: Bench) -> Iterator[Bench]:
+        """The same rows with a field: 0 to 99 in turn, so that `n < 10` lets a tenth pass."""
+        import numpy as np
+
+        if not cls.filters:
+            pytest.skip("it says that it takes no filters")
+        place = bench.beside("filtered")
+        fields = {"n": np.arange(ROWS, dtype=np.int32) % 100}
+        built = bench.backend.build(cls.spec, Rows(bench.vectors, fields=fields), place)
+        yield replace(bench, place=place, built=built)
+        bench.backend.drop(place)
+
+    def test_a_filter_lets_only_what_passes_be_found(self, filtered: Bench) -> None:
+        import numpy as np
+
+        settings = self.settings or type(self.spec).Search()
+        with filtered.backend.open(self.spec, filtered.place) as searcher:
+            for below in (1, 10, 50, 99):
+                passing = np.arange(ROWS) % 100 < below
+                where = Where("n", below)
+                ids, _ = searcher.search(filtered.queries, k=K, settings=settings, where=where)
+                assert passing[ids[ids >= 0]].all()
+                truth, _ = nearest_where(filtered.vectors, filtered.queries, K, passing)
+                assert recall(ids, truth) >= self.recall_where[below], f"n < {below}"
+
+    def test_what_has_no_direction_passes_a_filter_or_not_like_the_rest(
+        self, filtered: Bench
+    ) -> None:
+        import numpy as np
+
+        nothing = np.zeros((1, DIMS), dtype=np.float32)
+        widest = self.widest or type(self.spec).Search()
+        k, where = ROWS // 100 + 5, Where("n", 1)
+        with filtered.backend.open(self.spec, filtered.place) as searcher:
+            ids, _ = searcher.search(filtered.queries[:3], k=k, settings=widest, where=where)
+            none, scores = searcher.search(nothing, k=3, settings=widest, where=where)
+        for row in ids:
+            found = row[row >= 0].tolist()
+            assert not self.reaches_all or (len(found) == ROWS // 100 and found[-2:] == [0, 700])
+            assert all(at % 100 == 0 for at in found)
+        assert none.tolist() == [[100, 200, 300]], "row 0 has no direction itself"
+        assert scores.tolist() == [[0.0, 0.0, 0.0]]
+
+    def test_it_refuses_a_filter_by_what_it_has_not(self, bench: Bench) -> None:
+        settings = self.settings or type(self.spec).Search()
+        with (
+            bench.backend.open(self.spec, bench.place) as searcher,
+            pytest.raises(SpecError, match="not 'm'"),
+        ):
+            searcher.search(bench.queries, k=K, settings=settings, where=Where("m", 1))
+
+    def test_it_refuses_fields_that_it_cannot_hold(self, bench: Bench) -> None:
+        import numpy as np
+
+        place = bench.beside("fields")
+        for name, length in {"a b": ROWS, "n": 3}.items():
+            rows = Rows(bench.vectors, fields={name: np.zeros(length, dtype=np.int32)})
+            with pytest.raises(SpecError, match=r"give .* whole numbers under a plain name"):
+                bench.backend.build(self.spec, rows, place)
 
     def test_it_refuses_to_hold_nothing(self, bench: Bench) -> None:
         with pytest.raises(MoxError, match="vectors"):

@@ -118,7 +118,8 @@ class _Sweeper:
         note = self.store.look(*build)
         if note is None:
             return  # whose it was isn't known; its collection is an orphan to the next call
-        place = place_of(self.store, self.settings, build)
+        spec = index_spec(note["spec"]["of"])
+        place = place_of(self.store, self.settings, build, spec)
         engine = note.get("fingerprint", {}).get("engine")
         if engine == "milvus-lite":
             place = replace(place, uri=None)
@@ -127,7 +128,7 @@ class _Sweeper:
                 "its collection is on a Milvus server, and MOX_MILVUS_URI isn't set.",
                 mend="set it, and collect again.",
             )
-        indexes[index_spec(note["spec"]["of"])].drop(place)
+        indexes[spec].drop(place)
 
     def _orphan(self, orphan: Collection) -> str:
         try:

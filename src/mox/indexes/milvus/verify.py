@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mox.errors import EngineError
-from mox.indexes import milvus_lite
-from mox.indexes.milvus_build import describe, load, release
-from mox.indexes.milvus_client import Link
-from mox.indexes.milvus_specs import MilvusSpec
+from mox.indexes.milvus import lite
+from mox.indexes.milvus.build import describe, load, release
+from mox.indexes.milvus.client import Link
+from mox.indexes.milvus.specs import MilvusSpec
 
 _FAISS = {
     "FLAT": "FLAT",
@@ -81,11 +81,11 @@ def _compare(link: Link, found: Mapping[str, Any], asked: Mapping[str, Any], wha
 
 
 def _check_files(link: Link, spec: MilvusSpec, rows: int) -> dict[str, Any]:
-    files = milvus_lite.index_files(link.place)
+    files = lite.index_files(link.place)
     held = 0
     resolved: dict[str, Any] = {}
     for file in files:
-        found = milvus_lite.read_index(file)
+        found = lite.read_index(file)
         held += found["rows"]
         asked = {name: v for name, v in spec.engine_params().items() if name != "sq_type"}
         _compare(link, found, {"type": _FAISS[spec.kind], **asked}, "index file")
@@ -132,6 +132,6 @@ def _other(link: Link, what: str) -> EngineError:
 def index_bytes(link: Link, spec: MilvusSpec, rows: int, dims: int) -> tuple[int, str]:
     """Bytes of what answers, vectors included, and whether they were `measured` or by `formula`."""
     if link.is_embedded:
-        files = milvus_lite.index_files(link.place)
+        files = lite.index_files(link.place)
         return sum(file.stat().st_size for file in files), "measured"
     return spec.formula_bytes(rows, dims), "formula"

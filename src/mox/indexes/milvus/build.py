@@ -13,9 +13,9 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import EngineError, SpecError
-from mox.indexes import milvus_lite
-from mox.indexes.milvus_client import Link
-from mox.indexes.milvus_specs import InvertedFile, MilvusSpec
+from mox.indexes.milvus import lite
+from mox.indexes.milvus.client import Link
+from mox.indexes.milvus.specs import InvertedFile, MilvusSpec
 from mox.indexes.vectors import directed
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def patience_s(rows: int) -> float:
 
 
 def build(link: Link, spec: MilvusSpec, vectors: Floats) -> None:
-    """Create, fill, flush, index and load a collection. Verified by `milvus_verify.verify`.
+    """Create, fill, flush, index and load a collection. Verified by `verify.verify`.
 
     Raises:
         SpecError: more cells than rows.
@@ -99,7 +99,7 @@ def _index(link: Link, spec: MilvusSpec, rows: int) -> None:
     index = link.client.prepare_index_params()
     index.add_index(FIELD, index_type=spec.kind, metric_type="COSINE", params=params)
     thin = isinstance(spec, InvertedFile) and rows < TRAINING_ROWS * spec.nlist
-    quiet = milvus_lite.without_training_warnings() if link.is_embedded and thin else nullcontext()
+    quiet = lite.without_training_warnings() if link.is_embedded and thin else nullcontext()
     # Lite builds inside the call. `sync` would wait with one timeout for all, so that a frozen
     # server looked like a slow one, and sleeps half a second first.
     limit = max(link.limits.step, patience_s(rows)) if link.is_lite else link.limits.step

@@ -13,9 +13,9 @@ import pytest
 
 from mox.errors import EngineError
 from mox.indexes import indexes
-from mox.indexes.milvus_client import Link, connected
-from mox.indexes.milvus_specs import Flat, Hnsw, HnswSq, IvfFlat, IvfSq8, MilvusSpec
-from mox.indexes.milvus_verify import verify
+from mox.indexes.milvus.client import Link, connected
+from mox.indexes.milvus.specs import Flat, Hnsw, HnswSq, IvfFlat, IvfSq8, MilvusSpec
+from mox.indexes.milvus.verify import verify
 from mox.testing.indexes import clustered
 from mox.types import Place, Rows
 

@@ -1,4 +1,4 @@
-"""Milvus, embedded as Milvus Lite or by URI: HNSW, IVF and their like, verified after building."""
+"""The back end: collections of Milvus Lite in the state folder, or of the server at a URI."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from mox.errors import SpecError
-from mox.indexes import indexes, milvus_lite
-from mox.indexes.milvus_build import blank_rows, build, held_rows
-from mox.indexes.milvus_client import connected, server_engine
-from mox.indexes.milvus_search import opened
-from mox.indexes.milvus_specs import SPECS, MilvusSpec, check_engine
-from mox.indexes.milvus_verify import index_bytes, verify
+from mox.indexes import indexes
+from mox.indexes.milvus import lite
+from mox.indexes.milvus.build import blank_rows, build, held_rows
+from mox.indexes.milvus.client import connected, server_engine
+from mox.indexes.milvus.search import opened
+from mox.indexes.milvus.specs import SPECS, MilvusSpec, check_engine
+from mox.indexes.milvus.verify import index_bytes, verify
 from mox.indexes.vectors import LEAST_COSINE, dense, directed
 from mox.registry import versions
 from mox.spec import IndexSpec
@@ -23,10 +24,10 @@ RECIPE = "1"
 
 
 class MilvusBackend:
-    """Collections of Milvus Lite in the state folder, or of the server at a URI."""
+    """See `mox.types.IndexBackend`."""
 
     def engine(self, uri: str | None) -> Mapping[str, str]:
-        return milvus_lite.engine() if uri is None else server_engine(uri)
+        return lite.engine() if uri is None else server_engine(uri)
 
     def check(self, spec: IndexSpec, engine: Mapping[str, str]) -> None:
         check_engine(_ours(spec), engine)
@@ -35,6 +36,8 @@ class MilvusBackend:
         started = time.perf_counter()
         ours = _ours(spec)
         vectors = dense(rows, kind=spec.kind)
+        if rows.fields:
+            raise SpecError(f"{spec.kind} holds no fields yet.", mend="leave `Rows.fields`.")
         held = int(directed(vectors).sum())
         with connected(place) as link:
             check_engine(ours, link.engine)
@@ -48,7 +51,7 @@ class MilvusBackend:
         return opened(_ours(spec), place)
 
     def rows(self, place: Place) -> int | None:
-        if place.uri is None and not milvus_lite.folder(place).exists():
+        if place.uri is None and not lite.folder(place).exists():
             return None
         with connected(place) as link:
             if not link.client.has_collection(link.name, timeout=link.limits.answer):
@@ -57,7 +60,7 @@ class MilvusBackend:
 
     def drop(self, place: Place) -> None:
         if place.uri is None:
-            milvus_lite.drop(place)
+            lite.drop(place)
             return
         with connected(place) as link:
             if link.client.has_collection(link.name, timeout=link.limits.answer):
@@ -76,4 +79,5 @@ for _spec in SPECS:
         _spec,
         fingerprint=lambda _: versions("pymilvus", recipe=RECIPE),
         least=lambda _: LEAST_COSINE,
+        service="milvus",
     )(_backend)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import EngineError
-from mox.indexes.milvus_build import FIELD, blank_rows, held_rows, load, release
-from mox.indexes.milvus_client import Link, connected, said
-from mox.indexes.milvus_specs import MilvusSpec
-from mox.indexes.milvus_verify import check_described
-from mox.indexes.vectors import NO_DIRECTION, check_search, directed
+from mox.indexes.milvus.build import FIELD, blank_rows, held_rows, load, release
+from mox.indexes.milvus.client import Link, connected, said
+from mox.indexes.milvus.specs import MilvusSpec
+from mox.indexes.milvus.verify import check_described
+from mox.indexes.vectors import NO_DIRECTION, check_search, check_where, directed
 from mox.spec import SearchSettings
-from mox.types import Place
+from mox.types import Place, Where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,12 +45,13 @@ class MilvusSearcher:
     blank: Ints
 
     def search(
-        self, queries: Floats, *, k: int, settings: SearchSettings, where: str | None = None
+        self, queries: Floats, *, k: int, settings: SearchSettings, where: Where | None = None
     ) -> tuple[Ints, Floats]:
         """See `mox.types.Searcher`. What the engine leaves out is not filled up."""
         import numpy as np
 
-        check_search(self.spec, settings, queries, self.dims, k, where)
+        check_search(self.spec, settings, queries, self.dims, k)
+        check_where(self.spec, where, ())
         ids = np.full((len(queries), k), -1, dtype=np.int32)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         asked = directed(queries)

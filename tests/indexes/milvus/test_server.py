@@ -12,9 +12,9 @@ import pytest
 from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.indexes.exact import nearest
-from mox.indexes.milvus_build import load
-from mox.indexes.milvus_client import connected
-from mox.indexes.milvus_specs import (
+from mox.indexes.milvus.build import load
+from mox.indexes.milvus.client import connected
+from mox.indexes.milvus.specs import (
     AutoIndex,
     EfSearch,
     Flat,
@@ -25,7 +25,7 @@ from mox.indexes.milvus_specs import (
     MilvusSpec,
     NprobeSearch,
 )
-from mox.indexes.milvus_verify import verify
+from mox.indexes.milvus.verify import verify
 from mox.testing.indexes import ROWS, IndexContract, Setup, clustered, recall
 from mox.types import Place, Rows, Searcher
 
@@ -42,6 +42,7 @@ class OnServer(IndexContract):
 
 class TestIvfFlat(OnServer):
     spec = IvfFlat(nlist=32)
+    filters = False
     widest = NprobeSearch(nprobe=32)
     extremes: ClassVar = {
         "nlist": (
@@ -57,6 +58,7 @@ class TestIvfFlat(OnServer):
 
 class TestHnsw(OnServer):
     spec = Hnsw(m=16, ef_construction=100)
+    filters = False
     widest = EfSearch(ef=ROWS + 5)
     reaches_all = False
     extremes: ClassVar = {

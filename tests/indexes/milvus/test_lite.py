@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from mox.errors import EngineError, SpecError
-from mox.indexes import indexes, milvus_lite
-from mox.indexes.milvus_specs import EfSearch, Flat, Hnsw, HnswSq, IvfFlat, IvfSq8, MilvusSpec
+from mox.indexes import indexes
+from mox.indexes.milvus import lite
+from mox.indexes.milvus.specs import EfSearch, Flat, Hnsw, HnswSq, IvfFlat, IvfSq8, MilvusSpec
 from mox.testing.indexes import clustered
 from mox.types import Built, Place, Rows
 
@@ -24,7 +25,7 @@ BACKEND = indexes[SPEC]
 ASK = """
 from pathlib import Path
 from mox.indexes import indexes
-from mox.indexes.milvus_specs import EfSearch, Hnsw
+from mox.indexes.milvus.specs import EfSearch, Hnsw
 from mox.testing.indexes import clustered
 from mox.types import Place
 
@@ -164,7 +165,7 @@ def test_vectors_that_all_lack_direction_are_refused(place: Place) -> None:
 )
 def test_the_size_is_the_index_files_and_near_the_formula(place: Place, spec: MilvusSpec) -> None:
     built = build(place, spec, rows=2_000)
-    files = milvus_lite.index_files(place)
+    files = lite.index_files(place)
     assert built.bytes_are == "measured"
     assert built.index_bytes == sum(file.stat().st_size for file in files) > 0
     assert built.index_bytes == pytest.approx(spec.formula_bytes(2_000, 32), rel=0.02)
@@ -175,14 +176,15 @@ def test_a_build_prints_nothing_and_hides_nothing(tmp_path: Path, python: Run) -
     answer = python(f"""
 import os
 from pathlib import Path
-from mox.indexes import indexes, milvus_lite
-from mox.indexes.milvus_specs import IvfFlat
+from mox.indexes import indexes
+from mox.indexes.milvus import lite
+from mox.indexes.milvus.specs import IvfFlat
 from mox.testing.indexes import clustered
 from mox.types import Place, Rows
 
 spec, place = IvfFlat(nlist=64), Place("mox_quiet", Path({str(tmp_path)!r}))
 indexes[spec].build(spec, Rows(clustered(400, 1)[0]), place)
-with milvus_lite.without_training_warnings():
+with lite.without_training_warnings():
     os.write(2, b"WARNING clustering 400 points\\nsomebody else's line\\n")
 next(place.folder.rglob("manifest.json")).unlink()
 next(place.folder.rglob("schema.json")).write_text("no schema")

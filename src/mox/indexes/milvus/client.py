@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mox.errors import EngineError, SpecError
-from mox.indexes import milvus_lite
-from mox.indexes.milvus_lite import quieten
+from mox.indexes.milvus import lite
+from mox.indexes.milvus.lite import quieten
 from mox.settings import redact
 from mox.types import Place
 
@@ -87,10 +87,10 @@ def connected(place: Place) -> Iterator[Link]:
             also for whatever Milvus says inside the context.
     """
     if place.uri is None:
-        with milvus_lite.embedded(place) as uri, said(milvus_lite.where(place)):
-            engine = milvus_lite.engine()
+        with lite.embedded(place) as uri, said(lite.where(place)):
+            engine = lite.engine()
             with closing(_client(uri)) as client:
-                yield Link(client, place.name, milvus_lite.where(place), engine, EMBEDDED, place)
+                yield Link(client, place.name, lite.where(place), engine, EMBEDDED, place)
         return
     uri = checked(place.uri)
     where = f"Milvus at {redact(uri)}"
@@ -142,8 +142,8 @@ def _client(uri: str) -> Any:
 def _engine(client: Any) -> dict[str, str]:
     # `v2.3.5-lite` is the wheel of a real server; Lite says `milvus_lite-3.2.2`.
     version = str(client.get_server_version(timeout=SERVER.answer))
-    lite, _, number = version.partition("milvus_lite-")
-    if not lite and number:
+    embedded, _, number = version.partition("milvus_lite-")
+    if not embedded and number:
         return {"engine": "milvus-lite", "version": number}
     return {"engine": "milvus", "version": version.removeprefix("v")}
 

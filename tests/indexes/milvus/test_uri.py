@@ -14,8 +14,8 @@ import pytest
 
 from mox.errors import EngineError, MoxError, SpecError
 from mox.indexes import indexes
-from mox.indexes.milvus_client import said
-from mox.indexes.milvus_specs import Flat, IvfFlat, NprobeSearch
+from mox.indexes.milvus.client import said
+from mox.indexes.milvus.specs import Flat, IvfFlat, NprobeSearch
 from mox.testing.indexes import clustered
 from mox.types import Place, Rows
 

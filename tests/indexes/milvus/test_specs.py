@@ -8,7 +8,7 @@ import pytest
 
 from mox.errors import SpecError
 from mox.indexes import indexes
-from mox.indexes.milvus_specs import (
+from mox.indexes.milvus.specs import (
     SPECS,
     EfSearch,
     Flat,
