@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mox.api import Plan, ask, explain, load, plan, promote, run
+    from mox.api import Plan, ask, down, explain, load, plan, promote, run, up
     from mox.errors import MoxError
     from mox.results import Results
 
@@ -24,12 +24,26 @@ _WHERE = {
     "ask": "mox.api",
     "explain": "mox.api",
     "load": "mox.api",
+    "up": "mox.api",
+    "down": "mox.api",
     "Plan": "mox.api",
     "Results": "mox.results",
     "MoxError": "mox.errors",
 }
 
-__all__ = ["MoxError", "Plan", "Results", "ask", "explain", "load", "plan", "promote", "run"]
+__all__ = [
+    "MoxError",
+    "Plan",
+    "Results",
+    "ask",
+    "down",
+    "explain",
+    "load",
+    "plan",
+    "promote",
+    "run",
+    "up",
+]
 
 
 def __getattr__(name: str) -> Any:

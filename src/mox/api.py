@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from mox.pipeline.store import Store
 from mox.results import Results, going
 from mox.results import run as runs
 from mox.results.collect.gc import Swept, sweep
+from mox.services.running import located
 from mox.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from mox.release.bundle import Release
     from mox.release.registry import Registered
     from mox.results.lineage.explain import Explained
+    from mox.services.running import Server
     from mox.tracking.mirror import Mirror
 
 ExperimentLike = str | Path | Mapping[str, Any]
@@ -56,7 +59,7 @@ def plan(experiment: ExperimentLike, *, set: Mapping[str, Any] | None = None) ->
     Raises:
         MoxError: what is written cannot be meant, or the corpus is not what it says.
     """
-    here = settings()
+    here = located(settings())
     made = prepare(load_experiment(experiment, set), Store(here.root), here)
     return Plan(**{name: getattr(made, name) for name in plans.Plan.__dataclass_fields__})
 
@@ -85,7 +88,7 @@ def run(
     if isinstance(experiment, plans.Plan) and set:
         raise SpecError("a plan's settings are fixed.", mend="give `set` to `mox.plan`.")
     made = experiment if isinstance(experiment, plans.Plan) else plan(experiment, set=set)
-    here = settings()
+    here = located(settings())
     mirroring = None if offline else _Mirroring(made, here)
     try:
         with announced(made, record=going.provisional(made)):
@@ -279,7 +282,7 @@ def ask(release: str | Path, question: str, *, k: int = 5) -> Answer:
     """
     from mox.release import ask as asking
 
-    here = settings()
+    here = located(settings())
     return asking.ask(Path(release), question, Store(here.root), here, k=k)
 
 
@@ -296,10 +299,50 @@ def gc(*, dry_run: bool = False, forget: Sequence[str] = (), force: bool = False
     """
     from mox.release.standing import standing
 
-    here = settings()
+    here = located(settings())
     store = Store(here.root)
     releases = standing(store)
     return sweep(store, here, dry=dry_run, releases=releases, forget=forget, force=force)
+
+
+def up(
+    service: str, *, port: int | None = None, progress: Callable[[str], None] | None = None
+) -> Server:
+    """Have a real server run on this machine, on this state folder's data; returns once it answers.
+
+    What stands in its place by default (Milvus Lite) isn't used from then on, until `down`.
+
+    Args:
+        service: `milvus`.
+        port: the one that it shall answer on; its last one, or a free one, where None.
+        progress: told what is done, line by line; printed on standard error where None.
+
+    Raises:
+        MoxError: it isn't installed, a port is taken, or it doesn't start.
+    """
+    from mox.services import updown
+
+    return updown.up(service, settings().root, port=port, say=progress or _progress)
+
+
+def down(service: str | None = None) -> list[Server]:
+    """End a server that `up` started, or all of them; their data stays.
+
+    Returns:
+        Those that were recorded.
+
+    Raises:
+        MoxError: no such service, or it is another user's.
+    """
+    from mox.services import updown
+
+    names = [service] if service else list(updown.SERVICES)
+    ended = (updown.down(name, settings().root) for name in names)
+    return [server for server in ended if server is not None]
+
+
+def _progress(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def sync() -> list[str]:
@@ -321,6 +364,7 @@ __all__ = [
     "MoxError",
     "Plan",
     "ask",
+    "down",
     "explain",
     "gc",
     "load",
@@ -328,4 +372,5 @@ __all__ = [
     "promote",
     "run",
     "sync",
+    "up",
 ]

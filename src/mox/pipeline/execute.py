@@ -15,6 +15,7 @@ from mox.pipeline.estimate import START_S, estimate
 from mox.pipeline.plan import Plan
 from mox.pipeline.pool import Worker, environment
 from mox.pipeline.stages import VERSIONS, Stage
+from mox.services.running import exported
 from mox.settings import Settings
 
 INPUTS = ("documents", "questions")
@@ -121,7 +122,7 @@ class _Runner:
 
     def run(self, deadline: float | None) -> None:
         """Run all that is to do, or until the deadline (monotonic seconds) or Ctrl-C."""
-        ambient = environment(self._count)
+        ambient = {**environment(self._count), **exported(self._settings)}
         workers = [Worker(ambient) for _ in range(self._count)]
         jobs: list[queue.Queue[list[Stage] | None]] = [queue.Queue() for _ in workers]
         threads = [

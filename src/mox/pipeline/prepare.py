@@ -15,10 +15,11 @@ from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
 from mox.evaluation.statistics import scope, smallest_margin
 from mox.experiment import Experiment
-from mox.indexes import address, indexes
+from mox.indexes import address, check, engine, indexes, service
 from mox.pipeline.plan import Plan, fold
 from mox.pipeline.store import Store, write_whole
-from mox.settings import Settings
+from mox.services import running
+from mox.settings import Settings, redact
 from mox.spec import IndexSpec, digest
 from mox.types import Corpus
 
@@ -36,13 +37,14 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     check_measures(experiment.measures, corpus.questions)
     check_choice(experiment, corpus)
     notes = [*experiment.notes, *_corpus_notes(experiment, corpus), *_unread_notes(experiment)]
+    notes += _server_notes(experiment, settings)
     known = _Engines(store, settings)
     plan = fold(experiment, corpus, store, known.remembered, notes)
     if any(stage.kind in ("build", "search") for stage in plan.pending()):
         plan = fold(experiment, corpus, store, known.asked, notes)
         for trial in experiment.trials:
             if trial.index is not None:
-                indexes[trial.index].check(trial.index, known.asked(trial.index))
+                check(trial.index, known.asked(trial.index), settings)
     return plan
 
 
@@ -102,6 +104,20 @@ def check_choice(experiment: Experiment, corpus: Corpus) -> None:
                 mend=f"choose by a context budget: {measure.metric}@1000t.",
             ),
         )
+
+
+def _server_notes(experiment: Experiment, settings: Settings) -> list[str]:
+    """Names the servers of this state folder that trials would use."""
+    used = {service(trial.index): trial.index for trial in experiment.trials if trial.index}
+    notes = []
+    for name, spec in used.items():
+        server = running.at(settings.root, name or "", address(spec, settings))
+        if server is not None:
+            notes.append(
+                f"{name} {server.version}, started by `mox up {name}` at {redact(server.uri)}, is"
+                f" what {name} kinds are built in; `mox down {name}` ends that."
+            )
+    return notes
 
 
 def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
@@ -181,10 +197,10 @@ class _Engines:
         backend: Any = indexes[spec]
         if id(backend) not in self._asked:
             uri = address(spec, self._settings)
-            engine = dict(backend.engine(uri))
-            self._asked[id(backend)] = engine
-            if uri and self._memory.get(self._name(spec)) != engine:
-                self._memory[self._name(spec)] = engine
+            found = dict(engine(spec, self._settings))
+            self._asked[id(backend)] = found
+            if uri and self._memory.get(self._name(spec)) != found:
+                self._memory[self._name(spec)] = found
                 write_whole(self._path, json.dumps(self._memory).encode())
         return self._asked[id(backend)]
 

@@ -10,7 +10,7 @@ from mox.chunking import chunkers
 from mox.chunking.cut import chunk_corpus
 from mox.embedding import embedders
 from mox.embedding.check import unread_share, verify
-from mox.errors import DataError, SpecError
+from mox.errors import DataError, EngineError, SpecError
 from mox.evaluation.agreement import recall_of_exact
 from mox.evaluation.measures import Measure
 from mox.evaluation.score import Relevance, TokenEnds, prepare, score
@@ -117,6 +117,7 @@ def build(stage: Stage, context: Context) -> Output:
     spec = index_spec(stage.spec["of"])
     place = context.place(stage.ref, spec)
     backend = indexes[spec]
+    _check_engine(stage, backend.engine(place.uri))
     backend.drop(place)
     built = backend.build(spec, Rows(context.vectors(stage.inputs["embed"])), place)
     return Output(
@@ -131,13 +132,32 @@ def build(stage: Stage, context: Context) -> Output:
     )
 
 
+def _check_engine(stage: Stage, engine: Mapping[str, str]) -> None:
+    """Refuse to build in another engine than the one that the key stands for.
+
+    Raises:
+        EngineError: the engine was changed after the plan was made.
+    """
+    planned = {name: stage.fingerprint[name] for name in engine if name in stage.fingerprint}
+    if planned and planned != dict(engine):
+        raise EngineError(
+            f"this was planned for {_named(planned)}, and {_named(engine)} answers now.",
+            mend="plan and run again: what is stored for either stays so.",
+        )
+
+
+def _named(engine: Mapping[str, str]) -> str:
+    return " ".join(engine.values())
+
+
 def search(stage: Stage, context: Context) -> Output:
     """A built collection and questions → hits, and their agreement with exact search."""
     source = stage.inputs["build"]
     spec = index_spec(stage.spec["index"])
     settings = validate(spec.Search, stage.spec["of"])
     vectors, asked = _vectors(stage, context)
-    rebuild_if_gone(Stage("build", source.key, {"of": stage.spec["index"]}, stage.inputs), context)
+    of = {"of": stage.spec["index"]}
+    rebuild_if_gone(Stage("build", source.key, of, stage.inputs, stage.fingerprint), context)
     k = stage.spec["k"]
     searcher = context.opened(source, spec)
     ids, scores = searcher.search(asked, k=min(k, len(vectors)), settings=settings)

@@ -17,6 +17,7 @@ from mox.release.trial import engine_of, fingerprints, folded, trial_of
 from mox.results import Interval, Results, TrialRun
 from mox.results.git import commit
 from mox.secrets import scrubbed
+from mox.services.running import located
 from mox.settings import DISTRIBUTION, settings
 from mox.source import read
 from mox.spec import digest
@@ -178,7 +179,7 @@ def _fingerprints(results: Results, taken: TrialRun) -> dict[str, dict[str, str]
     """Versions and file hashes that made the trial: known to be those of now, since its stages
     still have the very same keys."""
     trial = trial_of(taken.config)
-    engine = engine_of(trial, settings())
+    engine = engine_of(trial, located(settings()))
     documents = tuple(results.documents.values())
     corpus = Corpus(results.run.corpus["name"], documents, results.questions_asked)
     _, planned, _ = folded(trial, corpus, engine)

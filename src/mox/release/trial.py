@@ -12,7 +12,8 @@ from mox.evaluation.measures import Measure
 from mox.experiment import Budget, Experiment, Trial
 from mox.experiment.experiment import QuestionsPart
 from mox.experiment.resolve import resolve
-from mox.indexes import address, indexes
+from mox.indexes import engine as engine_now
+from mox.indexes import indexes
 from mox.pipeline.context import index_spec
 from mox.pipeline.plan import Graph, PlannedTrial
 from mox.pipeline.stages import Stage
@@ -69,7 +70,7 @@ def engine_of(trial: Trial, settings: Settings) -> Mapping[str, str]:
     """
     if trial.index is None or trial.index.kind == "exact":
         return {}
-    return dict(indexes[trial.index].engine(address(trial.index, settings)))
+    return dict(engine_now(trial.index, settings))
 
 
 def fingerprints(trial: Trial, engine: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -105,6 +105,14 @@ def working_in(folder: Path) -> list[int]:
     return found
 
 
+def program(pid: int) -> str:
+    """The path that a process was started by; empty where the system doesn't say."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").partition("\0")[0]
+    except OSError:
+        return ""
+
+
 def _processes() -> Iterator[int]:
     if sys.platform == "linux":
         yield from (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208

@@ -170,7 +170,8 @@ def _error(where: str, message: str, *, away: bool) -> EngineError:
     if away:
         return EngineError(
             f"{where} is away or does not answer ({message}).",
-            mend="start it or correct MOX_MILVUS_URI, and run again; nothing took its place.",
+            mend="start it (`mox up milvus`, where that had started it) or correct MOX_MILVUS_URI,"
+            " and run again; nothing took its place.",
         )
     return EngineError(f"{where} refused: {message}.", mend="see its log for more.")
 

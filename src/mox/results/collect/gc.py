@@ -126,7 +126,7 @@ class _Sweeper:
         elif engine == "milvus" and place.uri is None:
             raise EngineError(
                 "its collection is on a Milvus server, and MOX_MILVUS_URI isn't set.",
-                mend="set it, and collect again.",
+                mend="set it, or run `mox up milvus` if that had started it, and collect again.",
             )
         indexes[spec].drop(place)
 
