@@ -1,16 +1,23 @@
-"""What all tests share: where the labelled corpora lie, and a state folder of one's own."""
+"""What all tests share: the labelled corpora, a state folder of one's own, and a real Milvus."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from mox.errors import MissingError
+from mox.services import running, updown
+from mox.services.milvus import server as milvus
+from mox.services.programs import unpacked
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -114,3 +121,115 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def toy_plugin(install: Callable[[str], Path]) -> Path:
     """The folder of a third party's distribution."""
     return install("toy")
+
+
+class MilvusServer:
+    """Milvus 2.3.5 on the data of a state folder, as `mox up milvus` runs it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._guards: list[subprocess.Popen[bytes]] = []
+
+    def up(self) -> MilvusServer:
+        self.server = updown.up("milvus", self.home, say=lambda _: None)
+        self._guards.append(guard(self.server.pid))
+        return self
+
+    @property
+    def uri(self) -> str:
+        return self.server.uri
+
+    @property
+    def pid(self) -> int:
+        return self.server.pid
+
+    def send(self, number: signal.Signals) -> None:
+        os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """kill -9; returns when it is gone."""
+        self.send(signal.SIGKILL)
+        until = time.monotonic() + 20
+        while self.server.alive:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        updown.down("milvus", self.home)
+        for process in self._guards:
+            process.kill()
+            process.communicate(timeout=10)
+
+
+def guard(pid: int) -> subprocess.Popen[bytes]:
+    """Ends a process group as soon as this process ends, however it does (kill -9, too)."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", f"read _; kill -KILL -- -{pid}"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def milvus_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Milvus' binary, unpacked once for all worker processes: 250 MB and 5 s of CPU."""
+    try:
+        packed = milvus.wheel() / "bin"
+    except MissingError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    programs = base / "programs"
+    with running.alone(base, "programs"):
+        unpacked(packed, programs, milvus.program_name(), lambda _: None)
+    return programs
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """pytest keeps the folders of three sessions; of 250 MB each, that is enough."""
+    factory: pytest.TempPathFactory | None = getattr(session.config, "_tmp_path_factory", None)
+    if factory is not None and not hasattr(session.config, "workerinput"):
+        shutil.rmtree(factory.getbasetemp() / "programs", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def milvus_home(
+    tmp_path_factory: pytest.TempPathFactory, milvus_programs: Path
+) -> Iterator[Callable[[], Path]]:
+    """Makes state folders that have Milvus' binary already; their servers are ended, and their
+    data is removed, at the end."""
+    made = []
+
+    def home() -> Path:
+        made.append(tmp_path_factory.mktemp("milvus"))
+        (made[-1] / "services").mkdir()
+        milvus.programs_of(made[-1]).symlink_to(milvus_programs)
+        return made[-1]
+
+    yield home
+    for one in made:
+        updown.down("milvus", one)
+        shutil.rmtree(one)
+
+
+@pytest.fixture(scope="session")
+def milvus_server(milvus_home: Callable[[], Path]) -> Iterator[MilvusServer]:
+    """A Milvus 2.3.5 for all tests of a worker process; they leave it running."""
+    server = MilvusServer(milvus_home())
+    try:
+        yield server.up()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def own_milvus(milvus_home: Callable[[], Path]) -> Iterator[MilvusServer]:
+    """A Milvus 2.3.5 of one's own, to be killed and started again; not started yet."""
+    server = MilvusServer(milvus_home())
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,4 +1,4 @@
-"""Milvus servers for tests: Lite's own, and the newest real one that a wheel carries."""
+"""Servers of Milvus Lite for tests: what answers a URI within a second."""
 
 from __future__ import annotations
 
@@ -19,18 +19,6 @@ from mox.errors import EngineError
 from mox.indexes.milvus.client import server_engine
 
 STARTS_WITHIN_S = 90
-PORTS = (
-    "etcd_port",
-    "root_coord_port",
-    "proxy_port",
-    "proxy_internal_port",
-    "query_coord_port",
-    "query_node_port",
-    "index_coord_port",
-    "index_node_port",
-    "data_coord_port",
-    "data_node_port",
-)
 
 
 @dataclass(frozen=True)
@@ -57,13 +45,11 @@ def free() -> int:
 
 
 @contextmanager
-def running(
-    command: list[str], uri: str, folder: Path, env: dict[str, str] | None = None
-) -> Iterator[Server]:
+def running(command: list[str], uri: str, folder: Path) -> Iterator[Server]:
     """A server that answers; its whole process group is gone at the end, whatever happens."""
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
+            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
         )
     try:
         until = time.monotonic() + STARTS_WITHIN_S
@@ -131,54 +117,6 @@ def shared_lite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     """One for all tests that leave it as it is."""
     with lite_server_in(tmp_path_factory.mktemp("lite")) as server:
         yield server
-
-
-def real_milvus(base: Path) -> tuple[list[str], str, Path, dict[str, str]]:
-    """Command, URI, folder and environment of Milvus 2.3.5 on free ports of its own.
-
-    The wheel's launcher leaves its server running when it is ended, and no flag moves etcd's
-    ports: so the binary is started directly, with a configuration of etcd's own.
-    """
-    milvus = pytest.importorskip("milvus", reason="milvus==2.3.5 is not installed")
-    ports = {name: free_port() for name in PORTS}
-    milvus.MilvusServerConfig(data_dir=str(base), **ports).resolve()
-    milvus._initialize_data_files(str(base))
-    client, peer = (f"http://127.0.0.1:{port}" for port in (ports["etcd_port"], free_port()))
-    etcd = {
-        "name": "default",
-        "data-dir": base / "etcd",
-        "listen-client-urls": client,
-        "advertise-client-urls": client,
-        "listen-peer-urls": peer,
-        "initial-advertise-peer-urls": peer,
-        "initial-cluster": f"default={peer}",
-    }
-    (base / "etcd.yml").write_text("".join(f"{name}: {value}\n" for name, value in etcd.items()))
-    env = {
-        **os.environ,
-        "DEPLOY_MODE": "STANDALONE",
-        "METRICS_PORT": str(free_port()),
-        "MILVUS_RUN_DIR": str(base / "run"),
-        "ETCD_CONFIG_PATH": str(base / "etcd.yml"),
-        "LD_LIBRARY_PATH": str(base / "bin"),
-    }
-    command = [str(base / "bin" / "milvus"), "run", "standalone"]
-    return command, f"http://127.0.0.1:{ports['proxy_port']}", base, env
-
-
-@pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Milvus 2.3.5; skipped where its wheel is not installed."""
-    with running(*real_milvus(tmp_path_factory.mktemp("milvus"))) as server:
-        yield server
-
-
-@pytest.fixture
-def start_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
-    """Starts Milvus 2.3.5; again, after it was killed, on the same ports and data."""
-    asked = real_milvus(tmp_path_factory.mktemp("milvus"))
-    with ExitStack() as stack:
-        yield lambda: stack.enter_context(running(*asked))
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_cut_off_from_a_server_that_lives_on(
 @pytest.mark.slow
 def test_a_real_server_killed_in_mid_sweep_and_back_again(
     corpus_writer: Callable[..., Path],
-    start_milvus: Callable[[], Any],
+    own_milvus: Any,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -191,16 +191,15 @@ def test_a_real_server_killed_in_mid_sweep_and_back_again(
     corpus = corpus_writer(tmp_path / "corpus", documents=200, paragraphs=8)  # 1,024 rows or more
     asked = (corpus, 4, "FLAT")
     monkeypatch.setenv("MOX_WORKERS", "1")
-    server = start_milvus()
+    server = own_milvus.up()
     monkeypatch.setenv("MOX_MILVUS_URI", server.uri)
     home = tmp_path / "struck"
     monkeypatch.setenv("MOX_HOME", str(home))
-    with struck(home, 2, lambda: server.send(signal.SIGKILL)):
+    with struck(home, 2, server.kill):
         only_what_needed_it_failed(sweep(*asked), "FLAT")
     with pytest.raises(EngineError, match="is away"):
         sweep(*asked)
-    server.process.wait(20)
-    start_milvus()
+    server.up()
     back = outcome(sweep(*asked))
     monkeypatch.setenv("MOX_HOME", str(tmp_path / "undisturbed"))
     assert back == outcome(sweep(*asked))

@@ -16,7 +16,7 @@ from mox.services.process import end_group
 from mox.services.running import Server
 from mox.services.service import Say, Service, TakenError
 
-SERVICES = {"milvus": "mox.services.milvus"}
+SERVICES = {"milvus": "mox.services.milvus.server"}
 """What can be started, by name."""
 ATTEMPTS = 5
 """Starts on other ports, where somebody else takes one between choice and start."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -154,15 +153,14 @@ def test_what_another_released_is_loaded_again(milvus_server: Any, tmp_path: Pat
     BACKEND.drop(place)
 
 
-def test_last_it_dies_in_mid_search(milvus_server: Any, tmp_path: Path) -> None:
-    place = Place("mox_dies", tmp_path, milvus_server.uri)
+def test_it_dies_in_mid_search(own_milvus: Any, tmp_path: Path) -> None:
+    place = Place("mox_dies", tmp_path, own_milvus.up().uri)
     vectors, queries = clustered(ROWS, 5)
     BACKEND.build(Flat(), Rows(vectors), place)
 
     def die(searcher: Searcher) -> None:
         searcher.search(queries, k=5, settings=Flat.Search())
-        milvus_server.send(signal.SIGKILL)
-        milvus_server.process.wait(timeout=20)
+        own_milvus.kill()
         searcher.search(queries, k=5, settings=Flat.Search())
 
     with pytest.raises(EngineError, match="is away"), BACKEND.open(Flat(), place) as searcher:

@@ -1,4 +1,4 @@
-"""Milvus standalone from the binary that the `milvus` wheel carries: one process, no container.
+"""Starting the server, and knowing when it answers, or why not.
 
 The wheel's own launcher isn't used: it leaves its server running when it is ended, doesn't notice
 when that dies, and moves neither etcd's ports nor those of its health page.
@@ -14,33 +14,25 @@ import time
 from collections.abc import Mapping
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
 
 from mox.errors import EngineError, MissingError
 from mox.registry import missing_package
 from mox.services import running
-from mox.services.ports import free, listeners, listening
+from mox.services.milvus.config import choose_ports, configure, last_ports
+from mox.services.milvus.sessions import end_stale
+from mox.services.ports import Listener, listeners, listening
 from mox.services.process import born, launch, program, working_in
 from mox.services.programs import unpacked
 from mox.services.service import Say, TakenError
 
 NAME = "milvus"
+BIN = "bin"
+"""Links to its programs from its working folder."""
 LACKS = ("DISKANN", "GPU_*")
 """What the wheel's binary was built without: it takes these builds and never ends them."""
 ANSWERS_WITHIN_S = 180.0
 """It takes 2 to 10 s on two cores that are free."""
 POLL_S = 0.1
-COMPONENTS = (
-    "rootCoord",
-    "queryCoord",
-    "queryNode",
-    "indexCoord",
-    "indexNode",
-    "dataCoord",
-    "dataNode",
-)
-PORTS = ("uri", "internal", "etcd", "etcd_peer", "metrics", *COMPONENTS)
-"""What it listens on; `uri` is the one that is for users."""
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 """Of our environment. Milvus takes settings from any variable whose name looks like one of its
 own, and an orchestrator sets such names (`PROXY_PORT`)."""
@@ -56,22 +48,32 @@ def start(root: Path, *, port: int | None, say: Say) -> running.Server:
         MissingError: the extra isn't installed.
         StoreError: the folder cannot be written.
     """
-    wheel = _wheel()
-    version = metadata.version(NAME)
+    packed = wheel()
     data = folder(root)
     try:
-        programs = unpacked(wheel / "bin", programs_of(root), f"{NAME}-{version}", say)
-        ports = _ports(data, port, say)
-        _configure(data, wheel, ports)
+        programs = unpacked(packed / "bin", programs_of(root), program_name(), say)
+        ports = choose_ports(data, port, say)
+        _link(data / BIN, programs)
+        configure(data, packed, ports)
     except OSError as error:
         raise running.unwritable(data, error) from None
+    version = metadata.version(NAME)
     say(f"starting milvus {version} on port {ports['uri']}")
-    pid = launch(
-        [str(programs / "milvus"), "run", "standalone"],
-        cwd=data,
-        env=_environment(data, programs, ports),
-        log=data / "logs" / "output.log",
-    )
+    binary = str(data / BIN / "milvus")
+    environment = _environment(data, ports)
+    try:
+        pid = launch(
+            [binary, "run", "standalone"],
+            cwd=data,
+            env=environment,
+            log=data / "logs" / "output.log",
+        )
+    except OSError as error:
+        raise EngineError(
+            f"{binary} cannot be run ({error.strerror}).",
+            mend="see that the state folder's file system lets programs run (`noexec` doesn't), or"
+            " point MOX_HOME at one that does.",
+        ) from None
     return running.Server(
         service=NAME,
         uri=f"http://127.0.0.1:{ports['uri']}",
@@ -106,6 +108,7 @@ def wait(server: running.Server, say: Say) -> tuple[int, ...]:
         if _elsewhere(port, ours):
             raise TakenError(f"port {port} was taken meanwhile")
         if _answers(port):
+            _end_stale(server)
             return tuple(sorted({one.port for one in listening(server.pid) if one.is_open}))
         if (passed := int(time.monotonic() - began)) // 5 > said // 5:
             said = passed
@@ -117,10 +120,20 @@ def wait(server: running.Server, say: Say) -> tuple[int, ...]:
     )
 
 
+def _end_stale(server: running.Server) -> None:
+    try:
+        end_stale(last_ports(Path(server.log).parent)["etcd"])
+    except (OSError, KeyError) as error:
+        raise EngineError(
+            f"milvus answers, and what an earlier one left in its etcd cannot be ended ({error}).",
+            mend=f"see {server.log} for why; `mox down milvus` and `mox up milvus` begin anew.",
+        ) from None
+
+
 def processes(root: Path) -> list[int]:
     """Those that work on its data, recorded or not (Linux; empty elsewhere)."""
-    ours = str(programs_of(root))
-    return [pid for pid in working_in(folder(root)) if program(pid).startswith(ours)]
+    binary = str(folder(root) / BIN / "milvus")
+    return [pid for pid in working_in(folder(root)) if program(pid) == binary]
 
 
 def programs_of(root: Path) -> Path:
@@ -128,7 +141,12 @@ def programs_of(root: Path) -> Path:
     return running.folder(root) / "programs"
 
 
-def _wheel() -> Path:
+def program_name() -> str:
+    """The folder of its unpacked binary: another version's is another one."""
+    return f"{NAME}-{metadata.version(NAME)}"
+
+
+def wheel() -> Path:
     """The wheel's data, without importing it.
 
     Raises:
@@ -147,101 +165,25 @@ def _wheel() -> Path:
     return data
 
 
-def _ports(data: Path, port: int | None, say: Say) -> dict[str, int]:
-    """A port for each of PORTS: those of its last start where they are free, so that its URI
-    stays what it was."""
-    path = data / "ports.json"
-    try:
-        last = {str(name): int(number) for name, number in json.loads(path.read_bytes()).items()}
-    except (FileNotFoundError, ValueError, AttributeError):
-        last = {}
-    asked = port or last.get("uri", 0)
-    wanted = [asked, *(last.get(name, 0) for name in PORTS[1:])]
-    found = dict(zip(PORTS, free(wanted), strict=True))
-    if port and found["uri"] != port:
-        raise TakenError(f"port {port} was taken meanwhile")
-    if asked and found["uri"] != asked:
-        say(f"port {asked}, its last one, is taken by another process")
-    data.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found))
-    return found
+def _link(link: Path, programs: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(programs)
 
 
-def _configure(data: Path, wheel: Path, ports: Mapping[str, int]) -> None:
-    """Write its configuration. As JSON, which is YAML that no path can break."""
-    for name in ("configs", "logs", "data"):
-        (data / name).mkdir(parents=True, exist_ok=True)
-    settings = _template(wheel / "config.yaml.template")
-    _lay(settings, _ours(data, ports))
-    (data / "configs" / "milvus.yaml").write_text(json.dumps(settings, indent=1))
-    (data / "configs" / "glog.conf").write_bytes((wheel / "glog.conf").read_bytes())
-    # No setting of Milvus' moves these two: etcd reads them from a file of its own.
-    client, peer = (f"http://127.0.0.1:{ports[name]}" for name in ("etcd", "etcd_peer"))
-    etcd = {
-        "name": "default",
-        "listen-client-urls": client,
-        "advertise-client-urls": client,
-        "listen-peer-urls": peer,
-        "initial-advertise-peer-urls": peer,
-        "initial-cluster": f"default={peer}",
-    }
-    (data / "configs" / "etcd.yaml").write_text(json.dumps(etcd))
-    log = data / "logs" / "output.log"
-    if log.exists():
-        log.replace(log.with_suffix(".old"))
-
-
-def _template(path: Path) -> dict[str, Any]:
-    """The wheel's settings; where it leaves a blank to fill, the default that stands in it."""
-    from ruamel.yaml import YAML
-
-    blank = re.compile(r"\{\{\s*\w+(?:\(\w+\))?(?::\s*(.*?))?\s*\}\}")
-    text = blank.sub(lambda found: found[1] or "", path.read_text(encoding="utf-8"))
-    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
-    return loaded
-
-
-def _ours(data: Path, ports: Mapping[str, int]) -> dict[str, Any]:
-    here = {"ip": "127.0.0.1"}
-    # The address that its parts call each other at; they listen at all of them none the less.
-    return {
-        "etcd": {
-            "endpoints": f"127.0.0.1:{ports['etcd']}",
-            "data": {"dir": str(data / "data" / "etcd")},
-            "log": {"path": str(data / "logs" / "etcd.log")},
-        },
-        "localStorage": {"path": str(data / "data")},
-        "rocksmq": {"path": str(data / "data" / "rocksmq")},
-        "proxy": {**here, "port": ports["uri"], "internalPort": ports["internal"]},
-        **{name: {**here, "port": ports[name]} for name in COMPONENTS},
-        # 20 files of 300 MB, and all of it once more on standard output, else.
-        "log": {"stdout": False, "file": {"rootPath": str(data / "logs"), "maxSize": 100,
-                                          "maxBackups": 3}},
-    }  # fmt: skip
-
-
-def _lay(settings: dict[str, Any], over: Mapping[str, Any]) -> None:
-    """Lay settings over others, level by level."""
-    for name, value in over.items():
-        if isinstance(value, Mapping):
-            _lay(settings.setdefault(name, {}), value)
-        else:
-            settings[name] = value
-
-
-def _environment(data: Path, programs: Path, ports: Mapping[str, int]) -> dict[str, str]:
+def _environment(data: Path, ports: Mapping[str, int]) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
         "DEPLOY_MODE": "STANDALONE",
         "MILVUS_RUN_DIR": str(data / "run"),
         "METRICS_PORT": str(ports["metrics"]),
         "ETCD_CONFIG_PATH": str(data / "configs" / "etcd.yaml"),
-        "LD_LIBRARY_PATH": str(programs),
-        "DYLD_LIBRARY_PATH": str(programs),
+        # From its working folder: a whole path that has a colon would be two.
+        "LD_LIBRARY_PATH": BIN,
+        "DYLD_LIBRARY_PATH": BIN,
     }
 
 
-def _elsewhere(port: int, ours: list[Any]) -> bool:
+def _elsewhere(port: int, ours: list[Listener]) -> bool:
     """Whether another process has the port: Milvus then takes another one, without a word."""
     return port not in {one.port for one in ours} and port in {one.port for one in listeners()}
 

@@ -1,0 +1,397 @@
+"""`mox up milvus`: a real server on this machine, found again, kept over crashes, ended whole."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mox
+from mox.errors import EngineError, MissingError, SpecError, StoreError
+from mox.services import running, updown
+from mox.services.milvus import server as milvus
+from mox.services.ports import free, listening
+from mox.services.process import born, end_group, launch
+
+pytestmark = pytest.mark.timeout(240)
+ROWS = 1_500
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def command(*words: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mox", *words],
+        env={**os.environ, "MOX_HOME": str(home), **environment},
+        capture_output=True,  # through pipes, that end only when nobody holds them any more
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+def client(uri: str) -> Any:
+    from pymilvus import MilvusClient
+
+    return MilvusClient(uri, timeout=10, dedicated=True)
+
+
+def experiment(corpus: Path, **index: Any) -> dict[str, Any]:
+    return {
+        "name": "up",
+        "corpus": {"kind": "evidence", "path": str(corpus)},
+        "axes": {
+            "chunk": [{"kind": "fixed", "size": 24}],
+            "embed": [{"kind": "hashing", "dims": 64}],
+            "index": [{"kind": "exact"}, {"kind": "FLAT", **index}],
+            "search": [{"kind": "dense", "k": 5}],
+        },
+        "measure": "recall@5",
+    }
+
+
+@pytest.fixture(scope="module")
+def home(milvus_home: Callable[[], Path]) -> Path:
+    """A state folder whose server the tests below use, kill and start again, in their order."""
+    return milvus_home()
+
+
+def pid_of(home: Path) -> int:
+    found = running.recorded(home, "milvus")
+    assert found is not None
+    return found.pid
+
+
+def test_it_returns_through_a_pipe_once_its_api_answers(home: Path) -> None:
+    """With an environment that Milvus would take for settings of its own, and a proxy."""
+    hostile = {"PROXY_PORT": "1", "ETCD_ENDPOINTS": "nowhere:1", "http_proxy": "http://127.0.0.1:9"}
+    done = command("up", "milvus", "--json", home=home, **hostile)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert client(said["uri"]).list_collections(timeout=5) == []
+    assert said["service"] == "milvus"
+    assert said["version"] == "2.3.5"
+    assert said["lacks"] == ["DISKANN", "GPU_*"]
+    pid = said["pid"]
+    assert born(pid) is not None
+    assert os.getsid(pid) == os.getpgid(pid) == pid
+    outputs = {Path(f"/proc/{pid}/fd/{number}").readlink() for number in (0, 1, 2)}
+    assert outputs == {Path("/dev/null"), home / "services" / "milvus" / "logs" / "output.log"}
+    assert "starting milvus" in done.stderr
+
+
+def test_it_says_which_of_its_ports_other_machines_reach(home: Path) -> None:
+    """etcd's two are on the loopback; the binary opens the others at every address."""
+    found = running.recorded(home, "milvus")
+    assert found is not None
+    heard = listening(found.pid)
+    assert {one.port for one in heard if one.is_open} == set(found.open_ports)
+    assert int(found.uri.rpartition(":")[2]) in found.open_ports
+    ports = json.loads((home / "services" / "milvus" / "ports.json").read_text())
+    assert {one.port for one in heard} >= {ports["etcd"], ports["etcd_peer"], ports["metrics"]}
+    assert not {ports["etcd"], ports["etcd_peer"]} & set(found.open_ports)
+    done = command("up", "milvus", home=home)
+    assert all(str(port) in done.stdout for port in found.open_ports)
+    assert "at every address of this machine" in done.stdout
+
+
+def test_called_again_it_says_where_the_same_server_is(home: Path) -> None:
+    found = running.recorded(home, "milvus")
+    again = json.loads(command("up", "milvus", "--json", home=home).stdout)
+    assert found is not None
+    assert (again["pid"], again["uri"]) == (found.pid, found.uri)
+    listed = json.loads(command("up", "--json", home=home).stdout)["services"]
+    assert [(one["service"], one["pid"], one["alive"]) for one in listed] == [
+        ("milvus", found.pid, True)
+    ]
+    [port] = free([0])
+    refused = command("up", "milvus", "--port", str(port), home=home)
+    assert refused.returncode == 2
+    assert f"runs already, at {found.uri}" in refused.stderr
+
+
+def test_trials_are_built_on_it_and_the_plan_says_so(
+    home: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOX_HOME", str(home))
+    found = running.recorded(home, "milvus")
+    assert found is not None
+    made = mox.plan(experiment(small_corpus))
+    assert any(f"started by `mox up milvus` at {found.uri}" in note for note in made.notes)
+    results = mox.run(made, offline=True, quiet=True)
+    assert [trial.status for trial in results.run.trials] == ["FINISHED"] * 2
+    exact, flat = results.finished
+    assert np.allclose(results.hits(exact).scores, results.hits(flat).scores, atol=1e-5)
+    [build] = [stage for stage in made.stages.values() if stage.kind == "build"]
+    assert build.fingerprint["version"] == "2.3.5-lite"
+    assert client(found.uri).list_collections(timeout=5) == [
+        f"mox_{made.store.id}_{build.key[:20]}"
+    ]
+    assert not list(home.glob("services/indexes/*.db")), "nothing in Milvus Lite"
+    checks = json.loads(command("doctor", "--json", home=home).stdout)["checks"]
+    [said] = [one for one in checks if one["name"] == "milvus"]
+    assert said["state"] == "ok"
+    assert f"{found.uri}, started by `mox up milvus` (process {found.pid}" in said["said"]
+
+
+def test_killed_it_is_missed_by_name_and_comes_back_with_what_it_had(
+    home: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that were never flushed, too; and what its dead parts left is not in the way."""
+    monkeypatch.setenv("MOX_HOME", str(home))
+    before = running.recorded(home, "milvus")
+    assert before is not None
+    kept = _unflushed(before.uri)
+    os.killpg(before.pid, signal.SIGKILL)
+    _wait_until_gone(before.pid)
+    with pytest.raises(EngineError, match="has gone since") as caught:
+        mox.plan({**experiment(small_corpus), "questions": {"limit": 9}})
+    assert "`mox up milvus`" in caught.value.mend
+    checks = json.loads(command("doctor", "--json", home=home).stdout)["checks"]
+    assert [one["state"] for one in checks if one["name"] == "milvus"] == ["broken"]
+    back = updown.up("milvus", home, say=silent)
+    assert back.uri == before.uri
+    assert back.pid != before.pid
+    began = time.monotonic()
+    again = client(back.uri)
+    again.load_collection("kept", timeout=60)
+    [counted] = again.query(
+        "kept", filter="", output_fields=["count(*)"], consistency_level="Strong", timeout=60
+    )
+    assert counted["count(*)"] == ROWS
+    assert time.monotonic() - began < 25, "30 s and more with parts that are gone on the list"
+    assert kept in again.list_collections(timeout=5)
+
+
+def _unflushed(uri: str) -> str:
+    from pymilvus import DataType, MilvusClient
+
+    server = client(uri)
+    schema = MilvusClient.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("v", DataType.FLOAT_VECTOR, dim=8)
+    server.create_collection("kept", schema=schema, timeout=30)
+    index = server.prepare_index_params()
+    index.add_index("v", index_type="FLAT", metric_type="COSINE")
+    server.create_index("kept", index, sync=False, timeout=30)
+    rows = np.random.default_rng(0).random((ROWS, 8), dtype=np.float32)
+    server.insert("kept", [{"id": at, "v": row} for at, row in enumerate(rows)], timeout=30)
+    return "kept"
+
+
+def _wait_until_gone(pid: int) -> None:
+    until = time.monotonic() + 30
+    while born(pid) is not None:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_two_run_side_by_side(home: Path, milvus_home: Callable[[], Path]) -> None:
+    first = running.recorded(home, "milvus")
+    assert first is not None
+    other = milvus_home()
+    try:
+        second = updown.up("milvus", other, say=silent)
+        assert client(first.uri).list_collections(timeout=5)
+        assert client(second.uri).list_collections(timeout=5) == []
+        ours, theirs = ({one.port for one in listening(one.pid)} for one in (first, second))
+        assert not ours & theirs
+    finally:
+        updown.down("milvus", other)
+    assert client(first.uri).list_collections(timeout=5), "the other one's end is not its end"
+
+
+def test_ended_there_is_nothing_left_but_its_data(home: Path) -> None:
+    found = running.recorded(home, "milvus")
+    assert found is not None
+    ports = {one.port for one in listening(found.pid)}
+    done = command("down", "milvus", "--json", home=home)
+    assert [one["pid"] for one in json.loads(done.stdout)["ended"]] == [found.pid]
+    assert born(found.pid) is None
+    assert milvus.processes(home) == []
+    assert set(free(sorted(ports))) == ports, "each is free again"
+    assert running.recorded(home, "milvus") is None
+    assert (home / "services" / "milvus" / "data").is_dir()
+    again = command("down", home=home)
+    assert (again.returncode, again.stdout) == (0, "nothing was running here.\n")
+
+
+@pytest.fixture
+def bystander(tmp_path: Path) -> Iterator[int]:
+    """A process that has nothing to do with us."""
+    pid = launch(["/bin/sleep", "300"], cwd=tmp_path, env=os.environ, log=tmp_path / "log")
+    yield pid
+    end_group(pid, patience_s=0)
+
+
+def test_a_stale_record_harms_no_one_and_hides_no_server(home: Path, bystander: int) -> None:
+    """Its process number belongs to another process by now, and the server lives unrecorded."""
+    found = updown.up("milvus", home, say=silent)
+    running.record(home, running.Server("milvus", found.uri, bystander, "long ago", "2.3.5"))
+    updown.down("milvus", home)
+    assert born(bystander) is not None
+    assert born(found.pid) is None
+    assert running.recorded(home, "milvus") is None
+
+
+def test_a_port_that_is_taken_is_refused_by_name(milvus_home: Callable[[], Path]) -> None:
+    home = milvus_home()
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        with pytest.raises(SpecError, match=f"port {port} is taken by another process"):
+            updown.up("milvus", home, port=port, say=silent)
+    assert running.recorded(home, "milvus") is None
+
+
+@pytest.mark.parametrize("name", ["uri", "rootCoord", "etcd"])
+def test_a_port_that_is_taken_in_between_costs_another_start(
+    name: str, milvus_home: Callable[[], Path]
+) -> None:
+    """Somebody listens on it after it was chosen and before the server does."""
+    home = milvus_home()
+    held: list[socket.socket] = []
+    taken = threading.Thread(target=_take, args=(home, name, held), daemon=True)
+    taken.start()
+    told: list[str] = []
+    try:
+        found = updown.up("milvus", home, say=told.append)
+        assert held, "it was taken"
+        assert any("trying others" in line for line in told), told
+        port = held[0].getsockname()[1]
+        assert port not in {one.port for one in listening(found.pid)}
+        assert client(found.uri).list_collections(timeout=5) == []
+    finally:
+        for one in held:
+            one.close()
+        updown.down("milvus", home)
+
+
+def _take(home: Path, name: str, held: list[socket.socket]) -> None:
+    path = home / "services" / "milvus" / "ports.json"
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not held:
+        try:
+            port = json.loads(path.read_text())[name]
+            held.append(socket.create_server(("", port)))
+        except (FileNotFoundError, ValueError):
+            time.sleep(0.001)
+
+
+def test_a_starter_that_is_killed_leaves_a_server_that_the_next_one_finds(
+    milvus_home: Callable[[], Path],
+) -> None:
+    home = milvus_home()
+    starter = subprocess.Popen(
+        [sys.executable, "-m", "mox", "up", "milvus"],
+        env={**os.environ, "MOX_HOME": str(home)}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while running.recorded(home, "milvus") is None:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    starter.kill()
+    starter.wait(20)
+    first = pid_of(home)
+    assert updown.up("milvus", home, say=silent).pid == first
+    updown.down("milvus", home)
+
+
+def test_interrupted_it_leaves_nothing(milvus_home: Callable[[], Path]) -> None:
+    home = milvus_home()
+    starter = subprocess.Popen(
+        [sys.executable, "-m", "mox", "up", "milvus"],
+        env={**os.environ, "MOX_HOME": str(home)}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while running.recorded(home, "milvus") is None:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    pid = pid_of(home)
+    starter.send_signal(signal.SIGINT)
+    assert starter.wait(60) != 0
+    assert born(pid) is None
+    assert milvus.processes(home) == []
+    assert running.recorded(home, "milvus") is None
+
+
+def test_paths_that_a_configuration_could_trip_over(milvus_programs: Path, tmp_path: Path) -> None:
+    """Written as plain YAML, ` #` would begin a comment and `: ` a value."""
+    home = tmp_path / 'it\'s #1: {a} "b" ü'
+    (home / "services").mkdir(parents=True)
+    milvus.programs_of(home).symlink_to(milvus_programs)
+    try:
+        found = updown.up("milvus", home, say=silent)
+        assert client(found.uri).list_collections(timeout=5) == []
+        assert (home / "services" / "milvus" / "data" / "etcd").is_dir()
+    finally:
+        updown.down("milvus", home)
+
+
+def test_a_path_that_is_too_long_is_refused_by_name(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d" * 200] * 18)
+    with pytest.raises(StoreError, match="path is too long for a server's files: 3"):
+        updown.up("milvus", deep, say=silent)
+    with pytest.raises(StoreError, match="File name too long"):
+        updown.up("milvus", tmp_path / ("d" * 300), say=silent)
+
+
+def test_a_state_folder_that_is_not_ours_is_refused_by_name(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o555)
+    with _nobody(), pytest.raises(StoreError, match="Permission denied") as caught:
+        updown.up("milvus", theirs, say=silent)
+    assert "MOX_HOME" in caught.value.mend
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="Not a directory"):
+        updown.up("milvus", tmp_path / "file", say=silent)
+
+
+class _nobody:  # noqa: N801  reads like a function
+    """Without root's rights: for root, no folder is anybody else's."""
+
+    def __enter__(self) -> None:
+        self.before = os.geteuid()
+        if self.before == 0:
+            os.seteuid(65534)
+
+    def __exit__(self, *_: object) -> None:
+        os.seteuid(self.before)
+
+
+def test_without_the_extra_it_says_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = importlib.util.find_spec("milvus")
+    assert spec is not None
+    assert spec.origin is not None
+    packages = Path(spec.origin).parents[1]
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if Path(one) != packages])
+    monkeypatch.delitem(sys.modules, "milvus", raising=False)
+    with pytest.raises(MissingError, match="milvus is not installed") as caught:
+        updown.up("milvus", tmp_path, say=silent)
+    assert "milvus-server" in caught.value.mend
+    assert not milvus.programs_of(tmp_path).exists()
+
+
+def test_a_service_that_there_is_not_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="unknown service 'milvs', did you mean 'milvus'"):
+        updown.up("milvs", tmp_path, say=silent)
+    with pytest.raises(SpecError, match="unknown service"):
+        updown.down("milvs", tmp_path)
