@@ -68,13 +68,13 @@ def launch(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Pa
 
 
 def end_group(pid: int, *, patience_s: float) -> None:
-    """End a process and all of its group: asked first, killed when patience ends.
+    """End a process and all of its group: asked first, killed when patience ends; 0 has none.
 
     Raises:
         PermissionError: it is another user's.
     """
     with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGTERM)
+        os.killpg(pid, signal.SIGTERM if patience_s > 0 else signal.SIGKILL)
     until = time.monotonic() + patience_s
     while _group_lives(pid):
         if time.monotonic() > until:

@@ -19,6 +19,9 @@ class TakenError(Exception):
 class Service(Protocol):
     """A module of this room."""
 
+    ENDS_WITHIN_S: float
+    """How long it is given to end once it is asked to; 0 where it is killed at once."""
+
     def start(self, root: Path, *, port: int | None, say: Say) -> Server:
         """Start it on the state folder's data, without waiting.
 

@@ -22,8 +22,6 @@ ATTEMPTS = 5
 """Starts on other ports, where somebody else takes one between choice and start."""
 LONGEST_PATH = 3_500
 """Bytes of its data folder's path: the system takes 4,095, and Milvus' own files go 200 deeper."""
-ENDS_WITHIN_S = 15.0
-"""After which what was asked to end is killed."""
 
 
 def up(name: str, root: Path, *, port: int | None = None, say: Say) -> Server:
@@ -91,7 +89,7 @@ def _started(service: Service, root: Path, port: int | None, say: Say) -> Server
         server = replace(server, open_ports=service.wait(server, say))
         running.record(root, server)
     except BaseException:
-        end_group(server.pid, patience_s=ENDS_WITHIN_S)
+        end_group(server.pid, patience_s=service.ENDS_WITHIN_S)
         running.forget(root, server.service)
         raise
     return server
@@ -116,7 +114,7 @@ def down(name: str, root: Path) -> Server | None:
         except StoreError:
             found = None  # whatever it was, its processes are found by where they work
         if found is not None and found.alive:
-            _end(found.pid, name)
+            _end(service, found.pid, name)
         _end_strays(service, name, root)
         running.forget(root, name)
     return found
@@ -125,12 +123,12 @@ def down(name: str, root: Path) -> Server | None:
 def _end_strays(service: Service, name: str, root: Path) -> None:
     """End what works on the same data without a record: two on one would ruin it."""
     for pid in service.processes(root):
-        _end(pid, name)
+        _end(service, pid, name)
 
 
-def _end(pid: int, name: str) -> None:
+def _end(service: Service, pid: int, name: str) -> None:
     try:
-        end_group(pid, patience_s=ENDS_WITHIN_S)
+        end_group(pid, patience_s=service.ENDS_WITHIN_S)
     except PermissionError:
         raise StoreError(
             f"{name} runs here as process {pid} of another user.",

@@ -96,8 +96,6 @@ def _ours(data: Path, ports: Mapping[str, int]) -> dict[str, Any]:
         "rocksmq": {"path": str(data / "data" / "rocksmq")},
         "proxy": {**here, "port": ports["uri"], "internalPort": ports["internal"]},
         **{name: {**here, "port": ports[name]} for name in COMPONENTS},
-        # Half an hour, in which it waits for other nodes to take over what it has loaded.
-        "common": {"gracefulStopTimeout": 2},
         # 20 files of 300 MB, and all of it once more on standard output, else.
         "log": {"stdout": False, "file": {"rootPath": str(data / "logs"), "maxSize": 100,
                                           "maxBackups": 3}},

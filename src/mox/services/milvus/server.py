@@ -32,6 +32,9 @@ LACKS = ("DISKANN", "GPU_*")
 """What the wheel's binary was built without: it takes these builds and never ends them."""
 ANSWERS_WITHIN_S = 180.0
 """It takes 2 to 10 s on two cores that are free."""
+ENDS_WITHIN_S = 0.0
+"""Killed at once. Asked to end, it waits for other nodes to take over what it has loaded, or
+panics; killed, it loses nothing: rows that were never flushed are there at the next start."""
 POLL_S = 0.1
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 """Of our environment. Milvus takes settings from any variable whose name looks like one of its
