@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,6 +32,13 @@ class SearchSettings(BaseModel):
     """What one search may set on a built index. Empty where an index has nothing to set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def on(self, index: IndexSpec, k: int) -> Self:
+        """These settings as they take effect on an index: what has none there says so.
+
+        So two points of a sweep that differ in nothing but such a setting are one trial.
+        """
+        return self
 
     def check(self, index: IndexSpec, k: int) -> None:
         """Refuse (SpecError) what cannot fill k places on this index."""

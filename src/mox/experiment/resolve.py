@@ -34,10 +34,13 @@ def resolve(raw: Mapping[str, Any], index: IndexSpec) -> Search:
         depth = max(_whole("depth", own.depth), own.k)
         retriever, fusion = retrievers.parse(own.lexical), fusions.parse(own.fusion)
         least = _least(fusion, index, retriever)
+        settings_ = settings_.on(index, depth)
         search = Search(kind, _whole("k", own.k), settings_, retriever, fusion, depth, least)
     else:
         assert isinstance(own, Dense)  # noqa: S101  the two shapes of COMBINED
-        search = Search(kind, _whole("k", own.k), settings_)
+        k = _whole("k", own.k)
+        settings_ = settings_.on(index, k)
+        search = Search(kind, k, settings_)
     settings_.check(index, search.dense_k)
     return search
 

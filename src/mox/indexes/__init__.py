@@ -10,7 +10,8 @@ from mox.spec import IndexSpec
 from mox.types import IndexBackend
 
 indexes: Registry[IndexBackend] = Registry(
-    "mox.indexes", ["mox.indexes.exact", "mox.indexes.milvus.backend"]
+    "mox.indexes",
+    ["mox.indexes.exact", "mox.indexes.milvus.backend", "mox.indexes.pgvector.backend"],
 )
 
 

@@ -1,0 +1,1 @@
+"""pgvector in PostgreSQL, embedded or by URI: exact, HNSW and IVFFlat, verified after building."""

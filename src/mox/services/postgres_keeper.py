@@ -1,0 +1,215 @@
+"""Runs one PostgreSQL as its child, and ends it when nobody uses it any more.
+
+A script of its own, run by its path: it imports nothing but the standard library, so that what
+stays beside the server is small. What `postgres.py` asks of it:
+
+- The parent returns as soon as the server answers, or says why it doesn't; what stays is in a
+  session of its own and holds none of the caller's pipes.
+- Users hold a shared lock on `users.lock`, which the kernel frees when they die, however they
+  die. Once nobody holds it for a while, the server is ended.
+- The server holds a lock on `server.lock` as long as any of its processes lives, by a
+  descriptor that they inherit: who gets it may clean up after a server that was killed.
+- The kernel ends the server with its keeper (Linux), so that none is left alone.
+- PostgreSQL refuses to run as root. Root's server runs as `nobody`, with the one capability
+  that lets it into a folder of root's; no folder's owner or mode is changed, no user is made.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+POLL_S = 0.5
+STARTS_WITHIN_S = 60.0
+STOPS_WITHIN_S = 30.0
+INITDB = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
+"""Trust, since only who may enter the socket's folder can ask at all."""
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    # A table that is filled in the transaction that makes it needs no log: it is synced whole.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # Shared memory of parallel builds: /dev/shm is 64 MB in many containers.
+    "dynamic_shared_memory_type": "mmap",
+    "jit": "off",
+    "log_checkpoints": "off",
+}
+_KEEPCAPS, _PDEATHSIG, _AMBIENT, _RAISE, _DAC_OVERRIDE = 8, 1, 47, 2, 1  # linux/prctl.h
+_CAPABILITY_V3 = 0x20080522
+
+
+class FailedError(Exception):
+    """The server did not start; its text says why."""
+
+
+def main(folder: Path, binaries: Path, sockets: Path, idle_s: float) -> int:
+    """Start a keeper and return when its server answers (0) or can't (1, said on stdout)."""
+    reading, writing = os.pipe()
+    if os.fork():
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            said = pipe.read().decode(errors="replace")
+        sys.stdout.write(said)
+        return 0 if said == "ready" else 1
+    os.close(reading)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    try:
+        lock = _locked(folder)
+        server = _start(folder, binaries, sockets, lock)
+    except (FailedError, OSError, subprocess.SubprocessError) as error:
+        os.write(writing, str(error).encode())
+        os._exit(1)
+    os.write(writing, b"ready")
+    os.close(writing)
+    _keep(folder, server, idle_s)
+    os._exit(0)
+
+
+def _locked(folder: Path) -> int:
+    """The server's lock, once no process of an earlier server lives."""
+    lock = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + STOPS_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise FailedError("an earlier server's processes do not end") from None
+            time.sleep(0.05)
+        else:
+            os.truncate(lock, 0)
+            os.write(lock, str(os.getpid()).encode())
+            return lock
+
+
+def _start(folder: Path, binaries: Path, sockets: Path, lock: int) -> subprocess.Popen[bytes]:
+    data, log = folder / "data", folder / "log"
+    with log.open("wb") as stream:
+        if not data.exists():
+            part = folder / "data.part"
+            shutil.rmtree(part, ignore_errors=True)  # of an initdb that was killed
+            _run([str(binaries / "initdb"), *INITDB, f"--pgdata={part}"])
+            part.rename(data)
+        # Nobody lives who could own these: the lock is ours.
+        for left in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
+            left.unlink(missing_ok=True)
+        command = [str(binaries / "postgres"), "-D", str(data), "-k", str(sockets)]
+        for name, value in SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        server = subprocess.Popen(  # noqa: S603  the wheel's own binary
+            command, cwd="/", stdout=stream, stderr=stream, env=_environment(),
+            pass_fds=(lock,), preexec_fn=_become,
+        )  # fmt: skip
+    until = time.monotonic() + STARTS_WITHIN_S
+    while not _ready(data, server.pid):
+        if server.poll() is not None:
+            raise FailedError(last_words(log))
+        if time.monotonic() > until:
+            server.kill()
+            raise FailedError(f"it was not ready after {STARTS_WITHIN_S:.0f} s")
+        time.sleep(0.02)
+    return server
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(  # noqa: S603  the wheel's own binary
+        command, cwd="/", capture_output=True, env=_environment(), preexec_fn=_become, check=False
+    )
+    if done.returncode:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        raise FailedError(f"initdb: {words[-1] if words else done.returncode}")
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's: PGDATA, PGOPTIONS and their like would reach the server."""
+    return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _become() -> None:
+    """In the child, before it becomes PostgreSQL: no root, and no life without its keeper."""
+    if sys.platform != "linux":
+        return
+    system = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() == 0:
+        _unroot(system)
+    if system.prctl(_PDEATHSIG, signal.SIGINT) != 0:  # SIGINT is its fast shutdown
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+def _unroot(system: ctypes.CDLL) -> None:
+    user = pwd.getpwnam("nobody")
+    system.prctl(_KEEPCAPS, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_V3, 0)
+    bit = 1 << _DAC_OVERRIDE
+    sets = (ctypes.c_uint32 * 6)(bit, bit, bit)  # effective, permitted, inheritable
+    if system.capset(header, sets) or system.prctl(_AMBIENT, _RAISE, _DAC_OVERRIDE, 0, 0):
+        raise OSError(ctypes.get_errno(), "root's CAP_DAC_OVERRIDE can't be passed on")
+
+
+def _ready(data: Path, pid: int) -> bool:
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return False
+    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log that says what was wrong, else its last line."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    wrong = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "could not" in line]
+    return (wrong or lines or ["it said nothing"])[-1]
+
+
+def _keep(folder: Path, server: subprocess.Popen[bytes], idle_s: float) -> None:
+    """Until the server ends, nobody has used it for a while, or its folder is gone."""
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    path = folder / "users.lock"
+    users = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while server.poll() is None:
+        if asked or _gone(path, users):
+            break
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # somebody is there
+        else:
+            if time.time() - os.fstat(users).st_mtime > idle_s:
+                break  # and who comes now waits for the lock until this server is ended
+            fcntl.flock(users, fcntl.LOCK_UN)
+        time.sleep(POLL_S)
+    if server.poll() is None:
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _gone(path: Path, handle: int) -> bool:
+    try:
+        return not os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])))
