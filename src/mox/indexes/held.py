@@ -16,7 +16,9 @@ class Collection(NamedTuple):
     name: str
     path: Path | None
     size_bytes: int
-    """0 on a server, which doesn't say."""
+    """0 on a Milvus server, which doesn't say."""
+    table: Place | None = None
+    """Where it is a table of PostgreSQL, embedded or by URI."""
 
 
 def in_folder(folder: Path, prefix: str) -> Iterator[Collection]:
@@ -42,6 +44,19 @@ def on_server(uri: str, prefix: str) -> Iterator[Collection]:
             yield Collection(name, None, 0)
 
 
+def in_postgres(folder: Path, uri: str | None, prefix: str) -> Iterator[Collection]:
+    """Tables of PostgreSQL: of the embedded one of a folder, if it has one, or of a server.
+
+    Raises:
+        EngineError: it is away.
+        MissingError: the extra that it needs isn't installed any more.
+    """
+    from mox.indexes.pgvector.held import tables
+
+    for name, size in tables(Place("", folder, uri), prefix):
+        yield Collection(name, None, size, Place(name, folder, uri))
+
+
 def drop(collection: Collection, uri: str | None) -> None:
     """Remove a collection that no artifact stands for.
 
@@ -53,7 +68,11 @@ def drop(collection: Collection, uri: str | None) -> None:
     from mox.indexes.milvus.client import connected
 
     path = collection.path
-    if path is None:
+    if collection.table is not None:
+        from mox.indexes.pgvector.backend import drop_table
+
+        drop_table(collection.table)
+    elif path is None:
         with connected(Place(collection.name, Path(), uri)) as link:
             link.client.drop_collection(link.name, timeout=link.limits.step)
     elif path.suffix == ".db":

@@ -83,11 +83,11 @@ def serving(folder: Path) -> Iterator[str]:
     folder = folder.absolute()
     with _said(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sockets = socket_folder(folder)
         handle = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         with _said(folder):
             _lock(handle, fcntl.LOCK_SH, folder, "the server that is ending there")
+            sockets = socket_folder(folder)
             _ensure(folder, binaries, sockets)
         yield f"postgresql://postgres@/postgres?host={quote(str(sockets), safe='')}"
     finally:

@@ -75,6 +75,8 @@ def main(folder: Path, binaries: Path, sockets: Path, idle_s: float) -> int:
     os.write(writing, b"ready")
     os.close(writing)
     _keep(folder, server, idle_s)
+    if sockets.parent != folder:
+        shutil.rmtree(sockets, ignore_errors=True)  # a short one, of this server alone
     os._exit(0)
 
 
@@ -171,10 +173,10 @@ def _ready(data: Path, pid: int) -> bool:
 
 
 def last_words(log: Path) -> str:
-    """The last line of a log that says what was wrong, else its last line."""
+    """The last lines of a log, without their times: the first of them says what was wrong."""
     lines = log.read_text(errors="replace").strip().splitlines()
-    wrong = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "could not" in line]
-    return (wrong or lines or ["it said nothing"])[-1]
+    words = [line.partition("] ")[2] or line for line in lines[-3:]]
+    return "; ".join(" ".join(word.split()) for word in words) or "it said nothing"
 
 
 def _keep(folder: Path, server: subprocess.Popen[bytes], idle_s: float) -> None:

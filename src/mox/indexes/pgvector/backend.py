@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from mox.errors import MissingError, SpecError
 from mox.indexes import indexes
-from mox.indexes.pgvector.build import build
+from mox.indexes.pgvector.build import build, provide
 from mox.indexes.pgvector.client import connected, server_engine, server_folder
 from mox.indexes.pgvector.search import opened
 from mox.indexes.pgvector.specs import SPECS, PgSpec, check_engine
@@ -33,13 +33,15 @@ class PgBackend:
         check_engine(_ours(spec), engine)
 
     def build(self, spec: IndexSpec, rows: Rows, place: Place) -> Built:
-        started = time.perf_counter()
         ours = _ours(spec)
         vectors = dense(rows, kind=spec.kind)
         with connected(place) as link:
+            provide(link)
+            # From here on: an embedded server may have been made first, which is no build.
+            started = time.perf_counter()
             parameters = build(link, ours, rows, vectors)
+            took = time.perf_counter() - started
             size = index_bytes(link, ours)
-        took = time.perf_counter() - started
         return Built(len(vectors), parameters, size, "measured", took)
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:
@@ -54,10 +56,19 @@ class PgBackend:
             return int(link.ask(f"select count(*) from {link.table}")[0][0])
 
     def drop(self, place: Place) -> None:
-        if place.uri is None and not postgres.made(server_folder(place)):
-            return
-        with connected(place) as link:
-            link.do(f"drop table if exists {link.table}")
+        drop_table(place)
+
+
+def drop_table(place: Place) -> None:
+    """Remove a table; no error where there is none, nor a server.
+
+    Raises:
+        EngineError: the server is away, or another session holds the table.
+    """
+    if place.uri is None and not postgres.made(server_folder(place)):
+        return
+    with connected(place) as link:
+        link.do(f"drop table if exists {link.table}")
 
 
 def _ours(spec: IndexSpec) -> PgSpec:

@@ -47,7 +47,6 @@ def build(link: Link, spec: PgSpec, rows: Rows, vectors: Floats) -> dict[str, An
     has_direction = directed(vectors)
     count = int(has_direction.sum())
     _check(link, spec, rows, vectors, count)
-    _provide(link)
     with link.connection.transaction():
         _create(link, spec, rows, vectors.shape[1])
         _copy(link, spec, rows, vectors)
@@ -80,7 +79,7 @@ def column(field: str) -> str:
     return f"f_{field}"
 
 
-def _provide(link: Link) -> None:
+def provide(link: Link) -> None:
     """The extension and the schema, where they are missing; several may do it at once."""
     psycopg = driver()
     for what, name, there in (

@@ -127,6 +127,11 @@ class PgSearcher:
         """Hits into their rows, best first: relaxed scans come a little out of order."""
         import numpy as np
 
+        if len(places) == 1:  # a tenth of the time of what follows
+            found.sort(key=lambda hit: (-hit[2], hit[1]))
+            ids[places[0], : len(found)] = [hit[1] for hit in found]
+            scores[places[0], : len(found)] = [hit[2] for hit in found]
+            return
         if not found:
             return
         at, row, score = np.array(found, dtype=np.float64).T

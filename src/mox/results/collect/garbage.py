@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from mox.errors import EngineError, MissingError, SpecError
-from mox.indexes.held import Collection, in_folder, on_server
+from mox.indexes.held import Collection, in_folder, in_postgres, on_server
 from mox.pipeline.running import Sweeping, sweeping
 from mox.pipeline.stages import VERSIONS, Ref
 from mox.pipeline.store import REMOVED, Store
@@ -223,13 +223,23 @@ def _holders(
 def _collections(store: Store, settings: Settings) -> tuple[list[Collection], tuple[str, ...]]:
     """This store's collections, and which engine couldn't be asked."""
     prefix = f"mox_{store.id}_"
-    found = list(in_folder(store.root / "services" / "indexes", prefix))
-    if settings.milvus_uri is None:
-        return found, ()
-    try:
-        return [*found, *on_server(settings.milvus_uri, prefix)], ()
-    except (EngineError, MissingError, SpecError) as error:
-        return found, (error.message,)
+    folder = store.root / "services" / "indexes"
+    looks: list[Callable[[], Iterable[Collection]]] = [
+        lambda: in_folder(folder, prefix),
+        lambda: in_postgres(folder, None, prefix),
+    ]
+    if (milvus := settings.milvus_uri) is not None:
+        looks.append(lambda: on_server(milvus, prefix))
+    if (uri := settings.postgres_uri) is not None:
+        looks.append(lambda: in_postgres(folder, uri, prefix))
+    found: list[Collection] = []
+    unseen = []
+    for look in looks:
+        try:
+            found += look()
+        except (EngineError, MissingError, SpecError) as error:
+            unseen.append(error.message)
+    return found, tuple(unseen)
 
 
 def _leftovers(store: Store) -> Iterator[Path]:

@@ -120,9 +120,15 @@ class _Sweeper:
             return  # whose it was isn't known; its collection is an orphan to the next call
         spec = index_spec(note["spec"]["of"])
         place = place_of(self.store, self.settings, build, spec)
-        engine = note.get("fingerprint", {}).get("engine")
-        if engine == "milvus-lite":
+        made_by = note.get("fingerprint", {})
+        engine = made_by.get("engine")
+        if engine == "milvus-lite" or "wheel" in made_by:
             place = replace(place, uri=None)
+        elif engine == "postgresql" and place.uri is None:
+            raise EngineError(
+                "its table is on a PostgreSQL server, and MOX_POSTGRES_URI isn't set.",
+                mend="set it, and collect again.",
+            )
         elif engine == "milvus" and place.uri is None:
             raise EngineError(
                 "its collection is on a Milvus server, and MOX_MILVUS_URI isn't set.",
