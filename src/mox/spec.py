@@ -27,6 +27,10 @@ class IndexSpec(Spec):
 
     Search: ClassVar[type[SearchSettings]]
 
+    def check_dims(self, dims: int) -> None:
+        """Refuse (SpecError) vectors of so many dimensions: asked when the plan is made, where
+        the embedder says them beforehand, and before anything is built."""
+
 
 class SearchSettings(BaseModel):
     """What one search may set on a built index. Empty where an index has nothing to set."""

@@ -50,14 +50,12 @@ class TestExact(IndexContract):
 
 class TestFlat(IndexContract):
     spec = Flat()
-    filters = False
     recall = 0.999
     tolerance = 1e-5
 
 
 class TestHnsw(IndexContract):
     spec = Hnsw(m=16, ef_construction=100)
-    filters = False
     widest = EfSearch(ef=ROWS + 5)
     extremes = graphs(Hnsw)
     tolerance = 1e-5
@@ -66,7 +64,6 @@ class TestHnsw(IndexContract):
 
 class TestHnswSq(IndexContract):
     spec = HnswSq(m=16, ef_construction=100)
-    filters = False
     widest = EfSearch(ef=ROWS + 5)
     extremes = graphs(HnswSq)
     reaches_all = False
@@ -74,14 +71,12 @@ class TestHnswSq(IndexContract):
 
 class TestAutoIndex(IndexContract):
     spec = AutoIndex()
-    filters = False
     tolerance = 1e-5
     reaches_all = False
 
 
 class TestIvfFlat(IndexContract):
     spec = IvfFlat(nlist=32)
-    filters = False
     widest = NprobeSearch(nprobe=32)
     extremes = cells(IvfFlat)
     tolerance = 1e-5
@@ -89,7 +84,6 @@ class TestIvfFlat(IndexContract):
 
 class TestIvfSq8(IndexContract):
     spec = IvfSq8(nlist=32)
-    filters = False
     widest = NprobeSearch(nprobe=32)
     extremes = cells(IvfSq8)
 

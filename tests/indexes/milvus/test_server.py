@@ -41,7 +41,6 @@ class OnServer(IndexContract):
 
 class TestIvfFlat(OnServer):
     spec = IvfFlat(nlist=32)
-    filters = False
     widest = NprobeSearch(nprobe=32)
     extremes: ClassVar = {
         "nlist": (
@@ -57,7 +56,6 @@ class TestIvfFlat(OnServer):
 
 class TestHnsw(OnServer):
     spec = Hnsw(m=16, ef_construction=100)
-    filters = False
     widest = EfSearch(ef=ROWS + 5)
     reaches_all = False
     extremes: ClassVar = {

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
-from mox.errors import SpecError
+from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.indexes.milvus import lite
-from mox.indexes.milvus.build import blank_rows, build, held_rows
+from mox.indexes.milvus.build import Contents, blank_rows, create, fill, held_rows
 from mox.indexes.milvus.client import connected, server_engine
 from mox.indexes.milvus.search import opened
 from mox.indexes.milvus.specs import SPECS, MilvusSpec, check_engine
 from mox.indexes.milvus.verify import index_bytes, verify
-from mox.indexes.vectors import LEAST_COSINE, dense, directed
+from mox.indexes.vectors import dense
 from mox.registry import versions
 from mox.spec import IndexSpec
 from mox.types import Built, Place, Rows, Searcher
@@ -36,15 +36,26 @@ class MilvusBackend:
         started = time.perf_counter()
         ours = _ours(spec)
         vectors = dense(rows, kind=spec.kind)
-        if rows.fields:
-            raise SpecError(f"{spec.kind} holds no fields yet.", mend="leave `Rows.fields`.")
-        held = int(directed(vectors).sum())
-        with connected(place) as link:
-            check_engine(ours, link.engine)
-            build(link, ours, vectors)
-            # On a server it stays loaded, since loading takes seconds: who opens it releases it.
-            parameters = verify(link, ours, held)
-            size, size_is = index_bytes(link, ours, held, vectors.shape[1])
+        contents = Contents(vectors, rows.fields)
+        held = len(contents.held)
+        made = False
+        try:
+            with connected(place) as link:
+                check_engine(ours, link.engine)
+                create(link, ours, contents)
+                made = True
+                fill(link, ours, contents)
+                # On a server it stays loaded, since loading takes seconds: who opens it
+                # releases it.
+                parameters = verify(link, ours, held)
+                size, size_is = index_bytes(link, ours, held, vectors.shape[1])
+        except Exception:
+            # An engine may try an index that it cannot build again and again, for ever. What
+            # cannot be dropped now either is nobody's: `mox gc` names it.
+            with suppress(EngineError):
+                if made:
+                    self.drop(place)
+            raise
         return Built(len(vectors), parameters, size, size_is, time.perf_counter() - started)
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:
@@ -78,6 +89,6 @@ for _spec in SPECS:
     indexes.register(
         _spec,
         fingerprint=lambda _: versions("pymilvus", recipe=RECIPE),
-        least=lambda _: LEAST_COSINE,
+        least=lambda spec: spec.least,
         service="milvus",
     )(_backend)

@@ -8,8 +8,9 @@ loaded before its flush goes on being answered from memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import EngineError, SpecError
@@ -19,11 +20,15 @@ from mox.indexes.milvus.specs import InvertedFile, MilvusSpec
 from mox.indexes.vectors import directed
 
 if TYPE_CHECKING:
-    from mox.types import Floats
+    from mox.types import Floats, Ints
 
 FIELD = "vector"
+OWN = ("id", FIELD)
+"""Fields of every collection."""
 BLANK = "mox.blank"
 """Collection property: JSON list of the rows without direction, which the engine never sees."""
+BLANK_FIELDS = "mox.blank.fields"
+"""Collection property: JSON object of these rows' numbers by field."""
 BATCH_ROWS = 2_000
 BATCH_BYTES = 8 << 20
 """Of one insert: 2,000 rows load fastest on a server, and gRPC refuses 64 MiB."""
@@ -36,76 +41,131 @@ def patience_s(rows: int) -> float:
     return 120 + rows / 20
 
 
-def build(link: Link, spec: MilvusSpec, vectors: Floats) -> None:
-    """Create, fill, flush, index and load a collection. Verified by `verify.verify`.
+@dataclass(frozen=True)
+class Contents:
+    """What a collection is filled with.
+
+    `vectors`: (rows, dims) float32. `fields`: (rows,) whole numbers by name.
+    """
+
+    vectors: Floats
+    fields: Mapping[str, Ints]
+
+    @property
+    def blank(self) -> list[int]:
+        """Rows without direction, ascending."""
+        held: list[int] = (~directed(self.vectors)).nonzero()[0].tolist()
+        return held
+
+    @property
+    def held(self) -> list[int]:
+        """Rows that the engine gets, ascending."""
+        held: list[int] = directed(self.vectors).nonzero()[0].tolist()
+        return held
+
+
+def create(link: Link, spec: MilvusSpec, contents: Contents) -> None:
+    """Create an empty collection.
 
     Raises:
-        SpecError: more cells than rows.
+        SpecError: vectors or fields that the type cannot hold.
         EngineError: there is such a collection, or nothing that has a direction.
     """
-    import numpy as np
-
-    has_direction = directed(vectors)
-    rows = np.flatnonzero(has_direction)
-    if not len(rows):
-        raise EngineError(
-            f"none of the {len(vectors)} vectors for {link.name} has a direction.",
-            mend="use an embedder that knows these texts.",
-        )
-    if isinstance(spec, InvertedFile) and spec.nlist > len(rows):
-        raise SpecError(
-            f"{spec.kind}: nlist = {spec.nlist} cells for {len(rows)} vectors.",
-            mend=f"set nlist to {len(rows)} or less; some {round(4 * len(rows) ** 0.5)} is usual.",
-        )
-    _create(link, vectors.shape[1], np.flatnonzero(~has_direction).tolist())
-    _insert(link, vectors, rows.tolist())
-    link.client.flush(link.name, timeout=link.limits.step)
-    _index(link, spec, len(rows))
-    load(link, len(rows))
-
-
-def _create(link: Link, dims: int, blank: list[int]) -> None:
     from pymilvus import DataType, MilvusClient
 
+    _check(link, spec, contents)
     # A server takes a second creation with an equal schema silently, and adds rows to the first.
     if link.client.has_collection(link.name, timeout=link.limits.answer):
         raise EngineError(f"{link.where} has {link.name} already.", mend="drop it first.")
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.INT64, is_primary=True)
-    schema.add_field(FIELD, DataType.FLOAT_VECTOR, dim=dims)
+    schema.add_field(FIELD, DataType[spec.data_type], dim=contents.vectors.shape[1])
+    for name in contents.fields:
+        schema.add_field(name, DataType.INT64)
     link.client.create_collection(
         link.name,
         schema=schema,
         # Strong costs 200 ms a search and gains nothing where nothing is written any more.
         consistency_level="Bounded",
-        properties={BLANK: json.dumps(blank)} if blank else None,
+        properties=_properties(contents),
         timeout=link.limits.step,
     )
 
 
-def _insert(link: Link, vectors: Floats, rows: list[int]) -> None:
-    step = max(1, min(BATCH_ROWS, BATCH_BYTES // (4 * vectors.shape[1])))
+def _check(link: Link, spec: MilvusSpec, contents: Contents) -> None:
+    if not contents.held:
+        raise EngineError(
+            f"none of the {len(contents.vectors)} vectors for {link.name} has a direction.",
+            mend="use an embedder that knows these texts.",
+        )
+    spec.check_dims(contents.vectors.shape[1])
+    spec.check_rows(len(contents.held))
+    if taken := sorted(set(contents.fields) & set(OWN)):
+        raise SpecError(
+            f"{spec.kind}: every collection has a field {taken[0]!r} of its own.",
+            mend="give the field another name.",
+        )
+
+
+def _properties(contents: Contents) -> dict[str, str] | None:
+    blank = contents.blank
+    if not blank:
+        return None
+    numbers = {name: values[blank].tolist() for name, values in contents.fields.items()}
+    return {BLANK: json.dumps(blank), BLANK_FIELDS: json.dumps(numbers)}
+
+
+def fill(
+    link: Link,
+    spec: MilvusSpec,
+    contents: Contents,
+    *,
+    patience_s: Callable[[int], float] = patience_s,
+) -> None:
+    """Insert, flush, index and load a created collection. Verified by `verify.verify`.
+
+    Args:
+        patience_s: seconds that so many rows may take to be indexed, and then to be loaded.
+
+    Raises:
+        EngineError: the engine is away or refuses, or its index is not done when patience ends.
+    """
+    rows = contents.held
+    _insert(link, spec, contents, rows)
+    link.client.flush(link.name, timeout=link.limits.step)
+    _index(link, spec, len(rows), patience_s(len(rows)))
+    load(link, len(rows), patience_s=patience_s)
+
+
+def _insert(link: Link, spec: MilvusSpec, contents: Contents, rows: list[int]) -> None:
+    fields = {name: values.tolist() for name, values in contents.fields.items()}
+    step = max(1, min(BATCH_ROWS, BATCH_BYTES // (4 * contents.vectors.shape[1])))
     for at in range(0, len(rows), step):
-        batch = [{"id": row, FIELD: vectors[row]} for row in rows[at : at + step]]
+        part = rows[at : at + step]
+        packed = spec.pack(contents.vectors[part])
+        batch = [
+            {"id": row, FIELD: vector, **{name: values[row] for name, values in fields.items()}}
+            for row, vector in zip(part, packed, strict=True)
+        ]
         link.client.insert(link.name, batch, timeout=link.limits.write)
 
 
-def _index(link: Link, spec: MilvusSpec, rows: int) -> None:
+def _index(link: Link, spec: MilvusSpec, rows: int, patience_s: float) -> None:
     params = spec.engine_params()
     if link.is_lite and params:
         # Lite reads build parameters only from a nested `params`, and takes its defaults for
         # whatever stands flat, as pymilvus' own examples write it.
         params = {**params, "params": params}
     index = link.client.prepare_index_params()
-    index.add_index(FIELD, index_type=spec.kind, metric_type="COSINE", params=params)
+    index.add_index(FIELD, index_type=spec.kind, metric_type=spec.sent_metric, params=params)
     thin = isinstance(spec, InvertedFile) and rows < TRAINING_ROWS * spec.nlist
     quiet = lite.without_training_warnings() if link.is_embedded and thin else nullcontext()
     # Lite builds inside the call. `sync` would wait with one timeout for all, so that a frozen
     # server looked like a slow one, and sleeps half a second first.
-    limit = max(link.limits.step, patience_s(rows)) if link.is_lite else link.limits.step
+    limit = max(link.limits.step, patience_s) if link.is_lite else link.limits.step
     with quiet:
         link.client.create_index(link.name, index, sync=False, timeout=limit)
-    link.wait(lambda: _finished(link, rows), "indexing", patience_s(rows))
+    link.wait(lambda: _finished(link, rows), "indexing", patience_s)
 
 
 def _finished(link: Link, rows: int) -> bool:
@@ -131,7 +191,7 @@ def describe(link: Link) -> dict[str, Any]:
     return dict(found)
 
 
-def load(link: Link, rows: int) -> None:
+def load(link: Link, rows: int, *, patience_s: Callable[[int], float] = patience_s) -> None:
     """Make a collection searchable; returns when it is."""
     from pymilvus.client.types import LoadState
 
@@ -155,6 +215,13 @@ def blank_rows(link: Link) -> list[int]:
     about = link.client.describe_collection(link.name, timeout=link.limits.answer)
     held: Iterable[int] = json.loads(about["properties"].get(BLANK, "[]"))
     return list(held)
+
+
+def blank_fields(link: Link) -> dict[str, list[int]]:
+    """Numbers of the rows without direction, by field."""
+    about = link.client.describe_collection(link.name, timeout=link.limits.answer)
+    held: dict[str, list[int]] = json.loads(about["properties"].get(BLANK_FIELDS, "{}"))
+    return held
 
 
 def held_rows(link: Link) -> int:

@@ -26,6 +26,8 @@ _FAISS = {
     "AUTOINDEX": "IndexHNSWFlat",
 }
 """What Lite's index file must hold. Without faiss its AUTOINDEX would be brute force."""
+UNINDEXED = ("FLAT", "BIN_FLAT")
+"""Types that are the vectors themselves: a server needs no index for them."""
 
 
 def verify(link: Link, spec: MilvusSpec, rows: int) -> Mapping[str, Any]:
@@ -67,7 +69,7 @@ def check_described(link: Link, spec: MilvusSpec) -> None:
     """
     said = describe(link)
     held = said.get("params", {}) if link.is_lite else said
-    asked = {"index_type": spec.kind, "metric_type": "COSINE"}
+    asked = {"index_type": spec.kind, "metric_type": spec.sent_metric}
     _compare(link, said, asked, "index")
     _compare(link, held, spec.engine_params(), "index")
 
@@ -117,7 +119,7 @@ def _answering(link: Link, spec: MilvusSpec) -> int:
     return sum(
         int(segment.num_rows)
         for segment in segments
-        if segment.state_name == "Sealed" and (segment.index_id or spec.kind == "FLAT")
+        if segment.state_name == "Sealed" and (segment.index_id or spec.kind in UNINDEXED)
     )
 
 
@@ -134,4 +136,4 @@ def index_bytes(link: Link, spec: MilvusSpec, rows: int, dims: int) -> tuple[int
     if link.is_embedded:
         files = lite.index_files(link.place)
         return sum(file.stat().st_size for file in files), "measured"
-    return spec.formula_bytes(rows, dims), "formula"
+    return spec.formula_bytes(rows, dims) + spec.disk_bytes(rows, dims), "formula"
