@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,29 +16,15 @@ from mox.indexes.milvus.specs import (
     IvfFlat,
     IvfSq8,
     NprobeSearch,
+    RefinedEf,
+    RefinedNprobe,
 )
-from mox.testing.indexes import ROWS, IndexContract, Setup
+from mox.testing.indexes import ROWS, IndexContract, Setup, differing
 
-
-def graphs(of: type[Hnsw | HnswSq]) -> Mapping[str, tuple[Setup, Setup]]:
-    def setup(m: int, ef_construction: int, ef: int) -> Setup:
-        return Setup(of(m=m, ef_construction=ef_construction), EfSearch(ef=ef))
-
-    return {
-        "m": (setup(2, 200, 10), setup(48, 200, 10)),
-        "ef_construction": (setup(4, 4, 10), setup(4, 200, 10)),
-        "ef": (setup(4, 200, 10), setup(4, 200, 200)),
-    }
-
-
-def cells(of: type[IvfFlat | IvfSq8]) -> Mapping[str, tuple[Setup, Setup]]:
-    def setup(nlist: int, nprobe: int) -> Setup:
-        return Setup(of(nlist=nlist), NprobeSearch(nprobe=nprobe))
-
-    return {
-        "nlist": (setup(4, 1), setup(256, 1)),
-        "nprobe": (setup(64, 1), setup(64, 16)),
-    }
+GRAPH_WHERE = {1: 0.3, 10: 0.9, 50: 0.95, 99: 0.95}
+"""Of a graph that walks on and drops what doesn't pass: of 64 candidates too few are left."""
+CELLS_WHERE = {1: 0.3, 10: 0.8, 50: 0.95, 99: 0.95}
+"""Of 8 cells of 32, which hold a quarter of the few that pass."""
 
 
 class TestExact(IndexContract):
@@ -57,20 +42,33 @@ class TestFlat(IndexContract):
 class TestHnsw(IndexContract):
     spec = Hnsw(m=16, ef_construction=100)
     widest = EfSearch(ef=ROWS + 5)
-    extremes = graphs(Hnsw)
+    extremes = differing(
+        Hnsw(m=4), EfSearch(ef=10), m=(2, 48), ef_construction=(4, 200), ef=(10, 200)
+    )
+    recall_where = GRAPH_WHERE
     tolerance = 1e-5
     reaches_all = False
 
 
 class TestHnswSq(IndexContract):
     spec = HnswSq(m=16, ef_construction=100)
-    widest = EfSearch(ef=ROWS + 5)
-    extremes = graphs(HnswSq)
+    widest = RefinedEf(ef=ROWS + 5)
+    extremes = differing(
+        HnswSq(m=4), RefinedEf(ef=10), m=(2, 48), ef_construction=(4, 200), ef=(10, 200)
+    )
+    absent: ClassVar = {
+        "sq_type": Setup(HnswSq(sq_type="SQ6"), RefinedEf()),
+        "refine": Setup(HnswSq(refine=True), RefinedEf()),
+        "refine_type": Setup(HnswSq(refine=True, refine_type="FP16"), RefinedEf()),
+        "refine_k": Setup(HnswSq(), RefinedEf(refine_k=2)),
+    }
+    recall_where = GRAPH_WHERE
     reaches_all = False
 
 
 class TestAutoIndex(IndexContract):
     spec = AutoIndex()
+    recall_where = GRAPH_WHERE
     tolerance = 1e-5
     reaches_all = False
 
@@ -78,14 +76,28 @@ class TestAutoIndex(IndexContract):
 class TestIvfFlat(IndexContract):
     spec = IvfFlat(nlist=32)
     widest = NprobeSearch(nprobe=32)
-    extremes = cells(IvfFlat)
+    extremes: ClassVar = {
+        **differing(IvfFlat(), NprobeSearch(nprobe=1), nlist=(4, 256)),
+        **differing(IvfFlat(nlist=64), NprobeSearch(), nprobe=(1, 16)),
+    }
+    recall_where = CELLS_WHERE
     tolerance = 1e-5
 
 
 class TestIvfSq8(IndexContract):
     spec = IvfSq8(nlist=32)
-    widest = NprobeSearch(nprobe=32)
-    extremes = cells(IvfSq8)
+    widest = RefinedNprobe(nprobe=32)
+    extremes: ClassVar = {
+        **differing(IvfSq8(), RefinedNprobe(nprobe=1), nlist=(4, 256)),
+        **differing(IvfSq8(nlist=64), RefinedNprobe(), nprobe=(1, 16)),
+    }
+    absent: ClassVar = {
+        "sq_type": Setup(IvfSq8(sq_type="SQ6"), RefinedNprobe()),
+        "refine": Setup(IvfSq8(refine=True), RefinedNprobe()),
+        "refine_type": Setup(IvfSq8(refine=True, refine_type="FP16"), RefinedNprobe()),
+        "refine_k": Setup(IvfSq8(), RefinedNprobe(refine_k=2)),
+    }
+    recall_where = CELLS_WHERE
 
 
 class TestIvfFlatByUri(TestIvfFlat):

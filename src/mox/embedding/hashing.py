@@ -29,7 +29,9 @@ def _fingerprint(_: Hashing) -> Mapping[str, str]:
     return versions("scikit-learn", unicode=unicodedata.unidata_version)
 
 
-@embedders.register(Hashing, fingerprint=_fingerprint, reads=lambda _: None)
+@embedders.register(
+    Hashing, fingerprint=_fingerprint, reads=lambda _: None, dims=lambda spec: spec.dims
+)
 def load(spec: Hashing) -> Hashed:
     """A stateless vectoriser; there is nothing to load."""
     import numpy as np

@@ -120,7 +120,7 @@ def _installed() -> None:
             raise missing_package(name, extra=EXTRA) from None
 
 
-@embedders.register(MiniLm, fingerprint=_fingerprint, reads=reads)
+@embedders.register(MiniLm, fingerprint=_fingerprint, reads=reads, dims=lambda _: 384)
 @embedders.register(SentenceTransformers, fingerprint=_fingerprint, reads=reads)
 def load(spec: MiniLm | SentenceTransformers) -> Encoder:
     """Load a model from its folder; quietly, and without asking a hub.

@@ -40,7 +40,9 @@ def _fingerprint(_: WordLlama) -> Mapping[str, str]:
     )
 
 
-@embedders.register(WordLlama, fingerprint=_fingerprint, reads=lambda _: None)
+@embedders.register(
+    WordLlama, fingerprint=_fingerprint, reads=lambda _: None, dims=lambda spec: spec.dims
+)
 def load(spec: WordLlama) -> Averaged:
     """Load the wheel's weights; nothing is downloaded."""
     folder = package_folder("wordllama", "wordllama")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mox.chunking import chunkers
-from mox.embedding import embedders
+from mox.embedding import dims_of, embedders
 from mox.errors import FieldError, MoxError, SpecError
 from mox.experiment.resolve import COMBINED, resolve
 from mox.experiment.trials import Trial
@@ -82,7 +82,17 @@ def respell(registry: Registry[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     spellings: Mapping[str, str] = {}
     if isinstance(kind, str) and kind in registry.kinds():
         spellings = getattr(registry.entry(kind).spec, "spellings", {})
-    return {spellings.get(name, name): value for name, value in raw.items()}
+    found: dict[str, Any] = {}
+    for name, value in raw.items():
+        ours = spellings.get(name, name)
+        if ours in found:
+            raise FieldError(
+                f"{kind} has {ours!r} twice, once as {name!r}.",
+                mend=f"`{ours}` is enough; `mox schema` tells all fields apart.",
+                field=name,
+            )
+        found[ours] = value
+    return found
 
 
 def _points(
@@ -217,4 +227,9 @@ def _trial(
         raise source.error(path, error) from None
     if search.settings is None:
         return Trial(tokenizer, chunk, None, None, search)
+    if embed is not None and index is not None and (dims := dims_of(embed)) is not None:
+        try:
+            index.check_dims(dims)
+        except MoxError as error:
+            raise source.error(("axes", "index"), error) from None
     return Trial(tokenizer, chunk, embed, index, search)

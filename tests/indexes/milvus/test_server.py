@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -15,9 +15,7 @@ from mox.indexes.milvus.build import load
 from mox.indexes.milvus.client import connected
 from mox.indexes.milvus.specs import (
     AutoIndex,
-    EfSearch,
     Flat,
-    Hnsw,
     HnswSq,
     IvfFlat,
     IvfSq8,
@@ -25,47 +23,11 @@ from mox.indexes.milvus.specs import (
     NprobeSearch,
 )
 from mox.indexes.milvus.verify import verify
-from mox.testing.indexes import ROWS, IndexContract, Setup, clustered, recall
+from mox.testing.indexes import ROWS, clustered, recall
 from mox.types import Place, Rows, Searcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BACKEND = indexes[Flat()]
-
-
-class OnServer(IndexContract):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def uri(cls, milvus_server: Any) -> str:
-        return str(milvus_server.uri)
-
-
-class TestIvfFlat(OnServer):
-    spec = IvfFlat(nlist=32)
-    widest = NprobeSearch(nprobe=32)
-    extremes: ClassVar = {
-        "nlist": (
-            Setup(IvfFlat(nlist=4), NprobeSearch(nprobe=1)),
-            Setup(IvfFlat(nlist=256), NprobeSearch(nprobe=1)),
-        ),
-        "nprobe": (
-            Setup(IvfFlat(nlist=64), NprobeSearch(nprobe=1)),
-            Setup(IvfFlat(nlist=64), NprobeSearch(nprobe=16)),
-        ),
-    }
-
-
-class TestHnsw(OnServer):
-    spec = Hnsw(m=16, ef_construction=100)
-    widest = EfSearch(ef=ROWS + 5)
-    reaches_all = False
-    extremes: ClassVar = {
-        "m": (Setup(Hnsw(m=2), EfSearch(ef=10)), Setup(Hnsw(m=48), EfSearch(ef=10))),
-        "ef_construction": (
-            Setup(Hnsw(m=4, ef_construction=4), EfSearch(ef=10)),
-            Setup(Hnsw(m=4, ef_construction=200), EfSearch(ef=10)),
-        ),
-        "ef": (Setup(Hnsw(m=4), EfSearch(ef=10)), Setup(Hnsw(m=4), EfSearch(ef=200))),
-    }
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,12 @@ def _index(link: Link, spec: MilvusSpec, rows: int, patience_s: float) -> None:
     limit = max(link.limits.step, patience_s) if link.is_lite else link.limits.step
     with quiet:
         link.client.create_index(link.name, index, sync=False, timeout=limit)
-    link.wait(lambda: _finished(link, rows), "indexing", patience_s)
+    link.wait(
+        lambda: _finished(link, rows),
+        "indexing",
+        patience_s,
+        so_far=lambda: _so_far(link, spec),
+    )
 
 
 def _finished(link: Link, rows: int) -> bool:
@@ -177,6 +182,13 @@ def _finished(link: Link, rows: int) -> bool:
         )
     done = found["state"] == "Finished" and not found["pending_index_rows"]
     return done and int(found["total_rows"]) == rows
+
+
+def _so_far(link: Link, spec: MilvusSpec) -> str:
+    found = describe(link)
+    done, total = found["indexed_rows"], found["total_rows"]
+    reason = found.get("index_fail_reason") or "no reason given"
+    return f" as {spec.kind} ({done} of {total} rows, {found['state']}, {reason})"
 
 
 def describe(link: Link) -> dict[str, Any]:

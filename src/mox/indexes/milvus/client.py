@@ -62,8 +62,18 @@ class Link:
     def is_embedded(self) -> bool:
         return self.place.uri is None
 
-    def wait(self, done: Callable[[], bool], what: str, patience_s: float) -> None:
+    def wait(
+        self,
+        done: Callable[[], bool],
+        what: str,
+        patience_s: float,
+        *,
+        so_far: Callable[[], str] = str,
+    ) -> None:
         """Ask until it is done; each question has its own short timeout.
+
+        Args:
+            so_far: what is known of why not, asked when patience ends.
 
         Raises:
             EngineError: it is not done when patience ends.
@@ -72,7 +82,8 @@ class Link:
         while not done():
             if time.monotonic() > until:
                 raise EngineError(
-                    f"{self.where} was still {what} {self.name} after {patience_s:.0f} s.",
+                    f"{self.where} was still {what} {self.name} after {patience_s:.0f} s"
+                    f"{so_far()}.",
                     mend="look into the engine's log for why; drop the collection and try again.",
                 )
             time.sleep(POLL_S)

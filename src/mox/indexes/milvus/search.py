@@ -50,7 +50,9 @@ class Blank:
 
     def passing(self, where: Where | None) -> Ints:
         """Those that a filter lets pass."""
-        return self.rows if where is None else self.rows[self.fields[where.field] < where.below]
+        if where is None or not len(self.rows):
+            return self.rows
+        return self.rows[self.fields[where.field] < where.below]
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,12 @@ class Newer(NamedTuple):
 NEWER = (
     Newer("HNSW_SQ", "sq_type", (2, 6, 8), "SQ4U"),
     Newer("HNSW_SQ", "sq_type", (2, 5)),
-    Newer("HNSW_SQ", "refine", (2, 5)),
-    *(Newer(kind, "refine", (2, 6)) for kind in ("IVF_SQ8", "IVF_PQ")),
+    *(Newer("HNSW_SQ", field, (2, 5)) for field in ("refine_type", "refine")),
+    *(
+        Newer(kind, field, (2, 6))
+        for kind in ("IVF_SQ8", "IVF_PQ")
+        for field in ("refine_type", "refine")
+    ),
     Newer("IVF_SQ8", "sq_type", (2, 6)),
     Newer("IVF_RABITQ", "rbq_bits", (3, 0)),
     Newer("SCANN", "sub_dim", (2, 6)),
