@@ -18,7 +18,7 @@ from mox.indexes.milvus.build import (
     release,
 )
 from mox.indexes.milvus.client import Link, connected, said
-from mox.indexes.milvus.specs import MilvusSearch, MilvusSpec
+from mox.indexes.milvus.specs import MilvusSearch, MilvusSpec, check_filter
 from mox.indexes.milvus.verify import check_described
 from mox.indexes.vectors import NO_DIRECTION, check_search, check_where, directed
 from mox.spec import SearchSettings
@@ -79,6 +79,8 @@ class MilvusSearcher:
         check_search(self.spec, settings, queries, self.dims, k)
         assert isinstance(settings, MilvusSearch)  # noqa: S101  what the check let pass
         check_where(self.spec, where, self.fields)
+        if where is not None:
+            check_filter(self.spec, self.link.engine)
         ids = np.full((len(queries), k), -1, dtype=np.int32)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         asked = directed(queries)

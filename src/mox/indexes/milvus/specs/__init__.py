@@ -15,7 +15,7 @@ from mox.indexes.milvus.specs.cells import (
     Scann,
 )
 from mox.indexes.milvus.specs.disk import Aisaq, AisaqSearch, DiskAnn, SearchList
-from mox.indexes.milvus.specs.engines import check_engine
+from mox.indexes.milvus.specs.engines import check_engine, check_filter
 from mox.indexes.milvus.specs.flat import AutoIndex, Flat
 from mox.indexes.milvus.specs.gpu import (
     CagraSearch,
@@ -90,4 +90,5 @@ __all__ = [
     "Scann",
     "SearchList",
     "check_engine",
+    "check_filter",
 ]
