@@ -51,7 +51,7 @@ def test_the_rules_hold(command: tuple[str, ...]) -> None:
     [
         "import mox",
         "import mox.registry, mox.types",
-        "import mox.corpus, mox.chunking, mox.embedding, mox.indexes, mox.retrieval",
+        "import mox.corpus, mox.chunking, mox.embedding, mox.indexes, mox.load, mox.retrieval",
         "import mox.cli",
     ],
 )

@@ -286,6 +286,56 @@ class IndexBackend(Protocol):
         """Remove a collection; no error where there is none."""
 
 
+class Writable(Searcher, Protocol):
+    """An opened collection that is written to while it is searched.
+
+    Its searches may find rows past those that it was built with. Rows without direction are
+    refused.
+    """
+
+    def insert(self, ids: Ints, vectors: Floats) -> None:
+        """Add (n,) rows of their own, with (n, dims) vectors, and wait until they are taken."""
+
+    def delete(self, ids: Ints) -> None:
+        """Remove rows that were inserted; none that it was built with."""
+
+
+class IndexWriter(Protocol):
+    """What a back end may have besides: collections that take inserts (`load` with `inserts`)."""
+
+    def writable(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Writable]:
+        """Open a built collection for searching and writing; see `IndexBackend.open`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A collection that several processes may open at once, and what is known of its engine."""
+
+    place: Place
+    """Where they open it."""
+    address: str | None = None
+    """URI on which the engine listens, by which its process is found."""
+    pid: int | None = None
+    """The engine's process, where it is known without looking."""
+    in_client: bool = False
+    """Whether each client is its own engine, so that the two can't be told apart."""
+    releases: bool = False
+    """Whether an engine gives memory back when a collection is closed."""
+    consistency: str = "not stated"
+    """What a search is promised to see."""
+    cold: str = "every connection opened anew"
+    """What closing and opening does to it: what `cold` means there."""
+    disk_bytes: int | None = None
+    """What the collection takes on disk, texts aside; None where the engine doesn't say."""
+
+
+class IndexServer(Protocol):
+    """What a back end may have besides: collections for separate client processes."""
+
+    def served(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Served]:
+        """Have a built collection ready for other processes as long as the context lasts."""
+
+
 class CorpusLoader(Protocol):
     """Reads a labelled corpus. `base` is the folder that relative paths start from."""
 

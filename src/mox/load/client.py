@@ -1,0 +1,198 @@
+"""The process that asks: `python -m mox.load.client`, one of several, with a connection of its own.
+
+Spawned, never forked: a forked child shares its parent's connections. It ends when its standard
+input does, that is with the process that started it, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mox.errors import MoxError
+from mox.load.messages import Answers, Closing, Failed, Opening, Ready, Searching, Writing, Wrote
+from mox.types import Searcher
+
+if TYPE_CHECKING:
+    from mox.types import Floats
+
+LOST = 3
+"""Errors running after which an engine counts as lost: each may have cost its whole time limit."""
+WRITES_A_SECOND = 10
+"""Batches in which a writer keeps its rate."""
+KEPT_S = 1.0
+"""How long a writer's row stays before it is deleted."""
+
+
+class _Open(NamedTuple):
+    stack: ExitStack
+    searcher: Any
+    """A Searcher; a Writable where cells with inserts were announced."""
+    queries: list[Floats]
+    """(1, dims) each, cut before any clock runs."""
+
+
+def main() -> None:
+    """Do what is told until told no more."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.dup2(2, 1)  # what libraries print is no answer
+    link: Connection[Any, Any] = Connection(int(sys.argv[1]))
+    opened: dict[str, _Open] = {}
+    while True:
+        try:
+            command = link.recv()
+        except EOFError:
+            return
+        try:
+            link.send(_do(command, opened, link))
+        except MoxError as error:
+            link.send(Failed(error.message, error.mend))
+        except Exception as error:  # noqa: BLE001  whatever a back end raises fails its cell only
+            link.send(Failed(f"{type(error).__name__}: {error}", "see the back end's own log."))
+
+
+def _end_with_parent() -> None:
+    with suppress(OSError):
+        while os.read(0, 1):
+            pass
+    os._exit(1)
+
+
+def _do(command: Any, opened: dict[str, _Open], link: Connection[Any, Any]) -> Any:
+    if isinstance(command, Opening):
+        began = time.monotonic()
+        stack = ExitStack()
+        searcher = stack.enter_context(command.open_())
+        queries = [command.queries[at : at + 1] for at in range(len(command.queries))]
+        opened[command.name] = _Open(stack, searcher, queries)
+        return Ready(time.monotonic() - began)
+    if isinstance(command, Closing):
+        if found := opened.pop(command.name, None):
+            found.stack.close()
+        return Ready()
+    if isinstance(command, Searching):
+        return _search(command, opened[command.name], link)
+    if isinstance(command, Writing):
+        return _write(command, opened[command.name].searcher, link)
+    raise TypeError(type(command).__name__)
+
+
+def _search(command: Searching, found: _Open, link: Connection[Any, Any]) -> Answers:
+    import numpy as np
+
+    ask, searcher, queries = command.ask, found.searcher, found.queries
+    order = np.random.default_rng(command.seed).permutation(len(queries)).tolist()
+    once = _asking(searcher, ask)
+    for at in range(command.warm_up):
+        once(queries[order[-1 - at % len(order)]])
+    link.send(Ready())
+    go = link.recv()
+    asked, took, answers = [], [], []
+    errors: Counter[str] = Counter()
+    running = at = 0
+    gc.collect()
+    gc.disable()
+    _sleep_until(go.begin)
+    cpu, until = time.process_time(), go.begin
+    while time.monotonic() < go.end and running < LOST:
+        query = order[at % len(order)]
+        at += 1
+        began = time.monotonic()
+        try:
+            ids = once(queries[query])
+        except Exception as error:  # noqa: BLE001  counted, whatever it is, and shown by name
+            errors[_said(error)] += 1
+            running += 1
+            continue
+        until = time.monotonic()
+        took.append(until - began)
+        asked.append(query)
+        answers.append(ids)
+        running = 0
+    cpu = time.process_time() - cpu
+    gc.enable()
+    if running == LOST:
+        raise _lost(errors)
+    return Answers(
+        np.array(took),
+        np.array(asked, dtype=np.int32),
+        np.concatenate(answers) if answers else np.empty((0, ask.k), dtype=np.int32),
+        until - go.begin,
+        errors,
+        cpu,
+    )
+
+
+def _asking(searcher: Searcher, ask: Any) -> Callable[[Floats], Any]:
+    """One search as a call of one argument: (1, k) ids."""
+    k, settings, where = ask.k, ask.settings, ask.where
+
+    def once(query: Floats) -> Any:
+        return searcher.search(query, k=k, settings=settings, where=where)[0]
+
+    return once
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, MoxError) else f"{type(error).__name__}: {error}"
+
+
+def _lost(errors: Counter[str]) -> MoxError:
+    from mox.errors import EngineError
+
+    said, times = errors.most_common(1)[0]
+    return EngineError(
+        f"{said} ({times} times; {LOST} running end a load).",
+        mend="start the engine again, see its log for why it stopped answering, and run again.",
+    )
+
+
+def _write(command: Writing, writable: Any, link: Connection[Any, Any]) -> Wrote:
+    """Insert at a rate, and delete each row after `KEPT_S`; all of them at the end.
+
+    An engine that can't keep the rate is asked as fast as it takes rows, and `inserted` says so.
+    """
+    import numpy as np
+
+    batch = max(1, round(command.rate / WRITES_A_SECOND))
+    pause = batch / command.rate
+    held: list[tuple[float, Any]] = []
+    inserted = 0
+    link.send(Ready())
+    go = link.recv()
+    _sleep_until(go.begin)
+    cpu = time.process_time()
+    due = go.begin
+    try:
+        while time.monotonic() < go.end:
+            places = (np.arange(batch) + inserted) % len(command.vectors)
+            ids = (command.first_id + inserted + np.arange(batch)).astype(np.int32)
+            writable.insert(ids, command.vectors[places])
+            inserted += batch
+            held.append((time.monotonic(), ids))
+            while held and held[0][0] < time.monotonic() - KEPT_S:
+                writable.delete(held.pop(0)[1])
+            due += pause
+            _sleep_until(min(due, go.end))
+    finally:
+        if held:
+            writable.delete(np.concatenate([ids for _, ids in held]))
+    return Wrote(inserted, time.process_time() - cpu)
+
+
+def _sleep_until(moment: float) -> None:
+    left = moment - time.monotonic()
+    if left > 0:
+        time.sleep(left)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Servers as the index room's tests start them, and collections to put under load."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mox.indexes import indexes
+from mox.indexes.exact import Exact
+from mox.load import Subject
+from mox.testing.indexes import clustered
+from mox.types import Place, Rows
+
+_found = importlib.util.spec_from_file_location(
+    "mox_test_servers", Path(__file__).parents[1] / "indexes" / "conftest.py"
+)
+assert _found is not None
+assert _found.loader is not None
+servers: Any = importlib.util.module_from_spec(_found)
+sys.modules["mox_test_servers"] = servers
+_found.loader.exec_module(servers)
+
+lite_server = servers.lite_server
+milvus_server = servers.milvus_server
+shared_lite_server = servers.shared_lite_server
+
+STRANGE = '''
+"""Searchers with a fault each, as a third party's back end might have it."""
+import os, time
+from contextlib import contextmanager
+import numpy as np
+from mox.errors import EngineError
+
+class Searcher:
+    def __init__(self, do, log):
+        self.do, self.log, self.calls = do, log, 0
+
+    def search(self, queries, *, k, settings, where=None):
+        self.calls += 1
+        with open(self.log, "a") as log:
+            log.write(f"search {k}\\n")
+        self.do(self.calls)
+        return np.arange(k, dtype=np.int32)[None], np.zeros((1, k), dtype=np.float32)
+
+@contextmanager
+def opened(do, log):
+    with open(log, "a") as stream:
+        stream.write("open\\n")
+    yield Searcher(do, log)
+    with open(log, "a") as stream:
+        stream.write("close\\n")
+
+def nothing(calls):
+    time.sleep(0.002)
+
+def refuse_each_fourth(calls):
+    time.sleep(0.001)
+    if calls % 4 == 0:
+        raise EngineError("refused this one.", mend="none.")
+
+def raise_each_fourth(calls):
+    time.sleep(0.001)
+    if calls % 4 == 0:
+        raise ValueError("no such cell")
+
+def refuse(calls):
+    if calls > 25:
+        raise EngineError("gone away.", mend="none.")
+
+def die(calls):
+    if calls > 25:
+        os.kill(os.getpid(), 9)
+
+def burn(calls):
+    until = time.process_time() + 0.01
+    while time.process_time() < until:
+        pass
+'''
+
+
+@pytest.fixture
+def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Subject]:
+    """A subject by the name of its fault; what is asked of it is written to `log`."""
+    (tmp_path / "strange_store.py").write_text(STRANGE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import strange_store
+
+    _, queries = clustered(10, 5)
+
+    def subject(fault: str, **more: Any) -> Subject:
+        log = tmp_path / f"{fault}.log"
+        log.touch()
+        do = getattr(strange_store, fault)
+        return Subject(fault, partial(strange_store.opened, do, str(log)), queries, **more)
+
+    return subject
+
+
+@pytest.fixture
+def exact(tmp_path: Path) -> Subject:
+    """2,000 rows in a file, and 40 queries; each client is its own engine."""
+    vectors, queries = clustered(2_000, 40)
+    spec, place = Exact(), Place("load", tmp_path)
+    backend = indexes[spec]
+    backend.build(spec, Rows(vectors), place)
+    return Subject("exact", partial(backend.open, spec, place), queries, in_client=True)
