@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from mox.types import Floats, Hits
 
+DIFFERS = 0.005
+"""A recall by id that is so much under the tie-aware one says that vectors repeat."""
 TOLERANCE = 1e-5
 """How far under the k-th exact score still counts as a tie. float32 dot products of unit vectors
 differ by some 1e-6 between libraries; 1e-3, as ann-benchmarks has it, accepts real misses."""
@@ -53,11 +55,7 @@ def recall_of_exact(
 
     Source: ann-benchmarks' `knn`, with another tolerance, ids counted once.
     """
-    if len(found.ids) != len(exact.ids) or min(found.k, exact.k) < k:
-        raise DataError(
-            f"hits of shape {found.ids.shape} against exact ones of {exact.ids.shape}, k = {k}.",
-            mend="search both with the same queries, and for k hits at least.",
-        )
+    _check(found, exact, k)
     ids = found.ids[:, :k].astype(np.int64)
     true = (exact.ids[:, :k] >= 0).sum(axis=1)
     last = np.maximum(true - 1, 0)[:, None]
@@ -69,6 +67,38 @@ def recall_of_exact(
     counts = (ids >= 0) & (own >= threshold) & first_times(ids)
     share = np.minimum(counts.sum(axis=1), true) / np.maximum(true, 1)
     return np.where(true > 0, share, 1.0)
+
+
+def recall_by_id(found: Hits, exact: Hits, *, k: int) -> NDArray[np.float64]:
+    """Share of each query's k true neighbours that are among its first k hits by their very ids.
+
+    Beside `recall_of_exact`: where the two differ, equal vectors stand in for each other.
+
+    Args:
+        found: (queries, >=k) hits of an index, padded with -1.
+        exact: (queries, >=k) hits of exact search over the same rows.
+
+    Returns:
+        (queries,) in [0, 1]; k is replaced by the number of rows where there are fewer. 1 where
+        there is nothing to find.
+
+    Raises:
+        DataError: other queries, or fewer than k columns.
+    """
+    _check(found, exact, k)
+    ids, true = found.ids[:, :k].astype(np.int64), exact.ids[:, :k]
+    counts = (ids[:, :, None] == true[:, None, :]).any(axis=2) & (ids >= 0) & first_times(ids)
+    there = (true >= 0).sum(axis=1)
+    share = counts.sum(axis=1) / np.maximum(there, 1)
+    return np.where(there > 0, share, 1.0)
+
+
+def _check(found: Hits, exact: Hits, k: int) -> None:
+    if len(found.ids) != len(exact.ids) or min(found.k, exact.k) < k:
+        raise DataError(
+            f"hits of shape {found.ids.shape} against exact ones of {exact.ids.shape}, k = {k}.",
+            mend="search both with the same queries, and for k hits at least.",
+        )
 
 
 def _scores(ids: NDArray[np.int64], vectors: Floats, queries: Floats) -> NDArray[np.float64]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mox.chunking import chunkers
 from mox.embedding import dims_of, embedders
 from mox.errors import FieldError, MoxError, SpecError
+from mox.experiment.loads import Load, parse_load
 from mox.experiment.resolve import COMBINED, resolve
 from mox.experiment.trials import Trial
 from mox.indexes import indexes
@@ -122,6 +123,20 @@ def _points(
             raise source.error(path, error) from None
 
 
+def loads(source: Source, notes: list[str]) -> list[Load]:
+    """Points of the axis `load`, in the order written; none where there is no such axis."""
+    found: list[Load] = []
+    if "load" not in source.settings["axes"]:
+        return found
+    for raw, path in _points(source, "load"):
+        load = parse_load(source, raw, path)
+        if load in found:
+            notes.append(f"axes.load has {load.model_dump_json()} twice; it counts once.")
+        else:
+            found.append(load)
+    return found
+
+
 def _list_fields(registry: Registry[Any] | None, entry: Mapping[str, Any]) -> frozenset[str]:
     kind = entry.get("kind")
     if registry is None or not isinstance(kind, str) or kind not in registry.kinds():
@@ -188,19 +203,38 @@ def expand(source: Source, tokenizer: str) -> Expanded:
     for raw, times in Counter(canonical(raw) for raw, _ in points).items():
         if times > 1:
             notes.append(f"axes.search has {raw} {times} times; it counts once.")
+    under = loads(source, notes)
     found: dict[str, Trial] = {}
     embedders_: list[Spec | None] = [*embeds] or [None]
     indexes_: list[IndexSpec | None] = [*specs] or [None]
     for chunk, embed, index, (raw, path) in itertools.product(chunks, embedders_, indexes_, points):
         trial = _trial(source, tokenizer, chunk, embed, index, raw, path)
-        found.setdefault(trial.id, trial)
+        for one in _loaded(trial, under):
+            found.setdefault(one.id, one)
+    if under and not any(trial.load for trial in found.values()):
+        error = SpecError(
+            "axes.load measures indexes, and no trial searches one by vectors alone.",
+            mend="add `index:` and a `dense` search, or leave `load` out.",
+        )
+        raise source.error(("axes", "load"), error)
+    if under and any(trial.search.kind == "hybrid" for trial in found.values()):
+        notes.append("hybrid trials are not put under load: their fusion runs in no engine.")
     axes: dict[str, list[Any]] = {
         "chunk": chunks,
         "embed": embeds,
         "index": specs,
         "search": [raw for raw, _ in points],
     }
+    if under:
+        axes["load"] = [*under]
     return Expanded(tuple(found.values()), axes, tuple(notes))
+
+
+def _loaded(trial: Trial, under: Sequence[Load]) -> list[Trial]:
+    """A trial under each load; itself where no load concerns it."""
+    if trial.index is None or trial.search.kind != "dense" or not under:
+        return [trial]
+    return [replace(trial, load=load) for load in under]
 
 
 def _trial(

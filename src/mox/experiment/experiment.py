@@ -16,6 +16,7 @@ from mox.evaluation.measures import Measure
 from mox.experiment.axes import expand
 from mox.experiment.baseline import baseline
 from mox.experiment.checks import mapping, only
+from mox.experiment.loads import LOAD_COSTS
 from mox.experiment.trials import AXES, Trial
 from mox.registry import nearest, validate
 from mox.source import Source, override, read
@@ -204,7 +205,7 @@ def parse(source: Source) -> Experiment:
         notes=expanded.notes,
         measures=measures,
         baseline=baseline(source, trials),
-        choose=_choose(source, measures),
+        choose=_choose(source, measures, trials),
         budget=_section(source, "budget", Budget),
         seed=_seed(source),
         source=source,
@@ -250,7 +251,9 @@ def _measures(source: Source) -> tuple[Measure, ...]:
     return tuple(found.values())
 
 
-def _choose(source: Source, measures: tuple[Measure, ...]) -> Choose | None:
+def _choose(
+    source: Source, measures: tuple[Measure, ...], trials: tuple[Trial, ...]
+) -> Choose | None:
     if source.settings.get("choose") is None:
         return None
     _check_margin(source)
@@ -265,14 +268,15 @@ def _choose(source: Source, measures: tuple[Measure, ...]) -> Choose | None:
                 mend=f"use one of {', '.join(names)}, or add it to `measure`.",
             ),
         )
-    if choose.prefer and choose.prefer.name not in (*COSTS, *names):
+    known = (*COSTS, *(LOAD_COSTS if any(trial.load for trial in trials) else ()), *names)
+    if choose.prefer and choose.prefer.name not in known:
         word = choose.prefer.name
+        more = ", or measure it by an axis `load`" if word in LOAD_COSTS else ""
         raise source.error(
             ("choose", "prefer"),
             SpecError(
-                f"choose.prefer names {word!r}, which no trial reports"
-                f"{nearest(word, [*COSTS, *names])}.",
-                mend=f"use one of {', '.join([*COSTS, *names])}.",
+                f"choose.prefer names {word!r}, which no trial reports{nearest(word, known)}.",
+                mend=f"use one of {', '.join(known)}{more}.",
             ),
         )
     return choose

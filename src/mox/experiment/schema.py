@@ -10,6 +10,7 @@ from mox.embedding import embedders
 from mox.evaluation import metrics
 from mox.evaluation.measures import FORM
 from mox.experiment.experiment import KEYS, Budget, Choose, QuestionsPart, Split
+from mox.experiment.loads import Load
 from mox.experiment.trials import AXES, Dense, Hybrid
 from mox.indexes import indexes
 from mox.registry import Registry
@@ -25,6 +26,7 @@ def schema() -> Schema:
         "embed": _axis(embedders),
         "index": _axis(indexes),
         "search": _search(),
+        "load": _load(),
     }
     parts: Schema = {
         "name": {"type": "string", "description": "Experiment name, in MLflow too."},
@@ -92,6 +94,12 @@ def _search() -> Schema:
         made["properties"]["k"] = _or_list({"type": "integer", "minimum": 1, "default": 10})
         shapes.append(made)
     return _or_list({"anyOf": shapes})
+
+
+def _load() -> Schema:
+    fields = _inlined(Load.model_json_schema())["properties"]
+    swept = {name: _or_list(field) for name, field in fields.items()}
+    return _or_list({"type": "object", "properties": swept, "additionalProperties": False})
 
 
 def _spec(registry: Registry[Any], kind: str, *, swept: bool) -> Schema:

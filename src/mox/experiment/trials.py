@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mox.experiment.loads import Load
 from mox.spec import IndexSpec, SearchSettings, Spec, digest
 
-AXES = ("chunk", "embed", "index", "search")
+AXES = ("chunk", "embed", "index", "search", "load")
 """Outermost first; the plan keeps this order. `parse rerank prompt generate` come later."""
 
 
@@ -76,13 +77,17 @@ class Search:
 
 @dataclass(frozen=True)
 class Trial:
-    """One complete configuration. `embed` and `index` are None where vectors play no part."""
+    """One complete configuration. `embed` and `index` are None where vectors play no part.
+
+    `load`: under which its index is measured, where the experiment asks for that.
+    """
 
     tokenizer: str
     chunk: Spec
     embed: Spec | None
     index: IndexSpec | None
     search: Search
+    load: Load | None = None
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -92,7 +97,10 @@ class Trial:
             spec: Spec | None = getattr(self, axis)
             if spec is not None:
                 found[axis] = spec.model_dump(mode="json")
-        return {**found, "search": self.search.config}
+        found["search"] = self.search.config
+        if self.load is not None:
+            found["load"] = self.load.model_dump(mode="json")
+        return found
 
     @cached_property
     def id(self) -> str:

@@ -6,7 +6,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from mox.pipeline.stages import Ref, Stage, kin
+from mox.pipeline.stages import MEASURED, Ref, Stage, kin
 from mox.spec import canonical
 
 TOGETHER = 128
@@ -56,6 +56,8 @@ class Agenda:
 
     def in_company(self, stage: Stage) -> bool:
         """Whether a stage shares jobs with its kin, so that one of them can spoil the others'."""
+        if stage.kind in MEASURED:
+            return False  # measured apart from what it is compared with, it would say less
         return kin(stage) is not None and stage.key not in self._alone
 
     def add_alone(self, stage: Stage) -> None:
@@ -82,8 +84,11 @@ class Agenda:
 
         A build takes the searches along that lack only it: one process owns an embedded
         engine's folder, and opening it costs time. A fusion or a score takes its kin along, and
-        a fusion the scores that lack only it. Empty where nothing can start now.
+        a fusion the scores that lack only it. What is measured has the machine to itself: it
+        starts when nothing runs, and nothing starts beside it. Empty where nothing can start now.
         """
+        if any(self._stages[key].kind in MEASURED for key in self._running):
+            return []
         passed = []
         job: list[Stage] = []
         while self._ready and not job:
@@ -91,7 +96,8 @@ class Agenda:
             stage = self._stages[entry[1]]
             if self._lacking.get(entry[1], {""}):
                 continue  # was taken along with its build, dropped, or waits again
-            if self._held.get(resource(stage), 0) or self._elsewhere(stage, worker):
+            alone = stage.kind in MEASURED and self._running
+            if alone or self._held.get(resource(stage), 0) or self._elsewhere(stage, worker):
                 passed.append(entry)
                 continue
             job = [stage, *self._family(stage)]

@@ -38,6 +38,7 @@ def describe(plan: Plan, workers: int) -> dict[str, Any]:
             },
         },
         "seconds": round(guess["seconds"], 1),
+        "load_seconds": round(guess["by_kind"].get("load", 0.0), 1),
         "seconds_known": round(guess["known"], 3),
         "usd": guess["usd"],
         "notes": list(plan.notes),
@@ -69,5 +70,10 @@ def text(plan: Plan, workers: int) -> str:
         if stages["to_run"]
         else "everything is stored: a run takes no time and no money.",
     ]
+    if facts["load_seconds"]:
+        lines.append(
+            f"of these about {facts['load_seconds'] / 60:.1f} min under load, with the machine to"
+            " itself: leave it alone meanwhile."
+        )
     lines += [f"note: {note}" for note in facts["notes"]]
     return "\n".join(lines)

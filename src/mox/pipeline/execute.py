@@ -14,7 +14,7 @@ from mox.pipeline.agenda import Agenda
 from mox.pipeline.estimate import START_S, estimate
 from mox.pipeline.plan import Plan
 from mox.pipeline.pool import Worker, environment
-from mox.pipeline.stages import VERSIONS, Stage
+from mox.pipeline.stages import MEASURED, VERSIONS, Stage
 from mox.services.running import exported
 from mox.settings import Settings
 
@@ -114,7 +114,8 @@ class _Runner:
         self._outcome = outcome
         self._agenda = Agenda(plan.stages, todo)
         self._count = max(1, min(settings.workers, len(todo)))
-        expected = sum(estimate(plan, 1)["by_kind"].values())
+        by_kind = estimate(plan, 1)["by_kind"]
+        expected = sum(seconds for kind, seconds in by_kind.items() if kind not in MEASURED)
         self._enough: int = max(1, min(self._count, round(expected / START_S)))
         self._since: dict[int, float] = {}
         self._redone: set[tuple[str, str]] = set()

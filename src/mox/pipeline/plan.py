@@ -12,6 +12,8 @@ from mox.embedding import embedders
 from mox.evaluation.measures import fingerprint as metric_fingerprint
 from mox.experiment import Experiment, Trial
 from mox.indexes import indexes
+from mox.loadgen import host
+from mox.pipeline.fields import LOAD_FIELD
 from mox.pipeline.stages import VERSIONS, Ref, Stage, make
 from mox.pipeline.store import Store
 from mox.registry import versions
@@ -23,12 +25,16 @@ Engines = Callable[[IndexSpec], Mapping[str, str]]
 """Name and version of the engine that an index would be built in."""
 
 
+ENDS = ("score", "load")
+"""Roles that nothing stands on: a trial is finished once it has all of them that it asks for."""
+
+
 @dataclass(frozen=True)
 class PlannedTrial:
     """A trial and its stages by role.
 
-    Roles: `chunk`, `score` and `hits` always; `embed`, `exact`, `build`, `search`, `lexical`
-    where it has them.
+    Roles: `chunk`, `score` and `hits` always; `embed`, `exact`, `build`, `search`, `lexical`,
+    `load` where it has them.
     """
 
     trial: Trial
@@ -56,15 +62,16 @@ class Plan:
     def run_id(self) -> str:
         """Names the run: the same trials, choice and data are the same run, resumed."""
         e = self.experiment
-        return digest(
-            {
-                "name": e.name,
-                "scores": [trial.roles["score"].key for trial in self.trials],
-                "choose": e.choose.model_dump(mode="json") if e.choose else None,
-                "baseline": e.baseline,
-                "seed": e.seed,
-            }
-        )[:12]
+        named = {
+            "name": e.name,
+            "scores": [trial.roles["score"].key for trial in self.trials],
+            "choose": e.choose.model_dump(mode="json") if e.choose else None,
+            "baseline": e.baseline,
+            "seed": e.seed,
+        }
+        if loads := [trial.roles["load"].key for trial in self.trials if "load" in trial.roles]:
+            named["loads"] = loads
+        return digest(named)[:12]
 
     def pending(self) -> list[Stage]:
         """Stages that would run, in prefix order: what a missing score stands on and lacks."""
@@ -85,7 +92,9 @@ class Plan:
                 want(part)
 
         for trial in self.trials:
-            want(trial.roles["score"])
+            for role in ENDS:
+                if role in trial.roles:
+                    want(trial.roles[role])
         return [stage for key, stage in self.stages.items() if key in wanted]
 
 
@@ -97,6 +106,9 @@ class Graph:
         self._engines = engines
         self._found: dict[str, Stage] = {}
         self._fingerprints: dict[str, Mapping[str, str]] = {}
+        loads = [trial.load for trial in experiment.trials if trial.load is not None]
+        # All builds of a sweep have what one of its loads filters by: one build serves them all.
+        self._fields = [LOAD_FIELD] if any(load.selectivity < 1 for load in loads) else []
         self.documents = self._add("documents", {"fingerprint": corpus.fingerprint}, {})
         self.questions = self._add("questions", {"fingerprint": corpus.questions_fingerprint}, {})
 
@@ -139,19 +151,31 @@ class Graph:
         assert index is not None  # noqa: S101
         assert search.settings is not None  # noqa: S101
         prints = self._print(embedders, embed_spec)
-        of = {"of": _plain(embed_spec)}
-        embed = self._add("embed", of, {"chunk": chunk}, prints)
-        queries = self._add("queries", of, {"questions": self.questions}, prints)
+        model = {"of": _plain(embed_spec)}
+        embed = self._add("embed", model, {"chunk": chunk}, prints)
+        queries = self._add("queries", model, {"questions": self.questions}, prints)
         pair = {"embed": embed, "queries": queries}
         reach = {"k": search.dense_k, "clip": search.fusion is not None}
         exact = self._add("exact", reach, pair, versions("numpy"))
-        if index.kind == "exact":
+        is_exact = index.kind == "exact"
+        if is_exact and trial.load is None:
             return {"embed": embed, "exact": exact}
         built_with = {**self._print(indexes, index), **self._engines(index)}
-        build = self._add("build", {"of": _plain(index)}, {"embed": embed}, built_with)
+        of: dict[str, Any] = {"of": _plain(index)}
+        if self._fields:
+            of["fields"] = self._fields
+        build = self._add("build", of, {"embed": embed}, built_with)
+        parts = {**pair, "build": build, "exact": exact}
         spec = {"of": search.settings.model_dump(mode="json"), "index": _plain(index), **reach}
-        found = self._add("search", spec, {**pair, "build": build, "exact": exact}, built_with)
-        return {"embed": embed, "exact": exact, "build": build, "search": found}
+        roles = {"embed": embed, "exact": exact}
+        if not is_exact:
+            roles |= {"build": build, "search": self._add("search", spec, parts, built_with)}
+        if trial.load is not None:
+            # A latency does not travel.
+            here = {**built_with, **host()}
+            asked = {**spec, "load": trial.load.model_dump(mode="json")}
+            roles["load"] = self._add("load", asked, parts, here)
+        return roles
 
     def _lexical(self, spec: Spec, chunk: Stage, trial: Trial) -> Stage:
         fused = trial.search.fusion is not None

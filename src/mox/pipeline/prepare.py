@@ -16,6 +16,7 @@ from mox.evaluation.measures import check as check_measures
 from mox.evaluation.statistics import scope, smallest_margin
 from mox.experiment import Experiment
 from mox.indexes import address, check, engine, indexes, service
+from mox.pipeline.loads import check_loads
 from mox.pipeline.plan import Plan, fold
 from mox.pipeline.store import Store, write_whole
 from mox.services import running
@@ -40,7 +41,8 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     notes += _server_notes(experiment, settings)
     known = _Engines(store, settings)
     plan = fold(experiment, corpus, store, known.remembered, notes)
-    if any(stage.kind in ("build", "search") for stage in plan.pending()):
+    check_loads(experiment, known.remembered)
+    if any(stage.kind in ("build", "search", "load") for stage in plan.pending()):
         plan = fold(experiment, corpus, store, known.asked, notes)
         for trial in experiment.trials:
             if trial.index is not None:

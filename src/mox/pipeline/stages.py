@@ -21,6 +21,7 @@ VERSIONS: Mapping[str, int] = {
     "lexical": 1,
     "fuse": 1,
     "score": 1,
+    "load": 1,
 }
 """Stages in prefix order, and the version of each one's code. A version is raised whenever the
 stage's output changes for the same input; a golden test fails when that was forgotten."""
@@ -41,7 +42,11 @@ TITLES: Mapping[str, str] = {
     "lexical": "search texts",
     "fuse": "fuse",
     "score": "score",
+    "load": "put under load",
 }
+
+MEASURED = ("load",)
+"""Stages whose product is a time: nothing else runs beside one, and its key names the host."""
 
 
 class Ref(NamedTuple):
@@ -82,6 +87,8 @@ def kin(stage: Stage) -> tuple[str, ...] | None:
         return ("fuse", *(ref.key for ref in stage.inputs.values()))
     if stage.kind == "score":
         return ("score", *(ref.key for role, ref in stage.inputs.items() if role != "hits"))
+    if stage.kind == "load":
+        return ("load",)  # all of a sweep, so that their rounds are interleaved
     return None
 
 

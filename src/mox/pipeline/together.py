@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mox.errors import MoxError
 from mox.evaluation.many import score_each
 from mox.evaluation.measures import Measure
 from mox.pipeline import codec
+from mox.pipeline.loading import load_all
 from mox.pipeline.stages import Stage
 from mox.pipeline.work import Output, lists_of, relevance_of
 from mox.retrieval import fusions
@@ -20,7 +22,7 @@ from mox.spec import canonical
 if TYPE_CHECKING:
     from mox.pipeline.context import Context
 
-Done = Iterator[tuple[Stage, Output]]
+Done = Iterator[tuple[Stage, Output | MoxError]]
 T = TypeVar("T")
 
 
@@ -65,7 +67,11 @@ def can(stage: Stage) -> bool:
     return stage.kind in TOGETHER
 
 
-TOGETHER: Mapping[str, Callable[[list[Stage], Context], Done]] = {"fuse": fuse, "score": score}
+TOGETHER: Mapping[str, Callable[[list[Stage], Context], Done]] = {
+    "fuse": fuse,
+    "score": score,
+    "load": load_all,
+}
 
 
 def _groups(items: Iterable[T], alike: Callable[[T], Any]) -> Iterable[list[T]]:

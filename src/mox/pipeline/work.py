@@ -18,8 +18,9 @@ from mox.indexes import indexes
 from mox.indexes.exact import nearest
 from mox.pipeline import codec
 from mox.pipeline.context import Context, index_spec
+from mox.pipeline.fields import columns
 from mox.pipeline.memo import VectorMemo
-from mox.pipeline.stages import Stage
+from mox.pipeline.stages import Ref, Stage
 from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.retrieval.hits import ranked
@@ -119,7 +120,7 @@ def build(stage: Stage, context: Context) -> Output:
     backend = indexes[spec]
     _check_engine(stage, backend.engine(place.uri))
     backend.drop(place)
-    built = backend.build(spec, Rows(context.vectors(stage.inputs["embed"])), place)
+    built = backend.build(spec, rows_of(stage, context), place)
     return Output(
         {},
         {
@@ -150,14 +151,19 @@ def _named(engine: Mapping[str, str]) -> str:
     return " ".join(engine.values())
 
 
+def rows_of(stage: Stage, context: Context) -> Rows:
+    """What a build is made from: vectors, and the fields that its spec names."""
+    vectors = context.vectors(stage.inputs["embed"])
+    return Rows(vectors, fields=columns(stage.spec.get("fields", ()), len(vectors)))
+
+
 def search(stage: Stage, context: Context) -> Output:
     """A built collection and questions → hits, and their agreement with exact search."""
     source = stage.inputs["build"]
     spec = index_spec(stage.spec["index"])
     settings = validate(spec.Search, stage.spec["of"])
     vectors, asked = _vectors(stage, context)
-    of = {"of": stage.spec["index"]}
-    rebuild_if_gone(Stage("build", source.key, of, stage.inputs, stage.fingerprint), context)
+    rebuild_if_gone(source, stage.inputs, context)
     k = stage.spec["k"]
     searcher = context.opened(source, spec)
     ids, scores = searcher.search(asked, k=min(k, len(vectors)), settings=settings)
@@ -170,18 +176,22 @@ def search(stage: Stage, context: Context) -> Output:
     )
 
 
-def rebuild_if_gone(stage: Stage, context: Context) -> None:
+def rebuild_if_gone(source: Ref, inputs: Mapping[str, Ref], context: Context) -> None:
     """A collection counts as stored only while the engine has it with its rows.
 
     A rebuild that is killed may leave all rows and no index, or what the engine can't open: its
     mark says so to the next one.
+
+    Args:
+        inputs: of a stage that stands on the build, and on what the build stands on.
     """
+    note = context.store.sidecar(*source)
+    stage = Stage("build", source.key, note["spec"], inputs, note.get("fingerprint", {}))
     spec = index_spec(dict(stage.spec["of"]))
     place = context.place(stage.ref, spec)
     mark = place.folder / f"{place.name}.rebuilding"
     with context.store.lock(stage.key):
-        expected = context.store.sidecar("build", stage.key)["facts"]["rows"]
-        if mark.exists() or indexes[spec].rows(place) != expected:
+        if mark.exists() or indexes[spec].rows(place) != note["facts"]["rows"]:
             mark.touch()
             build(stage, context)
             mark.unlink()
@@ -223,6 +233,13 @@ def score_hits(stage: Stage, context: Context) -> Output:
     hits = context.hits(stage.inputs["hits"])
     scores = score(relevance_of(stage, context), measures, hits, tick=context.tick)
     return Output(scores.values, {"short": dict(scores.short)})
+
+
+def load(stage: Stage, context: Context) -> Output:
+    """An index under a load. Those of a sweep are done together, see `loading`."""
+    from mox.pipeline.loading import load_one  # which stands on this module
+
+    return load_one(stage, context)
 
 
 def relevance_of(stage: Stage, context: Context) -> Relevance:
@@ -273,5 +290,6 @@ WORK: Mapping[str, Callable[[Stage, Context], Output]] = {
     "lexical": lexical,
     "fuse": fuse,
     "score": score_hits,
+    "load": load,
 }
 """What a worker can do. `documents` and `questions` are written by the process that read them."""

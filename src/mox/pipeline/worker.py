@@ -88,9 +88,9 @@ def do_together(stages: list[Stage], context: Any, say: Callable[..., None]) -> 
     """Do at once what can be; each is stored and said as it is done.
 
     Returns:
-        Keys of those that are done. The others wait to be done one by one: what can't be done
-        at once, what another process does now, and all that were left when something was raised,
-        so that each says what is wrong with it by itself.
+        Keys of those that are done, or failed by themselves. The others wait to be done one by
+        one: what can't be done at once, what another process does now, and all that were left
+        when something was raised, so that each says what is wrong with it by itself.
     """
     from mox.pipeline.together import TOGETHER, can
 
@@ -106,9 +106,12 @@ def do_together(stages: list[Stage], context: Any, say: Callable[..., None]) -> 
             for stage, output in TOGETHER[stages[0].kind](todo, context) if todo else ():
                 say(at_once=False, event="start", key=stage.key)
                 took = time.perf_counter() - began
+                done.add(stage.key)
+                if isinstance(output, MoxError):
+                    say(event="failed", key=stage.key, error=output.message, mend=output.mend)
+                    continue
                 keep(stage, output, took, store)
                 say(at_once=False, event="done", key=stage.key, stored=False, seconds=took)
-                done.add(stage.key)
                 began = time.perf_counter()
     except Exception:  # noqa: BLE001  said by the stage itself, when it is done alone
         return done

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mox.results.load.costs import load_document
+
 if TYPE_CHECKING:
     from mox.results.results import Interval, Results
     from mox.results.run import TrialRun
@@ -50,6 +52,7 @@ def _trial(results: Results, trial: TrialRun, versus: Mapping[str, Versus]) -> d
         "costs": {key: value for key, value in results.costs[name].items() if value is not None}
         if finished
         else {},
+        "load": load_document(results.load_facts(trial)) if finished else None,
         "vs_baseline": _finite_all(versus[name].document()) if name in versus else None,
     }
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from mox.errors import MissingError
 from mox.pipeline.execute import Outcome
-from mox.pipeline.plan import Plan
+from mox.pipeline.plan import ENDS, Plan
 from mox.pipeline.running import Sweeping, sweeping
 from mox.pipeline.stages import VERSIONS, Ref
 from mox.pipeline.store import Store
-from mox.results.run import Run, parse, plain, record
+from mox.results.run import Run, TrialRun, parse, plain, record
 
 GOING = "going on"
 CUT_OFF = "cut off"
@@ -58,11 +58,15 @@ def unfinished(store: Store, run_id: str) -> Run | None:
 def _so_far(store: Store, sweep: Sweeping) -> Run:
     run = parse(dict(sweep.record or {}), sweep.path)
     trials = tuple(
-        replace(trial, status="FINISHED" if store.has(*trial.roles["score"]) else "SKIPPED")
+        replace(trial, status="FINISHED" if _is_whole(store, trial) else "SKIPPED")
         for trial in run.trials
     )
     stages = _counts(store, sweep.stages)
     return replace(run, trials=trials, stages=stages, stopped=GOING if sweep.alive else CUT_OFF)
+
+
+def _is_whole(store: Store, trial: TrialRun) -> bool:
+    return all(store.has(*trial.roles[role]) for role in ENDS if role in trial.roles)
 
 
 def _counts(store: Store, every: Iterable[Ref]) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mox.errors import SpecError
 from mox.evaluation.statistics import mean_intervals
-from mox.experiment.trials import flatten
+from mox.experiment.trials import AXES, flatten
 from mox.pipeline import codec
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Artifact, Store
 from mox.registry import nearest
+from mox.results.load.costs import load_costs
 from mox.results.run import Run, TrialRun
 from mox.types import ChunkTable, Document, Hits, Question
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mox.results.compare.why import Why
     from mox.results.lineage.explain import Explained
     from mox.results.lineage.inspection import Inspection
+    from mox.results.load.table import LoadTable
     from mox.results.questions import QuestionScores
     from mox.results.report.content import Report
     from mox.results.show.figures import Figure
@@ -111,7 +113,7 @@ class Results:
     def label(self, trial: TrialRun) -> str:
         """What a trial is called where space is short: its kinds, and what tells it apart."""
         words = []
-        for axis in ("chunk", "embed", "index", "search"):
+        for axis in AXES:
             if axis not in trial.config:
                 continue
             params = dict(flatten(trial.config[axis]))
@@ -120,7 +122,7 @@ class Results:
                 for name, value in params.items()
                 if f"{axis}.{name}" in self.run.varying and name != "kind"
             ]
-            words.append(" ".join([str(params["kind"]), *extra]))
+            words.append(" ".join([str(params.get("kind", axis)), *extra]))
         return " · ".join(words)
 
     def scores(self, trial: TrialRun) -> Artifact:
@@ -226,7 +228,8 @@ class Results:
 
     @cached_property
     def costs(self) -> Mapping[str, Mapping[str, Any]]:
-        """trial id → what it costs: chunks, index_mb, build_s, unread, recall_of_exact@k."""
+        """trial id → what it costs: chunks, index_mb, build_s, unread, recall_of_exact@k; under a
+        load also qps, p50_ms, p95_ms, p99_ms, memory_mb, disk_mb."""
         return {trial.id: self._costs(trial) for trial in self.finished}
 
     def _costs(self, trial: TrialRun) -> dict[str, Any]:
@@ -251,6 +254,8 @@ class Results:
             depth = search.get("depth", search["k"])
             costs[f"recall_of_exact@{depth}"] = float(agreement.mean())
             costs["short_answers"] = facts["search"]["short_answers"]
+        if "load" in facts:
+            costs |= load_costs(facts["load"])
         return costs
 
     @cached_property
@@ -262,6 +267,10 @@ class Results:
             facts = self.store.sidecar(*ref)["facts"]
             self._facts_read[ref] = cast("Mapping[str, Any]", facts)
         return self._facts_read[ref]
+
+    def load_facts(self, trial: TrialRun) -> Mapping[str, Any] | None:
+        """What was measured of a finished trial under its load; None where it has none."""
+        return self._facts(trial.roles["load"]) if "load" in trial.roles else None
 
     @cached_property
     def choice(self) -> Choice | None:
@@ -365,6 +374,16 @@ class Results:
         from mox.results.compare.why import why
 
         return why(self, axis, measure)
+
+    def load(self) -> LoadTable:
+        """Trials under load: latency, throughput, recall, with the ranks that the spread allows.
+
+        Raises:
+            SpecError: no finished trial was put under load.
+        """
+        from mox.results.load.table import load_table
+
+        return load_table(self)
 
     def pareto(self, quality: str | None = None, cost: str = "index_mb") -> Figure:
         """Quality against a cost, the undominated trials marked: a figure that shows anywhere."""

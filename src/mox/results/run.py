@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from mox.errors import MissingError, StoreError
 from mox.pipeline.execute import Outcome
-from mox.pipeline.plan import Plan, PlannedTrial
+from mox.pipeline.plan import ENDS, Plan, PlannedTrial
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, sync_folder, unremovable, write_whole
 from mox.results.git import commit
@@ -112,12 +112,12 @@ def _first_started(plan: Plan, outcome: Outcome) -> str:
 
 
 def _trial(store: Store, planned: PlannedTrial, outcome: Outcome) -> TrialRun:
-    score = planned.roles["score"]
+    ends = [planned.roles[role] for role in ENDS if role in planned.roles]
     status: Status = "SKIPPED"
-    error = None
-    if score.key in outcome.failed:
-        status, error = "FAILED", outcome.failed[score.key]
-    elif store.has(*score):
+    error = next((outcome.failed[ref.key] for ref in ends if ref.key in outcome.failed), None)
+    if error is not None:
+        status = "FAILED"
+    elif all(store.has(*ref) for ref in ends):
         status = "FINISHED"
     return TrialRun(planned.id, planned.trial.config, planned.roles, status, error)
 

@@ -12,12 +12,13 @@ from mox.indexes.milvus import lite
 from mox.indexes.milvus.build import Contents, blank_rows, create, fill, held_rows
 from mox.indexes.milvus.client import connected, server_engine
 from mox.indexes.milvus.search import opened
+from mox.indexes.milvus.serve import served
 from mox.indexes.milvus.specs import SPECS, MilvusSpec, check_engine
 from mox.indexes.milvus.verify import index_bytes, verify
 from mox.indexes.vectors import dense
 from mox.registry import versions
 from mox.spec import IndexSpec
-from mox.types import Built, Place, Rows, Searcher
+from mox.types import Built, Place, Rows, Searcher, Served
 
 RECIPE = "1"
 """Part of every key: raise it when the same Spec builds or answers otherwise than before."""
@@ -60,6 +61,10 @@ class MilvusBackend:
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:
         return opened(_ours(spec), place)
+
+    def served(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Served]:
+        """See `mox.types.IndexServer`."""
+        return served(place)
 
     def rows(self, place: Place) -> int | None:
         if place.uri is None and not lite.folder(place).exists():

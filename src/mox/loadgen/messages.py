@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mox.load.cells import Ask, Open
+from mox.loadgen.cells import Ask, Open
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,7 @@ class Answers:
     query: Ints
     ids: Ints
     until_s: float
-    """From the beginning to the last answer."""
+    """From its own beginning to the last answer."""
     errors: Mapping[str, int]
     cpu_s: float
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mox.errors import MoxError, SpecError
-from mox.load.cells import Cell, Measured, Round
-from mox.load.clients import GRACE_S, STARTS_WITHIN_S, Client, Clients, clients
-from mox.load.engine import cpu_s, machine_cpu_s
-from mox.load.messages import Answers, Go, Searching, Writing, Wrote
+from mox.loadgen.cells import Cell, Measured, Round
+from mox.loadgen.clients import GRACE_S, STARTS_WITHIN_S, Client, Clients, clients
+from mox.loadgen.engine import cpu_s, machine_cpu_s
+from mox.loadgen.messages import Answers, Go, Searching, Writing, Wrote
 
 WARM_UP = 20
 """Queries that each client asks before a warm round's clock runs."""

@@ -22,8 +22,8 @@ from mox.errors import EngineError, SpecError, StageError
 from mox.indexes import indexes
 from mox.indexes.exact import Exact, nearest
 from mox.indexes.milvus.specs import Hnsw
-from mox.load import Ask, Cell, Subject, cores, find, measure, summary
-from mox.load.engine import cpu_s, memory_bytes, processes
+from mox.loadgen import Ask, Cell, Subject, cores, find, measure, summary
+from mox.loadgen.engine import cpu_s, memory_bytes, processes
 from mox.testing.indexes import clustered
 from mox.types import Place, Rows
 
@@ -36,7 +36,7 @@ def children() -> list[psutil.Process]:
     found = []
     for one in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # ended meanwhile, as a server that a test killed
-            if "mox.load.client" in one.cmdline():
+            if "mox.loadgen.client" in one.cmdline():
                 found.append(one)
     return found
 
@@ -243,7 +243,7 @@ sys.path[:0] = [{folder!r}]
 from functools import partial
 import strange_store
 from mox.indexes.exact import Exact
-from mox.load import Ask, Cell, Subject, measure
+from mox.loadgen import Ask, Cell, Subject, measure
 from mox.testing.indexes import clustered
 subject = Subject("s", partial(strange_store.opened, strange_store.nothing, {log!r}),
                   clustered(10, 5)[1])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mox.indexes.exact import Exact
-from mox.load import Ask, Cell, Measured, Round, Spread, Subject, percentile, ranks, summary
-from mox.load.summary import over_rounds
+from mox.loadgen import Ask, Cell, Measured, Round, Spread, Subject, percentile, ranks, summary
+from mox.loadgen.summary import over_rounds
 from mox.testing.indexes import clustered
 
 

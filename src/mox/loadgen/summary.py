@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mox.load.cells import Cell, Measured
+from mox.loadgen.cells import Cell, Measured
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,8 +16,8 @@ from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from mox.errors import EngineError, MoxError, StageError
-from mox.load.cells import Subject
-from mox.load.messages import Closing, Failed, Opening
+from mox.loadgen.cells import Subject
+from mox.loadgen.messages import Closing, Failed, Opening
 
 STARTS_WITHIN_S = 120.0
 """Of a client's first answer, which waits for its imports, and of opening a collection."""
@@ -34,7 +34,7 @@ class Client:
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by end()
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                [sys.executable, "-m", "mox.load.client", str(theirs.fileno())],
+                [sys.executable, "-m", "mox.loadgen.client", str(theirs.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._words,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mox.load.summary import Spread
+from mox.loadgen.summary import Spread
 
 
 def ranks(spreads: Sequence[Spread], *, best: str) -> list[tuple[int, int]]:

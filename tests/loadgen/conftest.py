@@ -13,7 +13,7 @@ import pytest
 
 from mox.indexes import indexes
 from mox.indexes.exact import Exact
-from mox.load import Subject
+from mox.loadgen import Subject
 from mox.testing.indexes import clustered
 from mox.types import Place, Rows
 

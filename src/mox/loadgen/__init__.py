@@ -1,10 +1,10 @@
 """Load: closed-loop client processes against open collections, and what their answers took."""
 
-from mox.load.cells import Ask, Cell, Measured, Round, Subject
-from mox.load.engine import cores, find, host, memory_bytes, resident_bytes
-from mox.load.measure import measure
-from mox.load.ranks import ranks
-from mox.load.summary import SAMPLES_P99, SHARE_OF_CLIENTS, Spread, invalid, percentile, summary
+from mox.loadgen.cells import Ask, Cell, Measured, Round, Subject
+from mox.loadgen.engine import cores, find, host, memory_bytes, resident_bytes
+from mox.loadgen.measure import measure
+from mox.loadgen.ranks import ranks
+from mox.loadgen.summary import SAMPLES_P99, SHARE_OF_CLIENTS, Spread, invalid, percentile, summary
 
 __all__ = [
     "SAMPLES_P99",

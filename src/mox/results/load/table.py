@@ -1,0 +1,214 @@
+"""Loads side by side: what each index took, with the ranks that the spread allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mox.errors import SpecError
+from mox.experiment.trials import flatten
+from mox.loadgen import Spread, ranks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mox.results.results import Results
+    from mox.results.run import TrialRun
+
+INVALID, LITE, IN_CLIENT, REPEATS, DISTURBED = (
+    "INVALID", "Lite", "in client", "vectors repeat", "disturbed"
+)  # fmt: skip
+LEGEND = {
+    INVALID: "the clients took more than a quarter of the machine, so that these rows measure"
+    " them: use more cores, or fewer clients.",
+    LITE: "Milvus Lite loops over all rows in Python at each call; its latency and throughput are"
+    " its own, and no index's. `mox up milvus` starts a server.",
+    IN_CLIENT: "each client is its own engine; the two can't be told apart.",
+    REPEATS: "recall by id is lower than tie-aware, since equal vectors stand in for each other.",
+    DISTURBED: "so much of the machine went to neither engine nor clients.",
+}
+ROUNDS = 5
+"""Their range holds the median in 94 % of cases; that of fewer, less often."""
+OTHERS = 0.1
+"""Share of the machine from which on what else ran on it disturbs."""
+CONDITIONS = ("clients", "selectivity", "inserts", "cold")
+"""What has to be equal where two are ranked against each other."""
+
+
+@dataclass(frozen=True)
+class LoadRow:
+    """One trial under its load."""
+
+    trial: str
+    label: str
+    facts: Mapping[str, Any]
+    costs: Mapping[str, Any]
+    qps_rank: tuple[int, int]
+    p95_rank: tuple[int, int]
+    of: int
+    """How many were measured under the same condition."""
+
+    @property
+    def condition(self) -> str:
+        """The load in words."""
+        facts = self.facts
+        words = [f"{facts['clients']} client{'s' if facts['clients'] > 1 else ''}"]
+        if facts["selectivity"] < 1:
+            words.append(f"{100 * facts['selectivity']:g} % pass")
+        if facts["inserts"]:
+            words.append(f"{facts['inserts']:g} inserts/s")
+        if facts["cold"]:
+            words.append("cold")
+        return ", ".join(words)
+
+    @property
+    def marks(self) -> list[str]:
+        """What its reader has to know before believing it."""
+        facts = self.facts
+        found = [INVALID] if facts["invalid"] else []
+        if facts["lite"]:
+            found.append(LITE)
+        if facts["in_client"]:
+            found.append(IN_CLIENT)
+        if facts["errors"]:
+            found.append(f"{sum(facts['errors'].values())} errors")
+        if facts["short_answers"]:
+            found.append(f"{facts['short_answers']} short answers")
+        if facts["recall"]["differ"]:
+            found.append(REPEATS)
+        if (facts["others"] or 0) > OTHERS:
+            found.append(f"{DISTURBED} {100 * facts['others']:.0f} %")
+        wanted = 0.9 * facts["inserts"]
+        if wanted and facts["inserted_per_s"] < wanted:
+            found.append(f"took {facts['inserted_per_s']:.0f} inserts/s only")
+        return found
+
+    def cells(self) -> dict[str, Any]:
+        """Plain values, one a column."""
+        facts, recall = self.facts, self.facts["recall"]
+        found: dict[str, Any] = {"trial": self.trial, "index": self.label}
+        found |= {name: facts[name] for name in CONDITIONS}
+        found |= {"recall by id": recall["by_id"], "recall tie-aware": recall["tie_aware"]}
+        for name in ("qps", "p50_ms", "p95_ms", "p99_ms"):
+            spread = facts[name] or {}
+            found[name] = spread.get("median")
+            found[f"{name} low"], found[f"{name} high"] = spread.get("low"), spread.get("high")
+        found |= {"qps rank": said(self.qps_rank), "p95 rank": said(self.p95_rank)}
+        for name in ("engine_cpu_ms", "client_cpu_ms", "memory_mb", "disk_mb"):
+            found[name] = facts[name]
+        found |= {"index_mb": self.costs["index_mb"], "build_s": self.costs["build_s"]}
+        found |= {"engine": facts["engine"], "consistency": facts["consistency"]}
+        found |= {"rounds": facts["rounds"], "answers": facts["answers"]}
+        return found | {"invalid": facts["invalid"], "notes": "; ".join(self.marks)}
+
+
+@dataclass(frozen=True)
+class LoadTable:
+    """Trials under load, by condition and within it by throughput."""
+
+    rows: tuple[LoadRow, ...]
+    host: Mapping[str, str]
+
+    @property
+    def notes(self) -> list[str]:
+        """What holds of all of it."""
+        cpu, cores = self.host["cpu"], self.host["cores"]
+        found = [
+            f"{cores} cores of {cpu}; medians of interleaved rounds; [low, high] is the rounds'"
+            " range for QPS and a 95 % interval for latencies. Closed loop: throughput is that of"
+            " so many clients, no capacity.",
+            "A rank such as 1-3 is a tie: the difference lies inside the spread.",
+        ]
+        every = [mark for row in self.rows for mark in row.marks]
+        for word, meaning in LEGEND.items():
+            if times := sum(mark.startswith(word) for mark in every):
+                found.append(f"{word} ({times} of {len(self.rows)} rows): {meaning}")
+        if any(row.facts["p99_ms"] is None for row in self.rows):
+            found.append("No p99 under 1,000 answers.")
+        meanings = dict.fromkeys(row.facts["cold_is"] for row in self.rows)
+        found += [f"Cold: {one} before each round, and no query before." for one in meanings if one]
+        if (few := min(row.facts["rounds"] for row in self.rows)) < ROUNDS:
+            found.append(f"{few} rounds show little of a spread: {ROUNDS} or more are usual.")
+        levels = dict.fromkeys(
+            f"{row.facts['engine']}: {row.facts['consistency']}" for row in self.rows
+        )
+        return [*found, f"Consistency: {'; '.join(levels)}."]
+
+    def df(self) -> pd.DataFrame:
+        """One row a trial, indexed by it."""
+        import pandas as pd
+
+        return pd.DataFrame([row.cells() for row in self.rows]).set_index("trial")
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `mox bench stores --json`: rows, and what holds of all of them."""
+        return {
+            "host": dict(self.host),
+            "notes": self.notes,
+            "rows": [{**row.cells(), "marks": row.marks} for row in self.rows],
+        }
+
+    def _repr_html_(self) -> str:
+        from mox.results.load.show import drawn
+
+        return drawn(self)
+
+    def __repr__(self) -> str:
+        from mox.results.load.show import text
+
+        return text(self)
+
+
+def load_table(results: Results) -> LoadTable:
+    """See `Results.load`."""
+    trials = [(trial, facts) for trial in results.finished if (facts := results.load_facts(trial))]
+    if not trials:
+        raise SpecError(
+            "no finished trial of this run was put under load.",
+            mend="add an axis `load: [{clients: [1, 4]}]`, or see `mox bench stores`.",
+        )
+    found: list[LoadRow] = []
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for trial, facts in trials:
+        groups.setdefault(tuple(facts[name] for name in CONDITIONS), []).append((trial, facts))
+    for _, group in sorted(groups.items()):
+        by_qps = ranks([spread(facts, "qps") for _, facts in group], best="most")
+        by_p95 = ranks([spread(facts, "p95_ms") for _, facts in group], best="least")
+        rows = [
+            LoadRow(
+                trial.id,
+                index_label(results, trial),
+                facts,
+                results.costs[trial.id],
+                qps,
+                p95,
+                len(group),
+            )
+            for (trial, facts), qps, p95 in zip(group, by_qps, by_p95, strict=True)
+        ]
+        found += sorted(rows, key=lambda row: -row.facts["qps"]["median"])
+    return LoadTable(tuple(found), trials[0][1]["host"])
+
+
+def index_label(results: Results, trial: TrialRun) -> str:
+    """What tells an index and its search apart, its load left out."""
+    words = []
+    for axis in ("chunk", "embed", "index", "search"):
+        params = dict(flatten(trial.config.get(axis, {})))
+        telling = [n for n in params if f"{axis}.{n}" in results.run.varying and n != "kind"]
+        named = axis == "index" or f"{axis}.kind" in results.run.varying
+        words += [str(params["kind"])] * named + [f"{name}={params[name]}" for name in telling]
+    return " ".join(words)
+
+
+def spread(facts: Mapping[str, Any], name: str) -> Spread:
+    """A measured value with its interval; endless where there is none."""
+    one = facts[name]
+    return Spread(**one) if one else Spread(float("inf"), 0.0, float("inf"))
+
+
+def said(rank: Sequence[int]) -> str:
+    """`1`, or `1-3` where the spread allows no more."""
+    first, last = rank
+    return str(first) if first == last else f"{first}-{last}"
