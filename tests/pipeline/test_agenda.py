@@ -26,7 +26,8 @@ def graphs(draw: st.DrawFn) -> list[Stage]:
         build, embed = draw(st.sampled_from(builds)), draw(st.sampled_from(embeds))
         searches.append(stage(f"s{n}", "search", build=build, embed=embed))
     scores = [stage(f"z{n}", "score", hits=search) for n, search in enumerate(searches)]
-    return [*embeds, *builds, *searches, *scores]
+    loads = [stage(f"l{n}", "load", build=build) for n, build in enumerate(builds[:2])]
+    return [*embeds, *builds, *searches, *scores, *loads]
 
 
 @settings(max_examples=100, derandomize=True, deadline=None)
@@ -45,6 +46,8 @@ def test_each_stage_runs_once_after_its_inputs_or_is_lost_with_one(
                 assert taken.key not in done | lost
                 inside = {s.key for s in job}
                 assert all(ref.key in done | inside for ref in taken.inputs.values())
+            kinds = {s.kind for s in [*running, *job]}
+            assert "load" not in kinds or kinds == {"load"}, "the machine is theirs"
             busy = {resource(s) for s in running}
             assert not busy & {resource(s) for s in job}
             running += job
@@ -170,3 +173,37 @@ def test_what_is_added_again_makes_what_stands_on_it_wait() -> None:
     assert agenda.take() == []
     agenda.done(embed)
     assert [s.key for s in agenda.take()] == ["b"]
+
+
+def test_what_is_measured_comes_last_and_all_in_one_job() -> None:
+    embed = stage("e", "embed")
+    builds = [stage(f"b{n}", "build", embed=embed) for n in range(2)]
+    loads = [stage(f"l{n}", "load", build=builds[n // 2]) for n in range(4)]
+    search = stage("s", "search", build=builds[1], embed=embed)
+    every = [embed, *builds, search, *loads]
+    agenda = Agenda({s.key: s for s in every}, every)
+    assert agenda.take() == [embed]
+    agenda.done(embed)
+    assert agenda.take() == [builds[0]], "and not its loads"
+    assert agenda.take(1) == [builds[1], search]
+    agenda.done(builds[0])
+    assert agenda.take() == [], "the other build runs"
+    agenda.done(builds[1])
+    assert agenda.take() == []
+    agenda.done(search)
+    assert agenda.take() == loads
+    assert agenda.take(1) == []
+    assert not any(agenda.in_company(load) for load in loads), "one that is lost isn't redone alone"
+
+
+def test_nothing_starts_beside_what_is_measured() -> None:
+    load = stage("l", "load", build=stage("b", "build"))
+    agenda = Agenda({load.key: load}, [load])
+    assert agenda.take() == [load]
+    late = stage("c", "chunk")
+    agenda._stages = {load.key: load, late.key: late}  # as when an artifact was damaged
+    agenda._order[late.key] = 9
+    agenda.add([late])
+    assert agenda.take(1) == []
+    agenda.done(load)
+    assert agenda.take(1) == [late]

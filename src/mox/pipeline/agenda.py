@@ -84,8 +84,8 @@ class Agenda:
 
         A build takes the searches along that lack only it: one process owns an embedded
         engine's folder, and opening it costs time. A fusion or a score takes its kin along, and
-        a fusion the scores that lack only it. What is measured has the machine to itself: it
-        starts when nothing runs, and nothing starts beside it. Empty where nothing can start now.
+        a fusion the scores that lack only it. What is measured comes last and has the machine to
+        itself. Empty where nothing can start now.
         """
         if any(self._stages[key].kind in MEASURED for key in self._running):
             return []
@@ -96,8 +96,11 @@ class Agenda:
             stage = self._stages[entry[1]]
             if self._lacking.get(entry[1], {""}):
                 continue  # was taken along with its build, dropped, or waits again
-            alone = stage.kind in MEASURED and self._running
-            if alone or self._held.get(resource(stage), 0) or self._elsewhere(stage, worker):
+            if (
+                self._too_early(stage)
+                or self._held.get(resource(stage), 0)
+                or self._elsewhere(stage, worker)
+            ):
                 passed.append(entry)
                 continue
             job = [stage, *self._family(stage)]
@@ -110,6 +113,14 @@ class Agenda:
             self._held[name] = self._held.get(name, 0) + 1
         return job
 
+    def _too_early(self, stage: Stage) -> bool:
+        """Whether a stage is measured and others are still to be done: those that are compared
+        come together last, and the machine is theirs."""
+        return stage.kind in MEASURED and (
+            bool(self._running)
+            or any(self._stages[key].kind not in MEASURED for key in self._lacking)
+        )
+
     def _elsewhere(self, stage: Stage, worker: int) -> bool:
         """Whether another worker has the model open that a stage needs."""
         if stage.kind not in ("embed", "queries"):
@@ -121,7 +132,7 @@ class Agenda:
             return [
                 self._stages[key]
                 for key in self._above.get(stage.key, [])
-                if self._lacking.get(key) == {stage.key}
+                if self._lacking.get(key) == {stage.key} and self._stages[key].kind not in MEASURED
             ]
         if stage.kind == "search":
             build = stage.inputs["build"]
