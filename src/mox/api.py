@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mox.release.bundle import Release
     from mox.release.registry import Registered
     from mox.results.lineage.explain import Explained
+    from mox.results.load.stores import Stores
     from mox.services.running import Server
     from mox.tracking.mirror import Mirror
 
@@ -104,6 +105,36 @@ def run(
     if mirroring is not None:
         mirroring.finish(results)
     return results
+
+
+def bench_stores(
+    experiment: ExperimentLike,
+    *,
+    clients: Sequence[int] | None = None,
+    seconds: float | None = None,
+    rounds: int | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
+    offline: bool = False,
+    quiet: bool = False,
+) -> Stores:
+    """Put an experiment's indexes under load, and compare them at equal recall.
+
+    Args:
+        experiment: a file or a mapping. Without an axis `load` it gets the ladder of 1, 4 and 16
+            clients.
+        clients: how many at a time, in place of what the axis says; `seconds` and `rounds` alike.
+        set: see `plan`.
+        offline: see `run`, and `quiet`.
+
+    Raises:
+        MoxError: the experiment is refused.
+    """
+    from mox.results.load.stores import ladder, stores
+
+    read = load_experiment(experiment, set)
+    asked = ladder(read.settings["axes"], clients, seconds, rounds)
+    made = plan(experiment, set={**(set or {}), **asked})
+    return stores(run(made, offline=offline, quiet=quiet))
 
 
 class _Mirroring:
@@ -364,6 +395,7 @@ __all__ = [
     "MoxError",
     "Plan",
     "ask",
+    "bench_stores",
     "down",
     "explain",
     "gc",

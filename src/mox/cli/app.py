@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mox.cli.bench import app as bench
 from mox.cli.explain import explain
 from mox.cli.out import (
     FAILED,
@@ -128,6 +129,7 @@ def results(
             show_results(found, everything=everything)
 
 
+app.add_typer(bench)
 app.command()(explain)
 app.command()(report)
 app.command()(up)

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
 
     from mox.results.load.table import LoadRow, LoadTable
 
-WIDTH = 160
-COLUMNS = (
-    "trial", "index", "load", "recall\nby id", "\ntied", "\nQPS", "\nrank", "\np50 ms",
-    "\np95 ms", "\nrank", "\np99 ms", "CPU ms\nengine", "\nclient", "MB\nindex", "\nmemory",
-    "\ndisk", "\nbuild s", "\nmarks",
+WIDTH = 150
+SPEED = ("trial", "index", "load", "QPS", "rank", "p50 ms", "p95 ms", "rank", "p99 ms", "marks")
+REST = (
+    "trial", "index", "load", "recall by id", "tied", "ms engine", "ms client", "MB index",
+    "memory", "disk", "build s", "answers",
 )  # fmt: skip
+WORDS = ("trial", "index", "load", "marks")
+"""Columns that stand left, and fold; numbers do neither."""
 
 
 def text(table: LoadTable, width: int = WIDTH) -> str:
@@ -33,23 +35,45 @@ def show(table: LoadTable, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    shown = Table(box=None, pad_edge=False)
-    for name in COLUMNS:
-        words = name.strip() in ("trial", "index", "load", "marks")
-        shown.add_column(
-            name, justify="left" if words else "right", no_wrap=not words, overflow="fold"
-        )
-    for row in table.rows:
-        shown.add_row(
-            *(escape(cell) for cell in cells(row)), style="dim" if row.facts["invalid"] else ""
-        )
-    console.print(shown)
+    from mox.results.load.equal import lines
+
+    for columns, cells_of in ((SPEED, speed), (REST, rest)):
+        shown = Table(box=None, pad_edge=False)
+        for name in columns:
+            words = name in WORDS
+            justify: Any = "left" if words else "right"
+            shown.add_column(name, justify=justify, no_wrap=not words, overflow="fold")
+        for row in table.rows:
+            dim = "dim" if row.facts["invalid"] else ""
+            shown.add_row(*(escape(cell) for cell in cells_of(row)), style=dim)
+        console.print(shown)
+        console.print()
+    for line in lines(table.equal_recall()):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print()
     for note in table.notes:
         console.print(note, style="dim", highlight=False, markup=False)
 
 
-def cells(row: LoadRow) -> list[str]:
-    """A row as text, in the order of `COLUMNS`."""
+def speed(row: LoadRow) -> list[str]:
+    """How fast it was, in the order of `SPEED`."""
+    facts = row.facts
+    return [
+        row.trial,
+        row.label,
+        row.condition,
+        _spread(facts["qps"], 0),
+        _rank(row.qps_rank),
+        _spread(facts["p50_ms"], 2),
+        _spread(facts["p95_ms"], 2),
+        _rank(row.p95_rank),
+        _spread(facts["p99_ms"], 2),
+        ", ".join(row.marks),
+    ]
+
+
+def rest(row: LoadRow) -> list[str]:
+    """What it found and took, in the order of `REST`."""
     facts, recall, costs = row.facts, row.facts["recall"], row.costs
     return [
         row.trial,
@@ -57,17 +81,11 @@ def cells(row: LoadRow) -> list[str]:
         row.condition,
         number(recall["by_id"], 3),
         number(recall["tie_aware"], 3),
-        _spread(facts["qps"], 0),
-        _rank(row.qps_rank),
-        _spread(facts["p50_ms"], 2),
-        _spread(facts["p95_ms"], 2),
-        _rank(row.p95_rank),
-        _spread(facts["p99_ms"], 2),
         number(facts["engine_cpu_ms"], 2),
         number(facts["client_cpu_ms"], 2),
         *(number(one, 1) for one in (costs["index_mb"], facts["memory_mb"], facts["disk_mb"])),
         number(costs["build_s"], 1),
-        ", ".join(row.marks),
+        f"{facts['answers']:,}",
     ]
 
 
@@ -91,11 +109,16 @@ def number(value: float | None, digits: int) -> str:
 
 def drawn(table: LoadTable) -> str:
     """The table as HTML, for notebooks."""
+    from mox.results.load.equal import lines
     from mox.results.show.markup import div, row, small
     from mox.results.show.markup import table as html_table
 
-    lines = [row(COLUMNS, left=3, head=True)]
-    for one in table.rows:
-        shade = "rgba(128,128,128,.15)" if one.facts["invalid"] else ""
-        lines.append(row(cells(one), left=3, shade=shade))
-    return str(div(html_table(lines), *(small(note) for note in table.notes)))
+    tables = []
+    for columns, cells_of in ((SPEED, speed), (REST, rest)):
+        made = [row(columns, left=3, head=True)]
+        for one in table.rows:
+            shade = "rgba(128,128,128,.15)" if one.facts["invalid"] else ""
+            made.append(row(cells_of(one), left=3, shade=shade))
+        tables.append(html_table(made))
+    compared = [small(line) for line in lines(table.equal_recall())]
+    return str(div(*tables, *compared, *(small(note) for note in table.notes)))

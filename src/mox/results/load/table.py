@@ -13,6 +13,7 @@ from mox.loadgen import Spread, ranks
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mox.results.load.equal import EqualRecall
     from mox.results.results import Results
     from mox.results.run import TrialRun
 
@@ -42,12 +43,24 @@ class LoadRow:
 
     trial: str
     label: str
+    type: str
+    """Kind of index, and of what its vectors are stored as where it says so."""
+    build: str
+    """The settings that it was built with."""
+    vectors: str
+    """Which chunks and vectors it holds: what is compared has the same."""
     facts: Mapping[str, Any]
     costs: Mapping[str, Any]
     qps_rank: tuple[int, int]
     p95_rank: tuple[int, int]
     of: int
     """How many were measured under the same condition."""
+
+    @property
+    def recall(self) -> float | None:
+        """Tie-aware, of all that was answered; None where nothing was."""
+        found: float | None = self.facts["recall"]["tie_aware"]
+        return found
 
     @property
     def condition(self) -> str:
@@ -147,7 +160,14 @@ class LoadTable:
             "host": dict(self.host),
             "notes": self.notes,
             "rows": [{**row.cells(), "marks": row.marks} for row in self.rows],
+            "equal_recall": self.equal_recall().document(),
         }
+
+    def equal_recall(self, targets: Sequence[float] = (0.90, 0.95, 0.99)) -> EqualRecall:
+        """Types of index compared where they find as much, never at equal settings."""
+        from mox.results.load.equal import equal_recall
+
+        return equal_recall(self, targets)
 
     def _repr_html_(self) -> str:
         from mox.results.load.show import drawn
@@ -176,19 +196,26 @@ def load_table(results: Results) -> LoadTable:
         by_qps = ranks([spread(facts, "qps") for _, facts in group], best="most")
         by_p95 = ranks([spread(facts, "p95_ms") for _, facts in group], best="least")
         rows = [
-            LoadRow(
-                trial.id,
-                index_label(results, trial),
-                facts,
-                results.costs[trial.id],
-                qps,
-                p95,
-                len(group),
-            )
+            _row(results, trial, facts, qps_rank=qps, p95_rank=p95, of=len(group))
             for (trial, facts), qps, p95 in zip(group, by_qps, by_p95, strict=True)
         ]
         found += sorted(rows, key=lambda row: -row.facts["qps"]["median"])
     return LoadTable(tuple(found), trials[0][1]["host"])
+
+
+def _row(results: Results, trial: TrialRun, facts: Mapping[str, Any], **places: Any) -> LoadRow:
+    index = trial.config["index"]
+    column = index.get("column", "")
+    return LoadRow(
+        trial=trial.id,
+        label=index_label(results, trial),
+        type=" ".join(filter(None, [index["kind"], column])),
+        build=" ".join(f"{n}={v}" for n, v in index.items() if n not in ("kind", "column")),
+        vectors=trial.roles["embed"].key,
+        facts=facts,
+        costs=results.costs[trial.id],
+        **places,
+    )
 
 
 def index_label(results: Results, trial: TrialRun) -> str:
