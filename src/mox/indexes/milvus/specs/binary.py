@@ -65,7 +65,7 @@ class BinIvfFlat(BinFlat, InvertedFile):
     kind: Literal["BIN_IVF_FLAT"] = "BIN_IVF_FLAT"  # type: ignore[assignment]
 
     def formula_bytes(self, rows: int, dims: int) -> int:
-        return rows * (dims // 8 + 8) + self.nlist * dims // 8
+        return rows * dims // 8 + rows * 8 + self.nlist * dims // 8
 
 
 class MinHashSearch(MilvusSearch):

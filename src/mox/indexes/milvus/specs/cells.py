@@ -167,7 +167,7 @@ class IvfRabitq(InvertedFile, Refined):
         return self.rbq_bits
 
     def formula_bytes(self, rows: int, dims: int) -> int:
-        codes = rows * (dims * self.rbq_bits // 8 + 16)
+        codes = rows * dims * self.rbq_bits // 8 + rows * 16
         return codes + self.nlist * dims * 4 + self.refined_bytes(rows, dims)
 
 

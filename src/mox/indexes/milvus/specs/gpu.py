@@ -110,9 +110,15 @@ class CagraSearch(MilvusSearch):
         if on_cpu != (self.ef is not None):
             raise SpecError(
                 f"{index.kind}: adapt_for_cpu = {on_cpu} with ef = {self.ef}.",
-                mend="an index that was adapted for the processor is searched with `ef`, and one"
-                " on the GPU without.",
+                mend="search an index that was adapted for the processor with `ef`, and one on"
+                " the GPU without.",
             )
+        for name, field in type(self).model_fields.items():
+            if on_cpu and name != "ef" and getattr(self, name) != field.default:
+                raise SpecError(
+                    f"{index.kind}: {name} means nothing to an index on the processor.",
+                    mend=f"leave {name} out, or build without `adapt_for_cpu`.",
+                )
         if self.ef is not None and self.ef < k:
             raise SpecError(
                 f"{index.kind}: ef = {self.ef} cannot fill k = {k} places.",
