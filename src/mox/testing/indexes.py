@@ -57,21 +57,6 @@ def differing(
     return {name: (setup(name, a), setup(name, b)) for name, (a, b) in values.items()}
 
 
-def differing(
-    spec: IndexSpec, settings: SearchSettings, **values: tuple[Any, Any]
-) -> dict[str, tuple[Setup, Setup]]:
-    """Each named field → two set-ups that differ from a given one, and from each other, in it
-    alone; of the Spec where that has the field, else of the search settings."""
-
-    def setup(name: str, value: Any) -> Setup:
-        changed = {name: value}
-        if name in type(spec).model_fields:
-            return Setup(type(spec)(**{**spec.model_dump(), **changed}), settings)
-        return Setup(spec, type(settings)(**{**settings.model_dump(), **changed}))
-
-    return {name: (setup(name, a), setup(name, b)) for name, (a, b) in values.items()}
-
-
 class Foreign(SearchSettings):
     """Settings of no index at all."""
 

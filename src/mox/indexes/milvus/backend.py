@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 
 from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.indexes.milvus import lite
-from mox.indexes.milvus.build import Contents, blank_rows, create, fill, held_rows
+from mox.indexes.milvus.build import Contents, blank_rows, create, fill, held_rows, patience_s
 from mox.indexes.milvus.client import connected, server_engine
 from mox.indexes.milvus.search import opened
 from mox.indexes.milvus.serve import served
@@ -24,8 +25,12 @@ RECIPE = "1"
 """Part of every key: raise it when the same Spec builds or answers otherwise than before."""
 
 
+@dataclass(frozen=True)
 class MilvusBackend:
     """See `mox.types.IndexBackend`."""
+
+    patience_s: Callable[[int], float] = patience_s
+    """Seconds that an index over so many rows may take; then it is given up and dropped."""
 
     def engine(self, uri: str | None) -> Mapping[str, str]:
         return lite.engine() if uri is None else server_engine(uri)
@@ -45,7 +50,7 @@ class MilvusBackend:
                 check_engine(ours, link.engine)
                 create(link, ours, contents)
                 made = True
-                fill(link, ours, contents)
+                fill(link, ours, contents, patience_s=self.patience_s)
                 # On a server it stays loaded, since loading takes seconds: who opens it
                 # releases it.
                 parameters = verify(link, ours, held)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mox.errors import EngineError, SpecError
 from mox.indexes.milvus import lite
 from mox.indexes.milvus.client import Link
+from mox.indexes.milvus.reasons import logged
 from mox.indexes.milvus.specs import InvertedFile, MilvusSpec
 from mox.indexes.vectors import directed
 
@@ -187,7 +188,9 @@ def _finished(link: Link, rows: int) -> bool:
 def _so_far(link: Link, spec: MilvusSpec) -> str:
     found = describe(link)
     done, total = found["indexed_rows"], found["total_rows"]
-    reason = found.get("index_fail_reason") or "no reason given"
+    about = link.client.describe_collection(link.name, timeout=link.limits.answer)
+    reason = found.get("index_fail_reason") or logged(link.place.uri, about["collection_id"])
+    reason = reason or "its API gives no reason"
     return f" as {spec.kind} ({done} of {total} rows, {found['state']}, {reason})"
 
 
