@@ -32,13 +32,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from measuring import DIMS, head, load, made, milvus, ratio, say, spread, table, verdict
+from mox.load import Ask, Cell, Subject, find, measure, summary
 
 from mox.indexes import indexes
 from mox.indexes.exact import nearest
 from mox.indexes.milvus import build
 from mox.indexes.milvus.client import connected
 from mox.indexes.milvus.specs import EfSearch, Hnsw
-from mox.load import Ask, Cell, Subject, find, measure, summary
 from mox.types import Place, Rows
 
 if TYPE_CHECKING:
