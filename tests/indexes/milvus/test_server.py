@@ -43,11 +43,11 @@ def test_what_the_version_lacks_is_refused_before_anything_is_sent(
 def test_a_segment_too_small_for_its_index_is_no_index(milvus_server: Any, tmp_path: Path) -> None:
     """The server calls it Finished, all rows indexed, and answers by something else."""
     place = Place("mox_small", tmp_path, milvus_server.uri)
-    vectors = clustered(900, 1)[0]
-    with pytest.raises(EngineError, match="answers 0 of the 900 rows of mox_small by its IVF_FLAT"):
-        BACKEND.build(IvfFlat(nlist=16), Rows(vectors), place)
+    vectors = clustered(30, 1)[0]
+    with pytest.raises(EngineError, match="answers 0 of the 30 rows of mox_small by its IVF_FLAT"):
+        BACKEND.build(IvfFlat(nlist=4), Rows(vectors), place)
     BACKEND.drop(place)
-    assert BACKEND.build(Flat(), Rows(vectors), place).rows == 900
+    assert BACKEND.build(Flat(), Rows(vectors), place).rows == 30
     BACKEND.drop(place)
 
 

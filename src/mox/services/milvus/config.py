@@ -22,6 +22,9 @@ COMPONENTS = (
 )
 PORTS = ("uri", "internal", "etcd", "etcd_peer", "metrics", *COMPONENTS)
 """What it listens on; `uri` is the one that is for users."""
+LEAST_INDEXED = 32
+"""Rows under which it leaves a segment without an index. Its own default of 1,024 would answer a
+small corpus by something else than the index that is swept."""
 
 
 def choose_ports(data: Path, port: int | None, say: Say) -> dict[str, int]:
@@ -86,6 +89,9 @@ def _template(path: Path) -> dict[str, Any]:
 def _ours(data: Path, ports: Mapping[str, int]) -> dict[str, Any]:
     here = {"ip": "127.0.0.1"}
     # The address that its parts call each other at; they listen at all of them none the less.
+    parts: dict[str, dict[str, Any]] = {name: {**here, "port": ports[name]} for name in COMPONENTS}
+    parts["rootCoord"]["minSegmentSizeToEnableIndex"] = LEAST_INDEXED
+    parts["indexCoord"]["segment"] = {"minSegmentNumRowsToEnableIndex": LEAST_INDEXED}
     return {
         "etcd": {
             "endpoints": f"127.0.0.1:{ports['etcd']}",
@@ -95,7 +101,7 @@ def _ours(data: Path, ports: Mapping[str, int]) -> dict[str, Any]:
         "localStorage": {"path": str(data / "data")},
         "rocksmq": {"path": str(data / "data" / "rocksmq")},
         "proxy": {**here, "port": ports["uri"], "internalPort": ports["internal"]},
-        **{name: {**here, "port": ports[name]} for name in COMPONENTS},
+        **parts,
         # 20 files of 300 MB, and all of it once more on standard output, else.
         "log": {"stdout": False, "file": {"rootPath": str(data / "logs"), "maxSize": 100,
                                           "maxBackups": 3}},

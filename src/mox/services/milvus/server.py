@@ -20,7 +20,7 @@ from mox.registry import missing_package
 from mox.services import running
 from mox.services.milvus.config import choose_ports, configure, last_ports
 from mox.services.milvus.sessions import end_stale
-from mox.services.ports import Listener, listeners, listening
+from mox.services.ports import listeners, listening
 from mox.services.process import born, launch, program, working_in
 from mox.services.programs import unpacked
 from mox.services.service import Say, TakenError
@@ -107,8 +107,7 @@ def wait(server: running.Server, say: Say) -> tuple[int, ...]:
     while time.monotonic() - began < ANSWERS_WITHIN_S:
         if not server.alive:
             raise _ended(server)
-        ours = listening(server.pid)
-        if _elsewhere(port, ours):
+        if _elsewhere(port, server.pid):
             raise TakenError(f"port {port} was taken meanwhile")
         if _answers(port):
             _end_stale(server)
@@ -186,9 +185,10 @@ def _environment(data: Path, ports: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def _elsewhere(port: int, ours: list[Listener]) -> bool:
+def _elsewhere(port: int, pid: int) -> bool:
     """Whether another process has the port: Milvus then takes another one, without a word."""
-    return port not in {one.port for one in ours} and port in {one.port for one in listeners()}
+    # In this order: what begins to listen in between is ours.
+    return port in {one.port for one in listeners()} - {one.port for one in listening(pid)}
 
 
 def _answers(port: int) -> bool:
