@@ -108,9 +108,10 @@ def _check_segments(link: Link, spec: MilvusSpec, rows: int) -> None:
     if answering != rows:
         raise EngineError(
             f"{link.where} answers {answering} of the {rows} rows of {link.name} by its"
-            f" {spec.kind} index; a server leaves small segments unindexed, by default those of under 1,024 rows.",
-            mend="for so few rows use FLAT, `exact`, or Milvus Lite; or lower the server's"
-            " indexCoord.segment.minSegmentNumRowsToEnableIndex.",
+            f" {spec.kind} index; a server leaves segments of few rows (1,024 unless it is told"
+            " otherwise) unindexed.",
+            mend="for so few rows use FLAT, `exact`, Milvus Lite or `mox up milvus`; or lower the"
+            " server's indexCoord.segment.minSegmentNumRowsToEnableIndex.",
         )
 
 
