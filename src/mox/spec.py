@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,6 +26,8 @@ class IndexSpec(Spec):
     """Build settings of an index. What a search may set stands in `Search`, apart from them."""
 
     Search: ClassVar[type[SearchSettings]]
+    holds: ClassVar[Literal["vectors", "texts", "pairs"]] = "vectors"
+    """What it is built from, and so what may search it: vectors, texts, or both of each row."""
 
     def check_dims(self, dims: int) -> None:
         """Refuse (SpecError) vectors of so many dimensions: asked when the plan is made, where

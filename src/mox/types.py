@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mox.spec import IndexSpec, SearchSettings
+    from mox.spec import IndexSpec, SearchSettings, Spec
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int32]
@@ -244,8 +244,18 @@ class Built:
     build_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions by vector and by text."""
+
+    vectors: Floats
+    """(queries, dims) float32."""
+    texts: Sequence[str]
+    """(queries,)"""
+
+
 class Searcher(Protocol):
-    """An opened collection."""
+    """An opened collection of vectors."""
 
     def search(
         self, queries: Floats, *, k: int, settings: SearchSettings, where: Where | None = None
@@ -253,6 +263,32 @@ class Searcher(Protocol):
         """(queries, k) row ids and scores as the engine answers, padded with -1 and -inf.
 
         Scores: higher is better. `where`: only rows that pass it are found.
+        """
+
+
+class TextSearcher(Protocol):
+    """An opened collection of texts."""
+
+    def search_texts(
+        self, queries: Sequence[str], *, k: int, settings: SearchSettings
+    ) -> tuple[Ints, Floats]:
+        """(queries, k) row ids and scores, padded with -1 and -inf.
+
+        Scores: higher is better; comparable within one query only. A query none of whose words
+        the engine knows finds nothing.
+        """
+
+
+class PairSearcher(Protocol):
+    """An opened collection of vectors and texts, whose engine fuses the two sides itself."""
+
+    def search_pairs(
+        self, queries: Asked, *, k: int, depth: int, fusion: Spec, settings: SearchSettings
+    ) -> tuple[Ints, Floats]:
+        """(queries, k) row ids and fused scores, padded with -1 and -inf.
+
+        Args:
+            depth: hits of each side that fusion sees, k or more.
         """
 
 
@@ -276,8 +312,11 @@ class IndexBackend(Protocol):
             EngineError: the engine is away, refused, or built something else.
         """
 
-    def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:
-        """Open a built collection for searching; leaving the context gives everything back."""
+    def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Any]:
+        """Open a built collection for searching; leaving the context gives everything back.
+
+        What is opened is a Searcher, a TextSearcher or a PairSearcher, by what the Spec `holds`.
+        """
 
     def rows(self, place: Place) -> int | None:
         """How many rows the engine has there; None where there is no such collection."""

@@ -11,7 +11,13 @@ from mox.types import IndexBackend
 
 indexes: Registry[IndexBackend] = Registry(
     "mox.indexes",
-    ["mox.indexes.exact", "mox.indexes.milvus.backend", "mox.indexes.pgvector.backend"],
+    [
+        "mox.indexes.exact",
+        "mox.indexes.milvus.backend",
+        "mox.indexes.milvus.text_backend",
+        "mox.indexes.milvus.hybrid",
+        "mox.indexes.pgvector.backend",
+    ],
 )
 
 

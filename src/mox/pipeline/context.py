@@ -24,7 +24,6 @@ from mox.types import (
     Hits,
     Place,
     Question,
-    Searcher,
     Tokenizer,
 )
 
@@ -47,7 +46,7 @@ class Context:
         """Called as work goes on, so that a time limit measures standstill, not size."""
         self._kept: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._fresh: dict[str, Hits] = {}
-        self._engine: tuple[str, ExitStack, Searcher] | None = None
+        self._engine: tuple[str, ExitStack, Any] | None = None
         self._embedders: dict[str, Embedder] = {}
 
     def artifact(self, ref: Ref) -> Artifact:
@@ -103,8 +102,9 @@ class Context:
         """Where a build's collection lives."""
         return place_of(self.store, self.settings, build, spec)
 
-    def opened(self, build: Ref, spec: IndexSpec) -> Searcher:
-        """The open collection of a build; another build's is closed first."""
+    def opened(self, build: Ref, spec: IndexSpec) -> Any:
+        """The open collection of a build, a searcher of what its Spec holds; another build's is
+        closed first."""
         if self._engine is not None and self._engine[0] == build.key:
             return self._engine[2]
         self.close_engine()

@@ -95,7 +95,8 @@ class Bench:
 
     def search(self, settings: SearchSettings, *, k: int = K, first: int = QUERIES) -> Found:
         with self.backend.open(self.spec, self.place) as searcher:
-            return searcher.search(self.queries[:first], k=k, settings=settings)
+            found: Found = searcher.search(self.queries[:first], k=k, settings=settings)
+        return found
 
     def beside(self, name: str) -> Place:
         return Place(f"{self.place.name}_{name}", self.place.folder, self.place.uri)

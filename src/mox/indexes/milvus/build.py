@@ -134,7 +134,7 @@ def fill(
     rows = contents.held
     _insert(link, spec, contents, rows)
     link.client.flush(link.name, timeout=link.limits.step)
-    _index(link, spec, len(rows), patience_s(len(rows)))
+    index(link, spec, len(rows), patience_s(len(rows)))
     load(link, len(rows), patience_s=patience_s)
 
 
@@ -151,21 +151,22 @@ def _insert(link: Link, spec: MilvusSpec, contents: Contents, rows: list[int]) -
         link.client.insert(link.name, batch, timeout=link.limits.write)
 
 
-def _index(link: Link, spec: MilvusSpec, rows: int, patience_s: float) -> None:
+def index(link: Link, spec: MilvusSpec, rows: int, patience_s: float) -> None:
+    """Index the vectors, and wait until that is done."""
     params = spec.engine_params()
     if link.is_lite and params:
         # Lite reads build parameters only from a nested `params`, and takes its defaults for
         # whatever stands flat, as pymilvus' own examples write it.
         params = {**params, "params": params}
-    index = link.client.prepare_index_params()
-    index.add_index(FIELD, index_type=spec.kind, metric_type=spec.sent_metric, params=params)
+    wanted = link.client.prepare_index_params()
+    wanted.add_index(FIELD, index_type=spec.kind, metric_type=spec.sent_metric, params=params)
     thin = isinstance(spec, InvertedFile) and rows < TRAINING_ROWS * spec.nlist
     quiet = lite.without_training_warnings() if link.is_embedded and thin else nullcontext()
     # Lite builds inside the call. `sync` would wait with one timeout for all, so that a frozen
     # server looked like a slow one, and sleeps half a second first.
     limit = max(link.limits.step, patience_s) if link.is_lite else link.limits.step
     with quiet:
-        link.client.create_index(link.name, index, sync=False, timeout=limit)
+        link.client.create_index(link.name, wanted, sync=False, timeout=limit)
     link.wait(
         lambda: _finished(link, rows),
         "indexing",

@@ -1,0 +1,146 @@
+"""The back end of vectors and texts in one Milvus collection, which Milvus fuses itself.
+
+Rows without direction keep their texts: they are inserted under another row's vector and marked,
+and the dense side asks for the others only, where there are any.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, WithJsonSchema, field_validator
+
+from mox.errors import SpecError
+from mox.indexes import indexes
+from mox.indexes.fused import EngineRrf, EngineWeighted
+from mox.indexes.milvus import backend, build, lite, specs, text, text_build, verify
+from mox.indexes.milvus.client import Link, connected, server_engine
+from mox.indexes.milvus.hybrid_search import opened_pairs
+from mox.indexes.milvus.specs import MilvusSpec
+from mox.indexes.milvus.text import MOST_BYTES, MilvusText, SparseInvertedIndex
+from mox.indexes.milvus.text_backend import drop, rows_of
+from mox.indexes.pairs import Pair, PairSearch, part_of
+from mox.indexes.texts import texts_of
+from mox.indexes.vectors import dense
+from mox.registry import versions
+from mox.spec import IndexSpec, SearchSettings
+from mox.types import Built, PairSearcher, Place, Rows
+
+RECIPE = f"1 vectors {backend.RECIPE}"
+"""Part of every key: raise it when the same Spec builds or answers otherwise than before."""
+
+
+class MilvusHybrid(Pair):
+    """A collection of vectors and texts. `engine_hybrid` searches it."""
+
+    kind: Literal["milvus_hybrid"] = "milvus_hybrid"
+    vector: Annotated[
+        SerializeAsAny[MilvusSpec], WithJsonSchema({"type": "object", "required": ["kind"]})
+    ]
+    """The index of the vectors, as under `index`: `{kind: HNSW, m: 16}`."""
+    text: Annotated[
+        SerializeAsAny[MilvusText], WithJsonSchema({"type": "object", "required": ["kind"]})
+    ] = Field(default_factory=lambda: SparseInvertedIndex.model_validate({}))
+    """The index of the texts, as under `index`: `{kind: SPARSE_INVERTED_INDEX, bm25_k1: 1.2}`."""
+
+    @field_validator("vector", mode="before")
+    @classmethod
+    def _vectors(cls, value: Any) -> MilvusSpec:
+        return part_of("vector", value, MilvusSpec, "an index of vectors of Milvus")
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _texts(cls, value: Any) -> MilvusText:
+        return part_of("text", value, MilvusText, "an index of texts of Milvus")
+
+    @property
+    def parts(self) -> tuple[IndexSpec, IndexSpec]:
+        return self.vector, self.text
+
+
+class MilvusHybridBackend:
+    """See `mox.types.IndexBackend`; it opens a PairSearcher."""
+
+    def engine(self, uri: str | None) -> Mapping[str, str]:
+        return lite.engine() if uri is None else server_engine(uri)
+
+    def check(self, spec: IndexSpec, engine: Mapping[str, str]) -> None:
+        ours = _ours(spec)
+        specs.check_engine(ours.vector, engine)
+        text.check_engine(ours.text, engine)
+
+    def build(self, spec: IndexSpec, rows: Rows, place: Place) -> Built:
+        started = time.perf_counter()
+        ours = _ours(spec)
+        texts = texts_of(rows, kind=spec.kind, most_bytes=MOST_BYTES)
+        if rows.fields or rows.vectors is None or len(rows.vectors) != len(texts):
+            raise SpecError(
+                f"{spec.kind} holds a vector and a text of each row.",
+                mend="build it from `Rows(vectors=…, texts=…)` of one length.",
+            )
+        vectors = dense(Rows(rows.vectors), kind=spec.kind)
+        with connected(place) as link:
+            self.check(ours, link.engine)
+            text_build.create(link, ours.text, vectors.shape[1])
+            text_build.insert(link, texts, vectors)
+            build.index(link, ours.vector, len(texts))
+            text_build.index_texts(link, ours.text, len(texts))
+            build.load(link, len(texts))
+            check_described(link, ours)
+            found = verify.verify(link, ours.vector, len(texts))
+            size, _ = verify.index_bytes(link, ours.vector, len(texts), vectors.shape[1])
+        parameters = {"vector": {"kind": ours.vector.kind, **found}, "text": ours.text.model_dump()}
+        size += ours.text.formula_bytes(texts)
+        # A sum of measured and worked out bytes is worked out.
+        return Built(len(texts), parameters, size, "formula", time.perf_counter() - started)
+
+    def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[PairSearcher]:
+        ours = _ours(spec)
+        return opened_pairs(ours, place, lambda link: check_described(link, ours))
+
+    def rows(self, place: Place) -> int | None:
+        return rows_of(place)
+
+    def drop(self, place: Place) -> None:
+        drop(place)
+
+
+def check_described(link: Link, spec: MilvusHybrid) -> None:
+    """Hold what the engine says of both indexes and of the function to the Spec.
+
+    Raises:
+        EngineError: one is absent or another; nothing may be scored.
+    """
+    verify.check_described(link, spec.vector)
+    text_build.check_described(link, spec.text)
+
+
+def check_search(spec: MilvusHybrid, settings: SearchSettings, engine: Mapping[str, str]) -> None:
+    """Refuse search settings that an engine's version lacks.
+
+    Raises:
+        SpecError: names the setting.
+    """
+    if isinstance(settings, PairSearch):
+        text.check_search(spec.text, settings.of(spec.text), engine)
+
+
+def _ours(spec: IndexSpec) -> MilvusHybrid:
+    if not isinstance(spec, MilvusHybrid):
+        raise SpecError(
+            f"{spec.kind} is no index of vectors and texts of Milvus.",
+            mend="ask the back end of its kind.",
+        )
+    return spec
+
+
+indexes.register(
+    MilvusHybrid,
+    fingerprint=lambda _: versions("pymilvus", "bm25s", recipe=RECIPE),
+    service="milvus",
+    check_search=check_search,
+    fusions=(EngineRrf, EngineWeighted),
+)(MilvusHybridBackend())
