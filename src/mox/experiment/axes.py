@@ -12,7 +12,7 @@ from mox.chunking import chunkers
 from mox.embedding import dims_of, embedders
 from mox.errors import FieldError, MoxError, SpecError
 from mox.experiment.loads import Load, parse_load
-from mox.experiment.resolve import COMBINED, resolve
+from mox.experiment.resolve import COMBINED, NEEDS, resolve
 from mox.experiment.trials import Trial
 from mox.indexes import indexes
 from mox.registry import Registry, nearest
@@ -153,7 +153,7 @@ def searches(
     source: Source, index_specs: Iterable[IndexSpec]
 ) -> list[tuple[dict[str, Any], Path_]]:
     """Raw points of the search axis, each checked to name only settings that something has."""
-    known = {name for spec in index_specs for name in spec.Search.model_fields}
+    specs = list(index_specs)
     every = [*COMBINED, *retrievers.kinds()]
     found = []
     for raw, path in _points(source, "search"):
@@ -166,6 +166,10 @@ def searches(
             raise source.error((*path, "kind"), error)
         if kind in COMBINED:
             own = set(COMBINED[kind].model_fields)
+            held = [spec for spec in specs if spec.holds == NEEDS[kind]]
+            known = {name for spec in held for name in spec.Search.model_fields}
+            if specs and not held:
+                raise source.error(path, _no_index(kind, specs))
             for name in raw:
                 if name not in own | known:
                     error = SpecError(
@@ -176,6 +180,25 @@ def searches(
                     raise source.error((*path, name), error)
         found.append((raw, path))
     return found
+
+
+_HELD = {
+    "vectors": ("vectors", "`{kind: exact}`"),
+    "texts": ("texts", "`{kind: SPARSE_INVERTED_INDEX}`"),
+    "pairs": (
+        "vectors and texts together",
+        "`{kind: milvus_hybrid, vector: {kind: HNSW}, text: {kind: SPARSE_INVERTED_INDEX}}`",
+    ),
+}
+
+
+def _no_index(kind: str, specs: list[IndexSpec]) -> SpecError:
+    what, example = _HELD[NEEDS[kind]]
+    has = ", ".join(dict.fromkeys(spec.kind for spec in specs))
+    return SpecError(
+        f"{kind} searches an index of {what}, and axes.index has only {has}.",
+        mend=f"add {example}, say, under `index:`.",
+    )
 
 
 @dataclass(frozen=True)
@@ -208,6 +231,8 @@ def expand(source: Source, tokenizer: str) -> Expanded:
     embedders_: list[Spec | None] = [*embeds] or [None]
     indexes_: list[IndexSpec | None] = [*specs] or [None]
     for chunk, embed, index, (raw, path) in itertools.product(chunks, embedders_, indexes_, points):
+        if index is not None and NEEDS.get(raw["kind"], index.holds) != index.holds:
+            continue
         trial = _trial(source, tokenizer, chunk, embed, index, raw, path)
         for one in _loaded(trial, under):
             found.setdefault(one.id, one)
@@ -217,8 +242,20 @@ def expand(source: Source, tokenizer: str) -> Expanded:
             mend="add `index:` and a `dense` search, or leave `load` out.",
         )
         raise source.error(("axes", "load"), error)
-    if under and any(trial.search.kind == "hybrid" for trial in found.values()):
+    kinds = {trial.search.kind for trial in found.values()} if under else set()
+    if "hybrid" in kinds:
         notes.append("hybrid trials are not put under load: their fusion runs in no engine.")
+    notes += [
+        f"{kind} trials are not put under load: its clients ask by vectors alone."
+        for kind in ("full_text", "engine_hybrid")
+        if kind in kinds
+    ]
+    used = {trial.index for trial in found.values()}
+    notes += [
+        f"axes.index has {spec.kind}, which no point of axes.search searches."
+        for spec in specs
+        if spec.holds != "vectors" and spec not in used
+    ]
     axes: dict[str, list[Any]] = {
         "chunk": chunks,
         "embed": embeds,
@@ -246,10 +283,12 @@ def _trial(
     raw: Mapping[str, Any],
     path: Path_,
 ) -> Trial:
-    if raw["kind"] in COMBINED and (embed is None or index is None):
-        lacking = "embed" if embed is None else "index"
+    by_text = NEEDS.get(raw["kind"]) == "texts"
+    if raw["kind"] in COMBINED and (index is None or (embed is None and not by_text)):
+        lacking = "index" if by_text or embed is not None else "embed"
         error: MoxError = SpecError(
-            f"{raw['kind']} search needs vectors, and axes.{lacking} is missing.",
+            f"{raw['kind']} search needs {'texts' if by_text else 'vectors'}, and axes.{lacking} is"
+            " missing.",
             mend=f"add `{lacking}:` under `axes:`.",
         )
         raise source.error(path, error)
@@ -266,4 +305,4 @@ def _trial(
             index.check_dims(dims)
         except MoxError as error:
             raise source.error(("axes", "index"), error) from None
-    return Trial(tokenizer, chunk, embed, index, search)
+    return Trial(tokenizer, chunk, None if by_text else embed, index, search)

@@ -6,13 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from mox.errors import FieldError
-from mox.experiment.trials import Dense, Hybrid, Search
-from mox.indexes import indexes
+from mox.experiment.trials import Dense, EngineHybrid, FullText, Hybrid, Search
+from mox.indexes import engine_fusion, indexes
 from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.spec import IndexSpec, SearchSettings, Spec
 
-COMBINED: dict[str, type[Spec]] = {"dense": Dense, "hybrid": Hybrid}
+COMBINED: dict[str, type[Spec]] = {
+    "dense": Dense,
+    "hybrid": Hybrid,
+    "full_text": FullText,
+    "engine_hybrid": EngineHybrid,
+}
+"""Kinds of search that search an index."""
+NEEDS: Mapping[str, str] = {
+    "dense": "vectors",
+    "hybrid": "vectors",
+    "full_text": "texts",
+    "engine_hybrid": "pairs",
+}
+"""What the index must hold that each of them searches."""
 
 
 def resolve(raw: Mapping[str, Any], index: IndexSpec) -> Search:
@@ -36,13 +49,25 @@ def resolve(raw: Mapping[str, Any], index: IndexSpec) -> Search:
         least = _least(fusion, index, retriever)
         settings_ = settings_.on(index, depth)
         search = Search(kind, _whole("k", own.k), settings_, retriever, fusion, depth, least)
+    elif isinstance(own, EngineHybrid):
+        depth = max(_whole("depth", own.depth), _whole("k", own.k))
+        settings_ = settings_.on(index, depth)
+        search = Search(kind, own.k, settings_, fusion=_inside(own, index), depth=depth)
     else:
-        assert isinstance(own, Dense)  # noqa: S101  the two shapes of COMBINED
+        assert isinstance(own, Dense | FullText)  # noqa: S101  the other shapes of COMBINED
         k = _whole("k", own.k)
         settings_ = settings_.on(index, k)
         search = Search(kind, k, settings_)
     settings_.check(index, search.dense_k)
     return search
+
+
+def _inside(own: EngineHybrid, index: IndexSpec) -> Spec:
+    """How the index' engine is to fuse."""
+    try:
+        return engine_fusion(index, own.fusion)
+    except FieldError as error:
+        raise FieldError(error.message, mend=error.mend, field=f"fusion.{error.field}") from None
 
 
 def _least(fusion: Spec, index: IndexSpec, retriever: Spec) -> tuple[float, float] | None:

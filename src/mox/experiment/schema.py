@@ -11,7 +11,8 @@ from mox.evaluation import metrics
 from mox.evaluation.measures import FORM
 from mox.experiment.experiment import KEYS, Budget, Choose, QuestionsPart, Split
 from mox.experiment.loads import Load
-from mox.experiment.trials import AXES, Dense, Hybrid
+from mox.experiment.resolve import COMBINED
+from mox.experiment.trials import AXES
 from mox.indexes import indexes
 from mox.registry import Registry
 from mox.retrieval import fusions, retrievers
@@ -81,11 +82,11 @@ def _search() -> Schema:
         fields = indexes.entry(kind).spec.Search.model_json_schema().get("properties", {})  # type: ignore[attr-defined]
         settings |= {name: _or_list(field) for name, field in fields.items()}
     shapes = []
-    for kind, shape in (("dense", Dense), ("hybrid", Hybrid)):
+    for kind, shape in COMBINED.items():
         fields = dict(shape.model_json_schema()["properties"])
         fields["kind"] = {"const": kind}
         for name, registry in (("fusion", fusions), ("lexical", retrievers)):
-            if name in fields:
+            if name in fields and kind == "hybrid":
                 fields[name] = _axis(registry)
         swept = {name: _or_list(field) for name, field in fields.items() if name != "kind"}
         shapes.append(_closed({"kind": fields["kind"], **swept, **settings}))

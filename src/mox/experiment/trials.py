@@ -37,13 +37,37 @@ class Hybrid(Spec):
     """The lexical side: a retriever and its settings."""
 
 
+class FullText(Spec):
+    """Search by texts in an engine. Further fields are the search settings of the sweep's indexes
+    of texts."""
+
+    kind: str = "full_text"
+    k: int = 10
+    """Hits per question; fewer where fewer rows have a word of it."""
+
+
+class EngineHybrid(Spec):
+    """Search by vectors and texts in one collection, whose engine fuses both sides itself.
+    Further fields are the search settings of the sweep's indexes of both."""
+
+    kind: str = "engine_hybrid"
+    k: int = 10
+    """Hits per question after fusion."""
+    depth: int = 50
+    """Hits of each side that fusion sees, as of `hybrid`."""
+    fusion: Mapping[str, Any] = {"kind": "rrf"}
+    """How the engine makes one list of two: `{kind: rrf, k: 60}` or, in Milvus,
+    `{kind: weighted, weight: 0.5, normalise: arctan}`."""
+
+
 @dataclass(frozen=True)
 class Search:
     """How a trial searches, resolved: every setting stands, none is left to a default.
 
-    `settings`: the index's, for dense and hybrid. `retriever`: for lexical and hybrid.
-    `fusion` and `depth`: for hybrid only. `least`: the least score that the dense and the lexical
-    side could ever give, where the fusion needs it; it follows from their kinds.
+    `settings`: the index's, where an index is searched. `retriever`: for lexical and hybrid.
+    `fusion` and `depth`: for hybrid, where Mox fuses, and engine_hybrid. `least`: the least score
+    that the dense and the lexical side could ever give, where the fusion needs it; it follows
+    from their kinds.
     """
 
     kind: str
@@ -55,6 +79,11 @@ class Search:
     least: tuple[float, float] | None = None
 
     @property
+    def is_fused_here(self) -> bool:
+        """Whether Mox fuses lists that it sees, rather than an engine its own."""
+        return self.kind == "hybrid"
+
+    @property
     def dense_k(self) -> int:
         """How many hits are asked of the index."""
         return self.depth or self.k
@@ -64,11 +93,11 @@ class Search:
         found: dict[str, Any] = {"kind": self.kind, "k": self.k}
         if self.settings is not None:
             found |= self.settings.model_dump(mode="json")
-        if self.kind == "hybrid":
-            assert self.fusion is not None  # noqa: S101  set by _search, together with kind
-            assert self.retriever is not None  # noqa: S101
+        if self.fusion is not None:
             found["depth"] = self.depth
             found["fusion"] = self.fusion.model_dump(mode="json")
+        if self.is_fused_here:
+            assert self.retriever is not None  # noqa: S101  set by resolve, together with kind
             found["lexical"] = self.retriever.model_dump(mode="json")
         elif self.retriever is not None:
             found |= self.retriever.model_dump(mode="json")
@@ -77,7 +106,8 @@ class Search:
 
 @dataclass(frozen=True)
 class Trial:
-    """One complete configuration. `embed` and `index` are None where vectors play no part.
+    """One complete configuration. `embed` is None where vectors play no part, `index` where no
+    index is searched.
 
     `load`: under which its index is measured, where the experiment asks for that.
     """

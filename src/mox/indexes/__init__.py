@@ -1,12 +1,19 @@
-"""Vectors to an index to hits: exact search, and engines that are verified after each build."""
+"""Vectors and texts to an index to hits: exact search, and engines that are verified after each
+build.
+
+Traits of a back end: `service` names what its address is of; `least` gives the score that no hit
+can be under, from a Spec; `check_search(spec, settings, engine)` refuses search settings that an
+engine's version lacks; `fusions` are the Specs by which its engine fuses vectors and texts.
+"""
 
 from collections.abc import Mapping
+from typing import Any
 
-from mox.errors import SpecError
-from mox.registry import Registry
+from mox.errors import FieldError, SpecError
+from mox.registry import Registry, validate
 from mox.services import running
 from mox.settings import Settings
-from mox.spec import IndexSpec
+from mox.spec import IndexSpec, SearchSettings, Spec
 from mox.types import IndexBackend
 
 indexes: Registry[IndexBackend] = Registry(
@@ -59,3 +66,32 @@ def check(spec: IndexSpec, engine: Mapping[str, str], settings: Settings) -> Non
             " has it.",
         )
     indexes[spec].check(spec, engine)
+
+
+def check_search(spec: IndexSpec, settings: SearchSettings, engine: Mapping[str, str]) -> None:
+    """Refuse search settings that an engine's version lacks.
+
+    Raises:
+        SpecError: names the setting.
+    """
+    refuse = indexes.entry(spec.kind).traits.get("check_search")
+    if refuse is not None:
+        refuse(spec, settings, engine)
+
+
+def engine_fusion(index: IndexSpec, settings: Mapping[str, Any]) -> Spec:
+    """How an index' engine is to fuse vectors and texts, of what it can do.
+
+    Raises:
+        FieldError: it can't, or a setting that it refuses.
+    """
+    shapes = indexes.entry(index.kind).traits.get("fusions", ())
+    known: dict[str, type[Spec]] = {shape.model_fields["kind"].default: shape for shape in shapes}
+    kind = settings.get("kind")
+    if kind not in known:
+        raise FieldError(
+            f"{index.kind} fuses by {' or '.join(known) or 'nothing'}, not {kind!r}.",
+            mend="let Mox fuse (`kind: hybrid`), or use what the engine has.",
+            field="kind",
+        )
+    return validate(known[str(kind)], settings, name=f"{index.kind}'s fusion {kind}")

@@ -117,12 +117,15 @@ class Graph:
         chunk = self._chunk(trial.chunk)
         roles = {"chunk": chunk}
         search = trial.search
-        if search.settings is not None:
+        if search.kind in ("full_text", "engine_hybrid"):
+            roles |= self._in_engine(trial, chunk)
+        elif search.settings is not None:
             roles |= self._dense(trial, chunk)
         if search.retriever is not None:
             roles["lexical"] = self._lexical(search.retriever, chunk, trial)
         roles["hits"] = roles.get("search") or roles.get("exact") or roles["lexical"]
-        if search.fusion is not None:
+        if search.is_fused_here:
+            assert search.fusion is not None  # noqa: S101  resolve sets both
             parts = {"dense": roles["hits"], "lexical": roles["lexical"]}
             spec: dict[str, Any] = {"of": _plain(search.fusion), "k": search.k}
             if search.least is not None:
@@ -150,11 +153,8 @@ class Graph:
         assert embed_spec is not None  # noqa: S101  trials.expand gives dense trials both
         assert index is not None  # noqa: S101
         assert search.settings is not None  # noqa: S101
-        prints = self._print(embedders, embed_spec)
-        model = {"of": _plain(embed_spec)}
-        embed = self._add("embed", model, {"chunk": chunk}, prints)
-        queries = self._add("queries", model, {"questions": self.questions}, prints)
-        pair = {"embed": embed, "queries": queries}
+        pair = self._vectors(embed_spec, chunk)
+        embed = pair["embed"]
         reach = {"k": search.dense_k, "clip": search.fusion is not None}
         exact = self._add("exact", reach, pair, versions("numpy"))
         is_exact = index.kind == "exact"
@@ -176,6 +176,35 @@ class Graph:
             asked = {**spec, "load": trial.load.model_dump(mode="json")}
             roles["load"] = self._add("load", asked, parts, here)
         return roles
+
+    def _vectors(self, spec: Spec, chunk: Stage) -> dict[str, Stage]:
+        """Vectors of chunks and questions."""
+        prints = self._print(embedders, spec)
+        of = {"of": _plain(spec)}
+        return {
+            "embed": self._add("embed", of, {"chunk": chunk}, prints),
+            "queries": self._add("queries", of, {"questions": self.questions}, prints),
+        }
+
+    def _in_engine(self, trial: Trial, chunk: Stage) -> dict[str, Stage]:
+        """A collection of texts, or of vectors and texts, and its search by questions' texts."""
+        index, search = trial.index, trial.search
+        assert index is not None  # noqa: S101  trials.expand gives these an index
+        assert search.settings is not None  # noqa: S101
+        vectors = self._vectors(trial.embed, chunk) if trial.embed is not None else {}
+        embed = {role: stage for role, stage in vectors.items() if role == "embed"}
+        built_with = {**self._print(indexes, index), **self._engines(index)}
+        build = self._add("build", {"of": _plain(index)}, {**embed, "chunk": chunk}, built_with)
+        spec: dict[str, Any] = {
+            "of": search.settings.model_dump(mode="json"),
+            "index": _plain(index),
+            "k": search.k,
+        }
+        if search.fusion is not None:
+            spec |= {"depth": search.depth, "fusion": _plain(search.fusion)}
+        asked = {"questions": self.questions, **vectors, "chunk": chunk, "build": build}
+        found = self._add("search", spec, asked, built_with)
+        return {**embed, "build": build, "search": found}
 
     def _lexical(self, spec: Spec, chunk: Stage, trial: Trial) -> Stage:
         fused = trial.search.fusion is not None

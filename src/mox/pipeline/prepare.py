@@ -15,7 +15,7 @@ from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
 from mox.evaluation.statistics import scope, smallest_margin
 from mox.experiment import Experiment
-from mox.indexes import address, check, engine, indexes, service
+from mox.indexes import address, check, check_search, engine, indexes, service
 from mox.pipeline.loads import check_loads
 from mox.pipeline.plan import Plan, fold
 from mox.pipeline.store import Store, write_whole
@@ -47,6 +47,8 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
         for trial in experiment.trials:
             if trial.index is not None:
                 check(trial.index, known.asked(trial.index), settings)
+                if trial.search.settings is not None:
+                    check_search(trial.index, trial.search.settings, known.asked(trial.index))
     return plan
 
 

@@ -14,7 +14,7 @@ from mox.errors import DataError, EngineError, SpecError
 from mox.evaluation.agreement import recall_of_exact
 from mox.evaluation.measures import Measure
 from mox.evaluation.score import Relevance, TokenEnds, prepare, score
-from mox.indexes import indexes
+from mox.indexes import engine_fusion, indexes
 from mox.indexes.exact import nearest
 from mox.pipeline import codec
 from mox.pipeline.context import Context, index_spec
@@ -24,8 +24,8 @@ from mox.pipeline.stages import Ref, Stage
 from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.retrieval.hits import ranked
-from mox.spec import digest
-from mox.types import ChunkTable, Hits, Rows
+from mox.spec import IndexSpec, digest
+from mox.types import Asked, ChunkTable, Hits, Rows
 
 if TYPE_CHECKING:
     from mox.types import Arrays, Floats
@@ -114,7 +114,7 @@ def exact(stage: Stage, context: Context) -> Output:
 
 
 def build(stage: Stage, context: Context) -> Output:
-    """Vectors → a collection in an engine, verified."""
+    """Vectors, texts or both → a collection in an engine, verified."""
     spec = index_spec(stage.spec["of"])
     place = context.place(stage.ref, spec)
     backend = indexes[spec]
@@ -152,13 +152,19 @@ def _named(engine: Mapping[str, str]) -> str:
 
 
 def rows_of(stage: Stage, context: Context) -> Rows:
-    """What a build is made from: vectors, and the fields that its spec names."""
-    vectors = context.vectors(stage.inputs["embed"])
-    return Rows(vectors, fields=columns(stage.spec.get("fields", ()), len(vectors)))
+    """What a build is made from: vectors, texts or both, and the fields that its spec names."""
+    holds = index_spec(stage.spec["of"]).holds
+    vectors = context.vectors(stage.inputs["embed"]) if holds != "texts" else None
+    texts = context.chunks(stage.inputs["chunk"]).texts if holds != "vectors" else None
+    rows = len(texts if vectors is None else vectors)  # type: ignore[arg-type]
+    return Rows(vectors, texts=texts, fields=columns(stage.spec.get("fields", ()), rows))
 
 
 def search(stage: Stage, context: Context) -> Output:
-    """A built collection and questions → hits, and their agreement with exact search."""
+    """A built collection and questions → hits; where it holds vectors alone, also their agreement
+    with exact search."""
+    if index_spec(stage.spec["index"]).holds != "vectors":
+        return _search_texts(stage, context)
     source = stage.inputs["build"]
     spec = index_spec(stage.spec["index"])
     settings = validate(spec.Search, stage.spec["of"])
@@ -174,6 +180,30 @@ def search(stage: Stage, context: Context) -> Output:
         {**codec.pack_hits(hits), "recall_of_exact": agreement},
         {"short_answers": int(((hits.ids >= 0).sum(axis=1) < min(k, len(vectors))).sum())},
     )
+
+
+def _search_texts(stage: Stage, context: Context) -> Output:
+    """A collection that holds texts, asked by text, or by vector and text at once."""
+    source = stage.inputs["build"]
+    spec = index_spec(stage.spec["index"])
+    settings = validate(spec.Search, stage.spec["of"])
+    rows = len(context.chunks(stage.inputs["chunk"]))
+    k = _fits(stage.spec["k"], rows, clip=False)
+    texts = [question.text for question in context.questions(stage.inputs["questions"])]
+    rebuild_if_gone(source, stage.inputs, context)
+    searcher = context.opened(source, spec)
+    if spec.holds == "texts":
+        ids, scores = searcher.search_texts(texts, k=k, settings=settings)
+    else:
+        asked = Asked(context.vectors(stage.inputs["queries"]), texts)
+        fusion = engine_fusion(spec, stage.spec["fusion"])
+        depth = stage.spec["depth"]
+        ids, scores = searcher.search_pairs(
+            asked, k=k, depth=depth, fusion=fusion, settings=settings
+        )
+    hits = ranked(ids, scores, k=k)
+    short = int(((hits.ids >= 0).sum(axis=1) < k).sum())
+    return Output(codec.pack_hits(hits), {"short_answers": short})
 
 
 def rebuild_if_gone(source: Ref, inputs: Mapping[str, Ref], context: Context) -> None:

@@ -83,7 +83,7 @@ def fingerprints(trial: Trial, engine: Mapping[str, str]) -> dict[str, dict[str,
         ("embed", embedders, trial.embed),
         ("index", indexes, trial.index),
         ("retriever", retrievers, trial.search.retriever),
-        ("fusion", fusions, trial.search.fusion),
+        ("fusion", fusions, trial.search.fusion if trial.search.is_fused_here else None),
     ]
     found |= {name: registry.fingerprint(spec) for name, registry, spec in parts if spec}
     if engine:

@@ -94,7 +94,7 @@ def _saving(
 
 def _index_remark(results: Results, chosen: TrialRun, qualify: Sequence[TrialRun]) -> str:
     """Whether an approximate index pays at this size, where trials of both kinds qualify."""
-    approximate = [trial for trial in qualify if "search" in trial.roles]
+    approximate = [t for t in qualify if {"search", "exact"} <= t.roles.keys()]
     exact = [t for t in qualify if "exact" in t.roles and "search" not in t.roles]
     if not approximate or not exact:
         return ""

@@ -249,11 +249,12 @@ class Results:
             "unread": facts.get("embed", {}).get("unread", 0.0),
         }
         if "search" in roles:
+            costs["short_answers"] = facts["search"]["short_answers"]
+        if "search" in roles and "exact" in roles:  # of texts there is no exact search
             agreement = self._artifacts(roles["search"]).arrays["recall_of_exact"]
             search = trial.config["search"]
             depth = search.get("depth", search["k"])
             costs[f"recall_of_exact@{depth}"] = float(agreement.mean())
-            costs["short_answers"] = facts["search"]["short_answers"]
         if "load" in facts:
             costs |= load_costs(facts["load"])
         return costs
