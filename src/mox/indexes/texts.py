@@ -24,8 +24,14 @@ def texts_of(rows: Rows, *, kind: str, most_bytes: int, nul: bool = True) -> Seq
     if not texts:
         raise SpecError(f"{kind} has no texts to hold.", mend="build it from `Rows(texts=…)`.")
     for row, text in enumerate(texts):
-        # A character is 4 bytes at most, so most texts need not be encoded to be known to fit.
-        size = len(text) if 4 * len(text) <= most_bytes else len(text.encode())
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{kind}: the text of row {row} is no Unicode text ({error.reason} at"
+                f" {error.start}).",
+                mend="mend the parser that it comes from.",
+            ) from None
         if size > most_bytes:
             raise DataError(
                 f"{kind}: the text of row {row} has {size:,} bytes, and the engine holds"
