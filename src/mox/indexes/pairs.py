@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import create_model
 
@@ -26,6 +26,14 @@ class PairSearch(SearchSettings):
         """Those of one part."""
         fields = part.Search.model_fields
         return part.Search(**{name: getattr(self, name) for name in fields})
+
+    def on(self, index: IndexSpec, k: int) -> Self:
+        found: dict[str, Any] = {}
+        if isinstance(index, Pair):
+            for part in index.parts:
+                settings = self.of(part).on(part, k)
+                found |= {name: getattr(settings, name) for name in type(settings).model_fields}
+        return self.model_copy(update=found)
 
     def check(self, index: IndexSpec, k: int) -> None:
         if isinstance(index, Pair):
