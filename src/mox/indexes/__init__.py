@@ -24,6 +24,7 @@ indexes: Registry[IndexBackend] = Registry(
         "mox.indexes.milvus.text_backend",
         "mox.indexes.milvus.hybrid",
         "mox.indexes.pgvector.backend",
+        "mox.indexes.pgvector.text_backend",
     ],
 )
 

@@ -30,7 +30,14 @@ from pathlib import Path
 POLL_S = 0.5
 STARTS_WITHIN_S = 60.0
 STOPS_WITHIN_S = 30.0
-INITDB = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
+INITDB = (
+    "--username=postgres",
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--no-locale",
+    "--locale-provider=builtin",  # so that lower case is known beyond ASCII, as full text needs
+    "--builtin-locale=C.UTF-8",
+)
 """Trust, since only who may enter the socket's folder can ask at all."""
 SETTINGS = {
     "listen_addresses": "",

@@ -77,7 +77,7 @@ def _ours(spec: IndexSpec) -> PgSpec:
     return spec
 
 
-def _fingerprint(_: object) -> dict[str, str]:
+def fingerprint(_: object) -> dict[str, str]:
     try:
         return versions("psycopg", recipe=RECIPE)
     except MissingError:
@@ -87,5 +87,5 @@ def _fingerprint(_: object) -> dict[str, str]:
 _backend = PgBackend()
 for _spec in SPECS:
     indexes.register(
-        _spec, fingerprint=_fingerprint, least=lambda _: LEAST_COSINE, service="postgres"
+        _spec, fingerprint=fingerprint, least=lambda _: LEAST_COSINE, service="postgres"
     )(_backend)

@@ -107,7 +107,7 @@ def check_plan(link: Link, spec: PgSpec, query: str, parameters: Sequence[Any]) 
     """
     ((plan,),) = link.ask(f"explain (format json) {query}", *parameters)
     plan = json.loads(plan) if isinstance(plan, str) else plan
-    scans = [node for node in _nodes(plan[0]["Plan"]) if node.get("Relation Name") == link.name]
+    scans = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == link.name]
     by = [(node["Node Type"], node.get("Index Name")) for node in scans]
     wanted = ("Index Scan", link.index) if spec.method else ("Seq Scan", None)
     if by != [wanted]:
@@ -118,10 +118,11 @@ def check_plan(link: Link, spec: PgSpec, query: str, parameters: Sequence[Any]) 
         )
 
 
-def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A plan's node and all below it."""
     yield node
     for part in node.get("Plans", ()):
-        yield from _nodes(part)
+        yield from nodes(part)
 
 
 def _other(link: Link, what: str) -> EngineError:

@@ -1,0 +1,33 @@
+"""PostgreSQL's full text, alone and with vectors, held to the contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from mox.indexes.pgvector.text import FtsSearch, PostgresFts
+from mox.testing.indexes import Setup
+from mox.testing.texts import TextIndexContract
+
+
+def fts(config: Any = "english", **settings: Any) -> Setup:
+    return Setup(PostgresFts(config=config), FtsSearch(**settings))
+
+
+class TestPostgresFts(TextIndexContract):
+    spec = PostgresFts()
+    most_bytes = None
+    extremes: ClassVar = {
+        "config": (fts("simple"), fts("english")),
+        "words": (fts(words="any"), fts(words="all")),
+        "rank": (fts(rank="ts_rank"), fts(rank="ts_rank_cd")),
+        "normalization": (fts(normalization=0), fts(normalization=2)),
+    }
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def uri(cls, postgres_uri: str) -> Iterator[str | None]:
+        return postgres_uri
