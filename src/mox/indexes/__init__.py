@@ -25,6 +25,7 @@ indexes: Registry[IndexBackend] = Registry(
         "mox.indexes.milvus.hybrid",
         "mox.indexes.pgvector.backend",
         "mox.indexes.pgvector.text_backend",
+        "mox.indexes.pgvector.hybrid",
     ],
 )
 

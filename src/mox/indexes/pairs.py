@@ -14,7 +14,9 @@ from pydantic import create_model
 
 from mox.errors import FieldError, MoxError, SpecError
 from mox.indexes import indexes
+from mox.indexes.texts import check_settings
 from mox.spec import IndexSpec, SearchSettings
+from mox.types import Asked
 
 P = TypeVar("P", bound=IndexSpec)
 
@@ -81,6 +83,29 @@ class Pair(IndexSpec):
     def parts(self) -> tuple[IndexSpec, IndexSpec]:
         """The index of the vectors, and that of the texts."""
         raise NotImplementedError
+
+
+def check_asked(
+    spec: Pair, queries: Asked, dims: int, k: int, depth: int, settings: SearchSettings
+) -> None:
+    """Refuse a search that a pair cannot answer as it was meant.
+
+    Raises:
+        SpecError: settings of another index or that cannot fill `depth` places, less depth than
+            k, or vectors that are not those of the questions.
+    """
+    check_settings(spec, settings, depth)
+    if not 1 <= k <= depth:
+        raise SpecError(
+            f"{spec.kind}: fusing {depth} hits of each side cannot fill k = {k} places.",
+            mend=f"set depth to {k} or more.",
+        )
+    shape = (len(queries.texts), dims)
+    if queries.vectors.shape != shape:
+        raise SpecError(
+            f"question vectors of shape {queries.vectors.shape} where {shape} are needed.",
+            mend="embed questions and chunks with the same model.",
+        )
 
 
 def part_of(name: str, value: Any, of: type[P], what: str) -> P:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from mox.indexes.pgvector.hybrid import PostgresHybrid
+from mox.indexes.pgvector.specs import PgExact
 from mox.indexes.pgvector.text import FtsSearch, PostgresFts
 from mox.testing.indexes import Setup
-from mox.testing.texts import TextIndexContract
+from mox.testing.texts import PairIndexContract, TextIndexContract
 
 
 def fts(config: Any = "english", **settings: Any) -> Setup:
@@ -29,5 +29,15 @@ class TestPostgresFts(TextIndexContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def uri(cls, postgres_uri: str) -> Iterator[str | None]:
+    def uri(cls, postgres_uri: str) -> str:
+        return postgres_uri
+
+
+class TestPostgresHybrid(PairIndexContract):
+    spec = PostgresHybrid(vector=PgExact())
+    fusions = ("rrf", "weighted")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def uri(cls, postgres_uri: str) -> str:
         return postgres_uri

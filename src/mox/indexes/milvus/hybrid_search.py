@@ -15,8 +15,7 @@ from mox.indexes.milvus.search import BATCH_HITS
 from mox.indexes.milvus.text import SparseSearch
 from mox.indexes.milvus.text_build import DIRECTED, SPARSE
 from mox.indexes.milvus.text_search import BATCH_TEXTS, Answers, opened, sent
-from mox.indexes.pairs import Pair, PairSearch
-from mox.indexes.texts import check_settings
+from mox.indexes.pairs import Pair, PairSearch, check_asked
 from mox.indexes.vectors import directed
 from mox.spec import SearchSettings, Spec
 from mox.types import Asked, Place
@@ -48,8 +47,8 @@ class MilvusPairSearcher:
         vector alone; one without either finds nothing."""
         import numpy as np
 
-        self._check(queries, k, depth, settings)
-        assert isinstance(settings, PairSearch)  # noqa: S101  by check_settings
+        check_asked(self.spec, queries, self.dims, k, depth, settings)
+        assert isinstance(settings, PairSearch)  # noqa: S101  by check_asked
         found = Answers.none(self.link, self.rows, len(queries.texts), k)
         by_vector = directed(queries.vectors)
         by_text = np.array([bool(text.strip()) for text in queries.texts], dtype=bool)
@@ -63,20 +62,6 @@ class MilvusPairSearcher:
                 for query, hits in zip(part.tolist(), answers, strict=True):
                     found.put(query, hits)
         return found.ids, found.scores
-
-    def _check(self, queries: Asked, k: int, depth: int, settings: SearchSettings) -> None:
-        check_settings(self.spec, settings, depth)
-        if not 1 <= k <= depth:
-            raise SpecError(
-                f"{self.spec.kind}: fusing {depth} hits of each side cannot fill k = {k} places.",
-                mend=f"set depth to {k} or more.",
-            )
-        shape = (len(queries.texts), self.dims)
-        if queries.vectors.shape != shape:
-            raise SpecError(
-                f"question vectors of shape {queries.vectors.shape} where {shape} are needed.",
-                mend="embed questions and chunks with the same model.",
-            )
 
     def _requests(
         self,

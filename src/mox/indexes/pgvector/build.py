@@ -6,7 +6,7 @@ never half a table, nor a whole one without its index. COPY in binary, the index
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -46,16 +46,21 @@ def build(link: Link, spec: PgSpec, rows: Rows, vectors: Floats) -> dict[str, An
     """
     has_direction = directed(vectors)
     count = int(has_direction.sum())
-    _check(link, spec, rows, vectors, count)
+    check(link, spec, rows, vectors, count)
     with link.connection.transaction():
-        _create(link, spec, rows, vectors.shape[1])
-        _copy(link, spec, rows, vectors)
-        _index(link, spec, count, vectors.shape[1])
+        create(link, spec, rows, vectors.shape[1])
+        copy(link, link.table, spec, rows, vectors)
+        index(link, spec, count, vectors.shape[1])
         link.do(f"analyze {link.table}")
         return dict(verify(link, spec, len(vectors), count))
 
 
-def _check(link: Link, spec: PgSpec, rows: Rows, vectors: Floats, count: int) -> None:
+def check(link: Link, spec: PgSpec, rows: Rows, vectors: Floats, count: int) -> None:
+    """Refuse (SpecError, EngineError) what a table cannot be built of.
+
+    Args:
+        count: how many of the vectors have a direction.
+    """
     spec.check_dims(vectors.shape[1])
     if not count:
         raise EngineError(
@@ -102,7 +107,15 @@ def provide(link: Link) -> None:
     link.prepare()
 
 
-def _create(link: Link, spec: PgSpec, rows: Rows, dims: int) -> None:
+def create(link: Link, spec: PgSpec, rows: Rows, dims: int, more: Sequence[str] = ()) -> None:
+    """Create an empty table.
+
+    Args:
+        more: SQL of further columns.
+
+    Raises:
+        EngineError: there is such a table.
+    """
     if link.ask("select to_regclass($1)::text", link.table) != [(None,)]:
         raise EngineError(f"{link.where} has {link.name} already.", mend="drop it first.")
     whole = "halfvec" if spec.column == "halfvec" else "vector"
@@ -110,6 +123,7 @@ def _create(link: Link, spec: PgSpec, rows: Rows, dims: int) -> None:
     columns += [f"v {whole}({dims})"]
     if spec.column == "bit":
         columns += [f"b bit({dims}) generated always as (binary_quantize(v)::bit({dims})) stored"]
+    columns += more
     # It is never written again, so there is nothing to vacuum beside somebody's measurement.
     link.do(f"create table {link.table} ({', '.join(columns)}) with (autovacuum_enabled = off)")
     if sizes.row(dims, spec.column, len(rows.fields)) <= sizes.PAGE - 64:
@@ -117,17 +131,19 @@ def _create(link: Link, spec: PgSpec, rows: Rows, dims: int) -> None:
         link.do(f"alter table {link.table} alter column v set storage plain")
 
 
-def _copy(link: Link, spec: PgSpec, rows: Rows, vectors: Floats) -> None:
+def copy(link: Link, table: str, spec: PgSpec, rows: Rows, vectors: Floats) -> None:
+    """Fill numbers, fields and vectors of a table that was made in this transaction."""
     names = ", ".join(["id", *(f'"{column(name)}"' for name in rows.fields), "v"])
-    statement = f"copy {link.table} ({names}) from stdin with (format binary, freeze)"
+    statement = f"copy {table} ({names}) from stdin with (format binary, freeze)"
     limit_s = ANSWERS_WITHIN_S + len(vectors) / 1_000
     chunks = wire.copied(vectors, directed(vectors), rows.fields, half=spec.column == "halfvec")
-    with link.limited(limit_s), link.connection.cursor().copy(statement.encode()) as copy:
+    with link.limited(limit_s), link.connection.cursor().copy(statement.encode()) as out:
         for chunk in chunks:
-            copy.write(chunk)
+            out.write(chunk)
 
 
-def _index(link: Link, spec: PgSpec, rows: int, dims: int) -> None:
+def index(link: Link, spec: PgSpec, rows: int, dims: int) -> None:
+    """The index of the vectors, where the Spec has one."""
     if spec.method is None:
         return
     on = "b" if spec.column == "bit" else "v"

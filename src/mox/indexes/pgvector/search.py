@@ -65,7 +65,7 @@ class PgSearcher:
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         asked = directed(queries)
         with self.link.said():
-            self._apply(settings)
+            self.apply(settings)
             places = np.flatnonzero(asked)
             step = max(1, min(BATCH_QUERIES, BATCH_HITS // k, BATCH_CELLS // max(1, self.rows)))
             for at in range(0, len(places), step):
@@ -85,11 +85,11 @@ class PgSearcher:
         kinds = {"bit": ("vector", "bit")}.get(self.spec.column, (self.spec.column,))
         parts = [wire.parameter(kind, queries, self.link.types[kind][0]) for kind in kinds]
         if len(queries) == 1:
-            query = self._nearest("$1", "$2", k, settings, where, also="1, ")
+            query = self.nearest_sql("$1", "$2", k, settings, where, also="1, ")
         else:
             names = ", ".join(("v", "b")[: len(parts)])
             arrays = ", ".join(f"${at + 1}" for at in range(len(parts)))
-            nearest = self._nearest("q.v", "q.b", k, settings, where)
+            nearest = self.nearest_sql("q.v", "q.b", k, settings, where)
             query = (
                 f"select q.n::int4, h.* from unnest({arrays}) with ordinality q({names}, n),"
                 f" lateral ({nearest}) h"
@@ -99,7 +99,7 @@ class PgSearcher:
             self._explained.add((query, settings))
         return self.link.ask(query, *parts)
 
-    def _nearest(
+    def nearest_sql(
         self,
         vector: str,
         bits: str,
@@ -167,7 +167,7 @@ class PgSearcher:
             ids[whole, here : here + len(last)] = last
             scores[whole, here : here + len(last)] = NO_DIRECTION
 
-    def _apply(self, settings: PgSearch) -> None:
+    def apply(self, settings: PgSearch) -> None:
         """Have the session search by these settings; those of other sessions stay as they are."""
         wanted = {"enable_seqscan": "off" if self.spec.method else "on"}
         if isinstance(settings, HnswSearch):

@@ -37,11 +37,15 @@ def words_sql(spec: PostgresFts, settings: FtsSearch, text: str) -> str:
     )
 
 
-def best_sql(link: Link, settings: FtsSearch, words: str, k: int) -> str:
-    """SQL of (id, score) of the k best rows, equal ones by their number."""
+def best_sql(link: Link, settings: FtsSearch, words: str, k: int, also: str = "") -> str:
+    """SQL of (id, score) of the k best rows, equal ones by their number.
+
+    Args:
+        also: further sources, of which `words` is.
+    """
     score = f"{settings.rank}(t, {words}, {settings.normalization})"
     return (
-        f"select id, {score} as score from {link.table} where t @@ {words}"
+        f"select id, {score} as score from {link.table}{also} where t @@ {words}"
         f" order by score desc, id limit {k}"
     )
 

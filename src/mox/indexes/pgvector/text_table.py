@@ -58,6 +58,23 @@ def copy(link: Link, table: str, texts: Sequence[str]) -> None:
         raise too_long(error) from None
 
 
+def fill(link: Link, rows: int) -> None:
+    """Fill a table's rows from `mox_v` and `mox_t`, in the order of their numbers.
+
+    Raises:
+        DataError: a text has more words than a tsvector holds.
+    """
+    psycopg = driver()
+    try:
+        with link.limited(ANSWERS_WITHIN_S + rows / 200):
+            link.do(
+                f"insert into {link.table} (id, v, body) select id, v, body"
+                " from pg_temp.mox_v join pg_temp.mox_t using (id) order by id"
+            )
+    except psycopg.errors.ProgramLimitExceeded as error:
+        raise too_long(error) from None
+
+
 def too_long(error: object) -> DataError:
     """What PostgreSQL says of a text that it cannot hold as words."""
     diag = getattr(error, "diag", None)

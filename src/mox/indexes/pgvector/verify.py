@@ -61,7 +61,10 @@ def check_described(link: Link, spec: PgSpec) -> dict[str, Any]:
     found: dict[str, Any] = {"column": spec.column}
     if spec.method is None:
         ((indexes,),) = link.ask(
-            "select count(*) from pg_index where indrelid = to_regclass($1)", link.table
+            "select count(*) from pg_index i join pg_class c on c.oid = i.indexrelid"
+            " join pg_am m on m.oid = c.relam"
+            " where i.indrelid = to_regclass($1) and m.amname in ('hnsw', 'ivfflat')",
+            link.table,
         )
         if indexes:
             raise _other(link, f"{indexes} indexes where none was asked for")
