@@ -59,12 +59,14 @@ def check(spec: IndexSpec, engine: Mapping[str, str], settings: Settings) -> Non
         SpecError: names what it lacks, or what the engine has.
     """
     server = running.at(settings.root, service(spec) or "", address(spec, settings))
-    if server is not None and server.lacks_kind(spec.kind):
+    for one in (spec, *getattr(spec, "parts", ())):
+        if server is None or not server.lacks_kind(one.kind):
+            continue
         raise SpecError(
-            f"{spec.kind}: the {server.service} {server.version} that `mox up {server.service}`"
+            f"{one.kind}: the {server.service} {server.version} that `mox up {server.service}`"
             f" started here was built without {', '.join(server.lacks)}; it would take the build"
             " and never end it.",
-            mend=f"leave {spec.kind} out, or set MOX_{server.service.upper()}_URI to a server that"
+            mend=f"leave {one.kind} out, or set MOX_{server.service.upper()}_URI to a server that"
             " has it.",
         )
     indexes[spec].check(spec, engine)

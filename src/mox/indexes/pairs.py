@@ -79,6 +79,9 @@ class Pair(IndexSpec):
     Search: ClassVar[Any] = _OfParts()
     holds: ClassVar[Literal["vectors", "texts", "pairs"]] = "pairs"
 
+    def check_dims(self, dims: int) -> None:
+        self.parts[0].check_dims(dims)
+
     @property
     def parts(self) -> tuple[IndexSpec, IndexSpec]:
         """The index of the vectors, and that of the texts."""

@@ -24,7 +24,7 @@ from mox.pipeline.stages import Ref, Stage
 from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.retrieval.hits import ranked
-from mox.spec import IndexSpec, digest
+from mox.spec import digest
 from mox.types import Asked, ChunkTable, Hits, Rows
 
 if TYPE_CHECKING:

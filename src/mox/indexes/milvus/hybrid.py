@@ -7,27 +7,30 @@ and the dense side asks for the others only, where there are any.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, WithJsonSchema, field_validator
 
-from mox.errors import SpecError
+from mox.errors import FieldError, SpecError
 from mox.indexes import indexes
 from mox.indexes.fused import EngineRrf, EngineWeighted
 from mox.indexes.milvus import backend, build, lite, specs, text, text_build, verify
-from mox.indexes.milvus.client import Link, connected, server_engine
+from mox.indexes.milvus.client import Link, server_engine
 from mox.indexes.milvus.hybrid_search import opened_pairs
 from mox.indexes.milvus.specs import MilvusSpec
 from mox.indexes.milvus.text import MOST_BYTES, MilvusText, SparseInvertedIndex
-from mox.indexes.milvus.text_backend import drop, rows_of
+from mox.indexes.milvus.text_backend import drop, rows_of, whole
 from mox.indexes.pairs import Pair, PairSearch, part_of
 from mox.indexes.texts import texts_of
 from mox.indexes.vectors import dense
 from mox.registry import versions
 from mox.spec import IndexSpec, SearchSettings
 from mox.types import Built, PairSearcher, Place, Rows
+
+if TYPE_CHECKING:
+    from mox.types import Floats
 
 RECIPE = f"1 vectors {backend.RECIPE}"
 """Part of every key: raise it when the same Spec builds or answers otherwise than before."""
@@ -49,7 +52,14 @@ class MilvusHybrid(Pair):
     @field_validator("vector", mode="before")
     @classmethod
     def _vectors(cls, value: Any) -> MilvusSpec:
-        return part_of("vector", value, MilvusSpec, "an index of vectors of Milvus")
+        found = part_of("vector", value, MilvusSpec, "an index of vectors of Milvus")
+        if found.data_type != "FLOAT_VECTOR":
+            raise FieldError(
+                f"vector: {found.kind} holds bits, and a hybrid collection whole vectors.",
+                mend="name an index of whole or rounded vectors.",
+                field="vector",
+            )
+        return found
 
     @field_validator("text", mode="before")
     @classmethod
@@ -82,16 +92,14 @@ class MilvusHybridBackend:
                 mend="build it from `Rows(vectors=…, texts=…)` of one length.",
             )
         vectors = dense(Rows(rows.vectors), kind=spec.kind)
-        with connected(place) as link:
+        ours.check_dims(vectors.shape[1])
+        ours.vector.check_rows(len(texts))
+
+        def begin(link: Link) -> None:
             self.check(ours, link.engine)
             text_build.create(link, ours.text, vectors.shape[1])
-            text_build.insert(link, texts, vectors)
-            build.index(link, ours.vector, len(texts))
-            text_build.index_texts(link, ours.text, len(texts))
-            build.load(link, len(texts))
-            check_described(link, ours)
-            found = verify.verify(link, ours.vector, len(texts))
-            size, _ = verify.index_bytes(link, ours.vector, len(texts), vectors.shape[1])
+
+        found, size = whole(place, begin, lambda link: _fill(link, ours, vectors, texts))
         parameters = {"vector": {"kind": ours.vector.kind, **found}, "text": ours.text.model_dump()}
         size += ours.text.formula_bytes(texts)
         # A sum of measured and worked out bytes is worked out.
@@ -106,6 +114,25 @@ class MilvusHybridBackend:
 
     def drop(self, place: Place) -> None:
         drop(place)
+
+
+def _fill(
+    link: Link, spec: MilvusHybrid, vectors: Floats, texts: Sequence[str]
+) -> tuple[Mapping[str, Any], int]:
+    """Insert, flush, index, load and verify a created collection.
+
+    Returns:
+        The parameters of the index of vectors as read back, and its bytes.
+    """
+    rows = len(texts)
+    text_build.insert(link, texts, vectors)
+    build.index(link, spec.vector, rows, build.patience_s(rows))
+    text_build.index_texts(link, spec.text, rows)
+    build.load(link, rows)
+    check_described(link, spec)
+    found = verify.verify(link, spec.vector, rows)
+    size, _ = verify.index_bytes(link, spec.vector, rows, vectors.shape[1])
+    return found, size
 
 
 def check_described(link: Link, spec: MilvusHybrid) -> None:

@@ -12,6 +12,7 @@ from mox.indexes.fused import EngineRrf, EngineWeighted
 from mox.indexes.milvus.build import FIELD
 from mox.indexes.milvus.client import Link
 from mox.indexes.milvus.search import BATCH_HITS
+from mox.indexes.milvus.specs import MilvusSearch
 from mox.indexes.milvus.text import SparseSearch
 from mox.indexes.milvus.text_build import DIRECTED, SPARSE
 from mox.indexes.milvus.text_search import BATCH_TEXTS, Answers, opened, sent
@@ -77,7 +78,9 @@ class MilvusPairSearcher:
         vector, text = self.spec.parts
         found = []
         if sides[0]:
-            params = {"params": settings.of(vector).model_dump()}
+            of_vector = settings.of(vector)
+            assert isinstance(of_vector, MilvusSearch)  # noqa: S101  by its Spec
+            params = {"params": of_vector.engine_params(depth)}
             only = f"{DIRECTED} > 0" if self.marked else None
             data = queries.vectors[part]
             found.append(AnnSearchRequest(data, FIELD, params, limit=depth, expr=only))

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import TypeVar
 
-from mox.errors import SpecError
+from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.indexes.milvus import lite
 from mox.indexes.milvus.build import held_rows
-from mox.indexes.milvus.client import connected, server_engine
+from mox.indexes.milvus.client import Link, connected, server_engine
 from mox.indexes.milvus.text import MOST_BYTES, TEXTS, MilvusText, check_engine, check_search
-from mox.indexes.milvus.text_build import build_texts
+from mox.indexes.milvus.text_build import create, fill
 from mox.indexes.milvus.text_search import opened_texts
 from mox.indexes.texts import texts_of
 from mox.registry import versions
 from mox.spec import IndexSpec
 from mox.types import Built, Place, Rows, TextSearcher
 
+T = TypeVar("T")
 RECIPE = "1"
 """Part of every key: raise it when the same Spec builds or answers otherwise than before."""
 
@@ -41,9 +43,12 @@ class MilvusTextBackend:
                 f"{spec.kind} holds texts alone.",
                 mend="build it from `Rows(texts=…)`; `milvus_hybrid` holds vectors too.",
             )
-        with connected(place) as link:
+
+        def begin(link: Link) -> None:
             check_engine(ours, link.engine)
-            build_texts(link, ours, texts)
+            create(link, ours, None)
+
+        whole(place, begin, lambda link: fill(link, ours, texts))
         parameters = ours.model_dump(exclude={"kind"})
         size = ours.formula_bytes(texts)
         return Built(len(texts), parameters, size, "formula", time.perf_counter() - started)
@@ -56,6 +61,29 @@ class MilvusTextBackend:
 
     def drop(self, place: Place) -> None:
         drop(place)
+
+
+def whole(place: Place, begin: Callable[[Link], None], fill: Callable[[Link], T]) -> T:
+    """Build a collection that is there whole afterwards, or not at all.
+
+    Args:
+        begin: checks and creates it. fill: all the rest; what it returns is returned.
+
+    Raises:
+        EngineError: the engine is away, refuses, or built something else.
+    """
+    made = False
+    try:
+        with connected(place) as link:
+            begin(link)
+            made = True
+            return fill(link)
+    except Exception:
+        # What cannot be dropped now either is nobody's: `mox gc` names it.
+        with suppress(EngineError):
+            if made:
+                drop(place)
+        raise
 
 
 def rows_of(place: Place) -> int | None:

@@ -182,13 +182,12 @@ def count(link: Link, rows: int) -> None:
         raise _other(link, f"{counted} rows where {rows} were sent")
 
 
-def build_texts(link: Link, spec: MilvusText, texts: Sequence[str]) -> None:
-    """Create, fill, flush, index, load and verify a collection of texts.
+def fill(link: Link, spec: MilvusText, texts: Sequence[str]) -> None:
+    """Insert, flush, index, load and verify a created collection of texts.
 
     Raises:
-        EngineError: there is such a collection, or the engine built something else.
+        EngineError: the engine is away or refuses, or built something else.
     """
-    create(link, spec, None)
     insert(link, texts)
     index_texts(link, spec, len(texts))
     load(link, len(texts))
