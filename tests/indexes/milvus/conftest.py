@@ -26,7 +26,7 @@ class Stub(grpc.GenericRpcHandler):
         self.uri = ""
         self._schema: Any = None
         self._properties: list[Any] = []
-        self._index: list[Any] = []
+        self._index: dict[str, list[Any]] = {}
         self._rows = 0
 
     def sent(self, method: str) -> Any:
@@ -78,19 +78,23 @@ class Stub(grpc.GenericRpcHandler):
         return {"flushed": True}
 
     def _CreateIndex(self, request: Any) -> Any:  # noqa: N802
-        self._index = list(request.extra_params)
+        self._index[request.field_name] = list(request.extra_params)
         return {}
 
-    def _DescribeIndex(self, _: Any) -> Any:  # noqa: N802
-        index = milvus_pb2.IndexDescription(
-            index_name="vector",
-            field_name="vector",
-            params=self._index,
-            total_rows=self._rows,
-            indexed_rows=self._rows,
-            state=common_pb2.IndexState.Finished,
-        )
-        return {"index_descriptions": [index]}
+    def _DescribeIndex(self, request: Any) -> Any:  # noqa: N802
+        found = [
+            milvus_pb2.IndexDescription(
+                index_name=field,
+                field_name=field,
+                params=params,
+                total_rows=self._rows,
+                indexed_rows=self._rows,
+                state=common_pb2.IndexState.Finished,
+            )
+            for field, params in self._index.items()
+            if request.index_name in ("", field)
+        ]
+        return {"index_descriptions": found}
 
     def _GetLoadState(self, _: Any) -> Any:  # noqa: N802
         return {"state": common_pb2.LoadState.LoadStateLoaded}
@@ -126,6 +130,9 @@ class Stub(grpc.GenericRpcHandler):
                 primary_field_name="id",
             )
         }
+
+    def _HybridSearch(self, request: Any) -> Any:  # noqa: N802
+        return self._Search(request.requests[0])
 
 
 @contextmanager

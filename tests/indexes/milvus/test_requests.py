@@ -275,7 +275,7 @@ def test_minhash_is_translated_though_mox_makes_no_signatures(
     stub = stub_of(GPU)
     place = Place("mox_recorded", tmp_path, stub.uri)
     with connected(place) as link:
-        build._index(link, spec, rows=0, patience_s=5)
+        build.index(link, spec, rows=0, patience_s=5)
     assert named(stub.sent("CreateIndex").extra_params) == {
         "index_type": "MINHASH_LSH",
         "metric_type": "MHJACCARD",
@@ -337,7 +337,7 @@ def test_build_parameters_are_nested_for_lite_alone(
     """Lite reads them only from the JSON text under `params`, and ignores what stands flat."""
     stub = stub_of(version)
     with connected(Place("mox_recorded", tmp_path, stub.uri)) as link:
-        build._index(link, Hnsw(m=8, ef_construction=40), rows=0, patience_s=5)
+        build.index(link, Hnsw(m=8, ef_construction=40), rows=0, patience_s=5)
     sent = named(stub.sent("CreateIndex").extra_params)
     assert (sent["M"], sent["efConstruction"]) == ("8", "40")
     assert ("params" in sent) is nested
