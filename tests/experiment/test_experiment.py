@@ -79,6 +79,31 @@ def test_milvus_spellings_are_accepted(tmp_path: Path) -> None:
     assert [t.id for t in ours] == [t.id for t in theirs]
 
 
+def test_a_setting_by_two_spellings_is_refused(tmp_path: Path) -> None:
+    """`m` are the links here; who writes Milvus' `M` and `m` means something else by it."""
+    index = "{kind: HNSW_PQ, M: 16, m: 32}"
+    said = refusal(tmp_path, BASE.replace("{kind: HNSW, m: [8, 16]}", index))
+    assert "HNSW_PQ has 'm' twice" in said
+    assert "e.yaml:9" in said
+
+
+@pytest.mark.parametrize(
+    ("embed", "index", "said"),
+    [
+        ("{kind: wordllama}", "{kind: IVF_PQ, m: 48}", "does not divide the 256 dimensions"),
+        ("{kind: hashing, dims: 100}", "{kind: BIN_FLAT}", "100 dimensions do not fill whole"),
+        ("{kind: minilm}", "{kind: HNSW_PQ, pq_m: 36}", "does not divide the 384 dimensions"),
+    ],
+)
+def test_dimensions_that_an_index_cannot_cut_are_refused_by_the_plan(
+    tmp_path: Path, embed: str, index: str, said: str
+) -> None:
+    text = BASE.replace("[{kind: wordllama}, {kind: hashing}]", embed)
+    refused = refusal(tmp_path, text.replace("{kind: exact}", index))
+    assert said in refused
+    assert "e.yaml:7" in refused, "the line of `index:`"
+
+
 def test_the_baseline_defaults_to_the_first_trial(tmp_path: Path) -> None:
     experiment = load(written(tmp_path, BASE))
     assert experiment.baseline == experiment.trials[0].id

@@ -207,7 +207,8 @@ class IndexContract:
 
     def test_its_size_is_that_of_the_vectors_or_some_rounding_of_them(self, bench: Bench) -> None:
         assert bench.built.bytes_are in ("measured", "formula")
-        assert ROWS * DIMS * self.bits // 8 <= bench.built.index_bytes <= 20 * ROWS * DIMS
+        least = (ROWS - len(BLANK)) * DIMS * self.bits // 8
+        assert least <= bench.built.index_bytes <= 20 * ROWS * DIMS
 
     def test_it_finds_what_exact_search_finds(self, bench: Bench, found: Found) -> None:
         truth, _ = nearest(bench.vectors, bench.queries, K)

@@ -179,6 +179,7 @@ class TestBinFlatByJaccard(Bits):
 @pytest.mark.slow
 class TestBinIvfFlat(Bits):
     spec = BinIvfFlat(nlist=32)
+    recall_where: ClassVar = {**BITS_WHERE, 1: 0.2}
     widest = NprobeSearch(nprobe=32)
     extremes: ClassVar = {
         **differing(BinIvfFlat(nlist=4), NprobeSearch(nprobe=4), metric=("HAMMING", "JACCARD")),
