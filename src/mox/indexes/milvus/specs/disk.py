@@ -48,7 +48,7 @@ class DiskAnn(MilvusSpec):
     pq_code_budget_gb_ratio: float | None = Field(None, gt=0, le=0.25)
     """Memory for the rounded vectors, as a share of the whole ones; a server's file says
     0.125."""
-    search_cache_budget_gb_ratio: float | None = Field(None, ge=0, le=1)
+    search_cache_budget_gb_ratio: float | None = Field(None, ge=0, lt=0.3)
     """Memory for nodes that are often passed, as a share of the whole vectors; a server's file
     says 0.1."""
 
