@@ -328,12 +328,15 @@ class IndexBackend(Protocol):
 class Writable(Searcher, Protocol):
     """An opened collection that is written to while it is searched.
 
-    Its searches may find rows past those that it was built with. Rows without direction are
-    refused.
+    Its searches may find rows past those that it was built with.
     """
 
-    def insert(self, ids: Ints, vectors: Floats) -> None:
-        """Add (n,) rows of their own, with (n, dims) vectors, and wait until they are taken."""
+    def insert(self, ids: Ints, rows: Rows) -> None:
+        """Add (n,) rows under numbers past those that it was built with; returns when taken.
+
+        Args:
+            rows: n of them, with all fields that the collection has.
+        """
 
     def delete(self, ids: Ints) -> None:
         """Remove rows that were inserted; none that it was built with."""

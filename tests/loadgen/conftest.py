@@ -27,7 +27,6 @@ sys.modules["mox_test_servers"] = servers
 _found.loader.exec_module(servers)
 
 lite_server = servers.lite_server
-milvus_server = servers.milvus_server
 shared_lite_server = servers.shared_lite_server
 
 STRANGE = '''

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.spec import IndexSpec, SearchSettings
-    from mox.types import Floats, Rows, Where
+    from mox.types import Floats, Ints, Rows, Where
 
 LEAST_COSINE = -1.0
 """What no cosine is under: the indexes' trait `least`."""
 NO_DIRECTION = -2.0
 """Score of a row without direction: below every cosine, above the padding's -inf."""
+
+
+OWN_ROWS = 1_000_000
+"""Numbers that a writer may give its rows, past the last one of those that were built."""
 
 
 def dense(rows: Rows, *, kind: str) -> Floats:
@@ -91,6 +95,24 @@ def check_search(
             f"queries of shape {queries.shape} for an index of {dims} dimensions.",
             mend="embed questions and chunks with the same model.",
         )
+
+
+def check_written(spec: IndexSpec, ids: Ints, rows: Rows, fields: Collection[str]) -> Floats:
+    """The vectors of rows that are inserted into a built collection.
+
+    Raises:
+        SpecError: other fields than the collection's, a vector without direction, or not as many
+            numbers as rows.
+    """
+    vectors = dense(rows, kind=spec.kind)
+    if set(rows.fields) != set(fields) or len(ids) != len(vectors) or not directed(vectors).all():
+        raise SpecError(
+            f"{spec.kind}: {len(ids)} numbers for {len(vectors)} rows with the fields"
+            f" {', '.join(rows.fields) or '(none)'}.",
+            mend=f"give each row its number, a vector that isn't all zero, and the fields"
+            f" {', '.join(fields) or '(none)'}.",
+        )
+    return vectors
 
 
 def check_where(spec: IndexSpec, where: Where | None, fields: Collection[str]) -> None:

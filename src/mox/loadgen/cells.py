@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.errors import MoxError
 from mox.spec import SearchSettings
-from mox.types import Searcher, Where
+from mox.types import Rows, Searcher, Where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +34,9 @@ class Subject:
     """The engine's process (see `engine.find`); None where it isn't on this machine."""
     in_client: bool = False
     """Whether the engine works inside the client's process, so that they can't be told apart."""
-    fresh: Floats | None = None
-    """(rows, dims) vectors that a writer inserts over and over; needed where a cell has inserts,
-    and then `open_` opens a `Writable`."""
+    fresh: Rows | None = None
+    """What a writer inserts over and over; needed where a cell has inserts, and then `open_`
+    opens a `Writable`."""
     first_id: int = 0
     """The id of the writer's first row: past all rows that the collection was built with."""
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mox.errors import MoxError
 from mox.loadgen.messages import Answers, Closing, Failed, Opening, Ready, Searching, Writing, Wrote
-from mox.types import Searcher
+from mox.types import Rows, Searcher
 
 if TYPE_CHECKING:
     from mox.types import Floats
@@ -28,6 +28,9 @@ LOST = 3
 """Errors running after which an engine counts as lost: each may have cost its whole time limit."""
 WRITES_A_SECOND = 10
 """Batches in which a writer keeps its rate."""
+NUMBERS = 1_000_000
+"""A writer's rows have these numbers in turn, past the first; long before the first comes again
+its row is deleted."""
 KEPT_S = 1.0
 """How long a writer's row stays before it is deleted."""
 
@@ -176,9 +179,9 @@ def _write(command: Writing, writable: Any, link: Connection[Any, Any]) -> Wrote
     due = go.begin
     try:
         while time.monotonic() < go.end:
-            places = (np.arange(batch) + inserted) % len(command.vectors)
-            ids = (command.first_id + inserted + np.arange(batch)).astype(np.int32)
-            writable.insert(ids, command.vectors[places])
+            number = np.arange(inserted, inserted + batch)
+            ids = (command.first_id + number % NUMBERS).astype(np.int32)
+            writable.insert(ids, taken(command.rows, number))
             inserted += batch
             held.append((time.monotonic(), ids))
             while held and held[0][0] < time.monotonic() - KEPT_S:
@@ -189,6 +192,14 @@ def _write(command: Writing, writable: Any, link: Connection[Any, Any]) -> Wrote
         if held:
             writable.delete(np.concatenate([ids for _, ids in held]))
     return Wrote(inserted, time.process_time() - cpu)
+
+
+def taken(rows: Rows, number: Any) -> Rows:
+    """So many rows of a few, over and over."""
+    assert rows.vectors is not None  # noqa: S101  by `measure`
+    places = number % len(rows.vectors)
+    fields = {name: values[places] for name, values in rows.fields.items()}
+    return Rows(rows.vectors[places], fields=fields)
 
 
 def _sleep_until(moment: float) -> None:

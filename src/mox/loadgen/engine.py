@@ -180,6 +180,9 @@ def _resident(pid: int) -> int:
 def resident_bytes(pid: int | None, load: Callable[[], Callable[[], None]]) -> int | None:
     """What an engine holds for a collection: memory after it is loaded, less after its release.
 
+    None where that drowns in what the engine's memory moves by itself (`SETTLED`), or nothing is
+    known of the engine's process.
+
     Args:
         load: loads it, touches it, and returns what releases it again.
     """
@@ -187,7 +190,9 @@ def resident_bytes(pid: int | None, load: Callable[[], Callable[[], None]]) -> i
     loaded = _settled(pid)
     release()
     released = _settled(pid)
-    return None if loaded is None or released is None else loaded - released
+    if loaded is None or released is None or loaded - released < SETTLED * loaded:
+        return None
+    return loaded - released
 
 
 def _settled(pid: int | None) -> int | None:

@@ -71,9 +71,10 @@ def _check(cells: Sequence[Cell]) -> None:
         if times > 1:
             raise SpecError(f"{times} cells are named {name!r}.", mend="name each by itself.")
     for cell in cells:
-        if cell.inserts and cell.subject.fresh is None:
+        fresh = cell.subject.fresh
+        if cell.inserts and (fresh is None or fresh.vectors is None or not len(fresh.vectors)):
             raise SpecError(
-                f"{cell.name}: inserts without vectors.", mend="give its subject `fresh` vectors."
+                f"{cell.name}: inserts without vectors.", mend="give its subject `fresh` rows."
             )
 
 

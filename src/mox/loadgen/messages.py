@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mox.loadgen.cells import Ask, Open
+from mox.types import Rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ class Writing:
     """Say `Ready`, wait for `Go`, insert and delete, and send `Wrote`."""
 
     name: str
-    vectors: Floats
+    rows: Rows
     first_id: int
     rate: float
 

@@ -54,18 +54,20 @@ def estimate(plan: Plan, workers: int) -> dict[str, Any]:
     by_kind: dict[str, float] = {}
     hits = 0
     pending = plan.pending()
+
+    def seconds(stage: Stage) -> float:
+        rate = known.get(_name(stage), DEFAULTS[stage.kind])
+        return rate * sizes[stage.kind in BY_CORPUS]
+
     loads = [stage for stage in pending if stage.kind in MEASURED]
     if loads:
-        by_kind["load"] = load_seconds(loads)
+        copies = {s.inputs["build"].key for s in loads if s.spec["load"]["inserts"]}
+        by_kind["load"] = load_seconds(loads) + sum(seconds(plan.stages[key]) for key in copies)
     hits += len(loads)
     for stage in pending:
-        if stage.kind in MEASURED:
-            continue
-        rate = known.get(_name(stage))
-        hits += rate is not None
-        default = DEFAULTS[stage.kind]
-        seconds = (default if rate is None else rate) * sizes[stage.kind in BY_CORPUS]
-        by_kind[stage.kind] = by_kind.get(stage.kind, 0.0) + seconds
+        if stage.kind not in MEASURED:
+            hits += _name(stage) in known
+            by_kind[stage.kind] = by_kind.get(stage.kind, 0.0) + seconds(stage)
     alone = by_kind.get("load", 0.0)
     total = (sum(by_kind.values()) - alone) / max(1, min(workers, len(pending))) + alone
     return {

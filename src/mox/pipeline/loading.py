@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,17 +12,18 @@ from mox.errors import MoxError
 from mox.experiment.loads import Load
 from mox.indexes import indexes
 from mox.indexes.exact import nearest_where
-from mox.indexes.serving import served
+from mox.indexes.serving import served, writable
+from mox.indexes.vectors import directed
 from mox.loadgen import Ask, Cell, Measured, Subject, cores, find, measure, resident_bytes, summary
 from mox.pipeline.context import Context, index_spec
 from mox.pipeline.fields import columns, share
 from mox.pipeline.recall import Truth, under_load
 from mox.pipeline.stages import Stage
-from mox.pipeline.work import Output, rebuild_if_gone
+from mox.pipeline.work import Output, rebuild_if_gone, rows_of
 from mox.registry import validate
 from mox.retrieval.hits import ranked
 from mox.spec import IndexSpec
-from mox.types import Hits, Searcher, Served
+from mox.types import Hits, Place, Rows, Searcher, Served
 
 if TYPE_CHECKING:
     from mox.types import Floats
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 MEASURING = "measuring"
 """The lock that a job of loads holds: two sweeps on one store don't measure each other."""
 MB = 1e6
+FRESH_ROWS = 2_000
+"""Different rows that a writer inserts, over and over."""
 TOUCHES = 50
 """Queries that are asked of a loaded collection before its memory is looked at."""
 
@@ -69,7 +72,7 @@ def load_all(stages: list[Stage], context: Context) -> Iterator[tuple[Stage, Out
         stack.enter_context(context.store.lock(MEASURING))
         for stage in stages:
             try:
-                name = stage.inputs["build"].key
+                name = _collection(stage)
                 if name not in ready:
                     ready[name] = _prepare(stage, context, stack)
                 subject = _subject(stage, context, ready[name])
@@ -89,16 +92,25 @@ def load_all(stages: list[Stage], context: Context) -> Iterator[tuple[Stage, Out
         if measured.failed is not None:
             yield stage, measured.failed
         else:
-            about = ready[stage.inputs["build"].key]
+            about = ready[_collection(stage)]
             yield stage, _output(stage, context, measured, about, len(cells))
 
 
+def _collection(stage: Stage) -> str:
+    """Which collection a load needs: a build's own, or a copy of it that is written to."""
+    return f"{stage.inputs['build'].key} {'copy' if stage.spec['load']['inserts'] else ''}"
+
+
 def _prepare(stage: Stage, context: Context, stack: ExitStack) -> _Ready:
-    """Have a build's collection ready for clients, and learn what it holds in memory."""
+    """Have a collection ready for clients, and learn what it holds in memory."""
     source = stage.inputs["build"]
     spec = index_spec(stage.spec["index"])
-    rebuild_if_gone(source, stage.inputs, context)
-    held = stack.enter_context(served(spec, context.place(source, spec)))
+    if stage.spec["load"]["inserts"]:
+        place = _copied(stage, spec, context, stack)
+    else:
+        rebuild_if_gone(source, stage.inputs, context)
+        place = context.place(source, spec)
+    held = stack.enter_context(served(spec, place))
     pid = held.pid
     if pid is None and held.address is not None:
         pid = find(held.address)
@@ -119,15 +131,57 @@ def _prepare(stage: Stage, context: Context, stack: ExitStack) -> _Ready:
     return _Ready(spec, held, pid, memory)
 
 
+def _copied(stage: Stage, spec: IndexSpec, context: Context, stack: ExitStack) -> Place:
+    """A build's collection once more, to be written to, and dropped when the context is left.
+
+    Others read the build: a writer would leave them deleted rows and segments without an index.
+    What can't be dropped then, since the engine was lost, belongs to no artifact, and `gc` finds
+    it.
+    """
+    place = context.place(stage.ref, spec)
+    backend = indexes[spec]
+    backend.drop(place)
+
+    def drop() -> None:
+        with suppress(MoxError):
+            backend.drop(place)
+
+    stack.callback(drop)
+    backend.build(spec, rows_of(_build_of(stage, context), context), place)
+    context.tick()
+    return place
+
+
+def _build_of(stage: Stage, context: Context) -> Stage:
+    source = stage.inputs["build"]
+    return Stage("build", source.key, context.store.sidecar(*source)["spec"], stage.inputs)
+
+
 def _subject(stage: Stage, context: Context, ready: _Ready) -> Subject:
-    source, asked = stage.inputs["build"], stage.inputs["queries"]
+    spec, place, asked = ready.spec, ready.served.place, stage.inputs["queries"]
+    inserts = bool(stage.spec["load"]["inserts"])
     return Subject(
-        f"{source.key} {asked.key}",
-        partial(indexes[ready.spec].open, ready.spec, ready.served.place),
+        f"{_collection(stage)} {asked.key}",
+        writable(spec, place) if inserts else partial(indexes[spec].open, spec, place),
         context.vectors(asked),
         pid=ready.pid,
         in_client=ready.served.in_client,
+        fresh=_fresh(stage, context) if inserts else None,
+        first_id=len(context.vectors(stage.inputs["embed"])),
     )
+
+
+def _fresh(stage: Stage, context: Context) -> Rows:
+    """What a writer inserts: rows that are there already, once more; some of those that have a
+    direction."""
+    import numpy as np
+
+    rows = rows_of(_build_of(stage, context), context)
+    assert rows.vectors is not None  # noqa: S101  made of them
+    held = np.flatnonzero(directed(rows.vectors))
+    some = np.random.default_rng(1).permutation(held)[:FRESH_ROWS]
+    fields = {name: values[some] for name, values in rows.fields.items()}
+    return Rows(rows.vectors[some], fields=fields)
 
 
 def _cell(stage: Stage, subject: Subject) -> Cell:

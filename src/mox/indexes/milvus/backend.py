@@ -16,10 +16,11 @@ from mox.indexes.milvus.search import opened
 from mox.indexes.milvus.serve import served
 from mox.indexes.milvus.specs import SPECS, MilvusSpec, check_engine
 from mox.indexes.milvus.verify import index_bytes, verify
+from mox.indexes.milvus.write import writable
 from mox.indexes.vectors import dense
 from mox.registry import versions
 from mox.spec import IndexSpec
-from mox.types import Built, Place, Rows, Searcher, Served
+from mox.types import Built, Place, Rows, Searcher, Served, Writable
 
 RECIPE = "1"
 """Part of every key: raise it when the same Spec builds or answers otherwise than before."""
@@ -70,6 +71,10 @@ class MilvusBackend:
     def served(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Served]:
         """See `mox.types.IndexServer`."""
         return served(place)
+
+    def writable(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Writable]:
+        """See `mox.types.IndexWriter`."""
+        return writable(_ours(spec), place)
 
     def rows(self, place: Place) -> int | None:
         if place.uri is None and not lite.folder(place).exists():

@@ -11,13 +11,14 @@ from mox.indexes import indexes
 from mox.indexes.pgvector.build import build, provide
 from mox.indexes.pgvector.client import connected, server_engine, server_folder
 from mox.indexes.pgvector.search import opened
+from mox.indexes.pgvector.serve import served, writable
 from mox.indexes.pgvector.specs import SPECS, PgSpec, check_engine
 from mox.indexes.pgvector.verify import columns, index_bytes
 from mox.indexes.vectors import LEAST_COSINE, dense
 from mox.registry import missing_package, versions
 from mox.services import postgres
 from mox.spec import IndexSpec
-from mox.types import Built, Place, Rows, Searcher
+from mox.types import Built, Place, Rows, Searcher, Served, Writable
 
 RECIPE = "1"
 """Part of every key: raise it when the same Spec builds or answers otherwise than before."""
@@ -46,6 +47,14 @@ class PgBackend:
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:
         return opened(_ours(spec), place)
+
+    def served(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Served]:
+        """See `mox.types.IndexServer`."""
+        return served(place)
+
+    def writable(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Writable]:
+        """See `mox.types.IndexWriter`."""
+        return writable(_ours(spec), place)
 
     def rows(self, place: Place) -> int | None:
         if place.uri is None and not postgres.made(server_folder(place)):

@@ -124,6 +124,8 @@ def survey(
     lost = [Lost(ref, size, why(ref)) for ref, size in sizes.items() if ref not in kept_refs]
     kept = {ref: size for ref, size in sizes.items() if ref in kept_refs}
     builds = {ref.key[:20] for ref in {*sizes, *kept_refs} if ref.kind == "build"}
+    # A load with inserts writes to a copy that is named after it.
+    builds |= {ref.key[:20] for one in going for ref in one.stages if ref.kind == "load"}
     return Survey(
         lost=tuple(sorted(lost, key=lambda one: _depth(one.ref))),
         kept=kept,
