@@ -34,10 +34,15 @@ def row(dims: int, column: Column, fields: int = 0) -> int:
 
 
 def table(rows: int, dims: int, column: Column) -> int:
-    """Bytes of a table without further fields. What is longer than a page lies beside it."""
+    """Bytes of a table without further fields. What is longer than a page lies beside it.
+
+    PostgreSQL extends a table that is being filled by up to 64 pages at once, so that it may
+    have half a megabyte more.
+    """
     room, size = PAGE - 24, row(dims, column) + POINTER
     if size > room:
-        return rows * size
+        pieces = -(-(size - 32) // 1_996)  # of a vector that lies beside the table, 4 on a page
+        return rows * pieces * PAGE // 4
     return -(-rows // (room // size)) * PAGE
 
 
@@ -53,12 +58,13 @@ def graph(rows: int, dims: int, column: Column, m: int) -> int:
 
 
 def cells(rows: int, dims: int, column: Column, lists: int) -> int:
-    """Bytes of an IVFFlat index: pages of each cell, the last half full, and the centroids."""
+    """Bytes of an IVFFlat index: pages of each cell, one at least, the last half full; and the
+    centroids."""
     room = PAGE - 24 - 8
     vector = _aligned(8 + held(dims, column)) + POINTER
     centre = _aligned(8 + held(dims, column)) + POINTER
-    pages = rows / (room // vector) + lists / 2 + lists / (room // centre)
-    return int(pages + 1) * PAGE
+    each = max(1.0, rows / lists / (room // vector) + 0.5)
+    return int(lists * each + lists / (room // centre) + 1) * PAGE
 
 
 def graph_memory(rows: int, dims: int, column: Column, m: int) -> int:
