@@ -151,8 +151,10 @@ class MilvusSearcher:
         """Rows without direction come last: once all that have one came."""
 
         blank = self.blank.passing(where)
+        if not len(blank):
+            return
         counts: NDArray[np.intp] = (ids >= 0).sum(axis=1)
-        if not len(blank) or counts.min(initial=ids.shape[1]) == ids.shape[1]:
+        if counts.min(initial=ids.shape[1]) == ids.shape[1]:
             return
         here = len(self.ids) if where is None else self._count(where)
         last = blank[: max(0, ids.shape[1] - here)]
