@@ -27,8 +27,8 @@ class BinFlat(MilvusSpec):
     kind: Literal["BIN_FLAT"] = "BIN_FLAT"
     metric: Literal["HAMMING", "JACCARD"] = "HAMMING"
     """HAMMING counts the bits that differ: a score is 1 - 2·differing / dims, the cosine of the
-    signs, in [-1, 1]. JACCARD is the share of the set bits that both have: a score in [0, 1], and 0 to all where
-    no number is above 0."""
+    signs, in [-1, 1]. JACCARD is the share of the set bits that both have: a score in [0, 1],
+    and 0 to all where no number is above 0."""
 
     @property
     def sent_metric(self) -> str:
