@@ -210,6 +210,25 @@ def test_equal_builds_of_texts_are_one_stage(small_corpus: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_build_is_named_with_the_settings_of_its_parts(small_corpus: Path) -> None:
+    pair = {"kind": "milvus_hybrid", "vector": {"kind": "HNSW", "m": 8}}
+    plan = mox.plan(experiment(small_corpus, [pair], [{"kind": "engine_hybrid", "k": 5, "ef": 50}]))
+    [label] = [stage.label for stage in plan.stages.values() if stage.kind == "build"]
+    assert label.startswith("build milvus_hybrid vector.kind=HNSW vector.m=8")
+    assert "text.bm25_k1=1.2" in label
+
+
+def test_other_words_are_another_kind_of_trial_where_a_margin_is_shared(
+    small_corpus: Path,
+) -> None:
+    """Each index of texts finds hits of its own; two builds of one do not."""
+    index = [{"kind": "SPARSE_INVERTED_INDEX", "bm25_k1": [1.0, 1.2, 2.0]}]
+    wanted = experiment(small_corpus, index, [{"kind": "full_text", "k": [5, 10]}])
+    wanted |= {"choose": {"maximise": "ndcg@60t"}}
+    notes = " ".join(mox.plan(wanted).notes)
+    assert "3 kinds of trials at once" in notes
+
+
 def refusal(corpus: Path, index: list[Any], search: list[Any]) -> str:
     with pytest.raises(SpecError, match=r".") as caught:
         load(experiment(corpus, index, search))

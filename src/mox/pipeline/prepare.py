@@ -14,7 +14,7 @@ from mox.embedding import embedders
 from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
 from mox.evaluation.statistics import scope, smallest_margin
-from mox.experiment import Experiment
+from mox.experiment import Experiment, Trial
 from mox.indexes import address, check, check_search, engine, indexes, service
 from mox.pipeline.loads import check_loads
 from mox.pipeline.plan import Plan, fold
@@ -146,7 +146,10 @@ def _margin_notes(experiment: Experiment, groups: list[str]) -> list[str]:
     """What the dev side can show, before anything runs."""
     few = scope(len(set(groups)))
     units, named = (len(groups), "questions") if few else (len(set(groups)), "groups")
-    kin = {(trial.chunk, trial.embed, trial.search.retriever) for trial in experiment.trials}
+    kin = {
+        (t.chunk, t.embed, t.search.retriever, t.index if _holds_texts(t) else None)
+        for t in experiment.trials
+    }
     margin = smallest_margin(units, len(kin))
     assert experiment.choose is not None  # noqa: S101  asked for only then
     within = experiment.choose.within
@@ -157,6 +160,10 @@ def _margin_notes(experiment: Experiment, groups: list[str]) -> list[str]:
     if within is not None and within < margin:
         said += " So only the best can qualify, or a trial with the same hits."
     return [said, few] if few else [said]
+
+
+def _holds_texts(trial: Trial) -> bool:
+    return trial.index is not None and trial.index.holds != "vectors"
 
 
 def _unread_notes(experiment: Experiment) -> list[str]:

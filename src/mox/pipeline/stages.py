@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -77,8 +77,17 @@ class Stage:
         part = self.spec.get("of")
         if not isinstance(part, Mapping):
             return self.kind
-        rest = " ".join(f"{name}={value}" for name, value in part.items() if name != "kind")
+        rest = " ".join(f"{name}={value}" for name, value in leaves(part) if name != "kind")
         return " ".join(word for word in (self.kind, str(part.get("kind", "")), rest) if word)
+
+
+def leaves(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Settings with those of their parts, by dotted name."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", one) for inner, one in leaves(value))
+        else:
+            yield name, value
 
 
 def kin(stage: Stage) -> tuple[str, ...] | None:

@@ -21,4 +21,7 @@ def family(trial: TrialRun) -> str:
     """Trials that search the same chunks by the same vectors and texts, and so share most hits:
     what befalls one of them on questions to come mostly befalls the others."""
     roles = trial.roles
-    return " ".join(roles[role].key for role in ("chunk", "embed", "lexical") if role in roles)
+    parts = ["chunk", "embed", "lexical"]
+    if "exact" not in roles:
+        parts.append("build")  # an engine's own texts: other words, other hits
+    return " ".join(roles[role].key for role in parts if role in roles)

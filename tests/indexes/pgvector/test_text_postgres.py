@@ -51,7 +51,7 @@ def test_scores_are_postgresqls_own(place: Place) -> None:
         with connected(place) as link:
             words = "to_tsvector('english', body), to_tsquery('english', 'river | copper')"
             hand = link.ask(
-                f"select {rank}({words}, {norm}), id from {link.table}"  # noqa: S608
+                f"select {rank}({words}, {norm}), id from {link.table}"
                 " where to_tsvector('english', body) @@ to_tsquery('english', 'river | copper')"
                 " order by 1 desc, 2"
             )

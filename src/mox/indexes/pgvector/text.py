@@ -27,11 +27,11 @@ class FtsSearch(SearchSettings):
 
     words: Literal["any", "all"] = "any"
     """Whether a row must have one of the question's words or each of them. PostgreSQL's own
-    `plainto_tsquery` asks for all, which of whole questions finds next to nothing; what ranks is
-    the same for both."""
+    `plainto_tsquery` asks for all, which finds next to nothing for whole questions (SciFact's
+    300: nDCG@10 0.07, with any 0.58); what ranks is the same for both."""
     rank: Literal["ts_rank", "ts_rank_cd"] = "ts_rank"
     """How rows are ranked: by how often the words occur (ts_rank), or by how near to each other
-    they stand (ts_rank_cd, cover density)."""
+    they stand (ts_rank_cd, cover density), which suits few words (SciFact: 0.58 and 0.34)."""
     normalization: int = Field(0, ge=0, le=63)
     """What a rank is divided by, a sum of PostgreSQL's flags: 0 nothing, 1 one more than the
     logarithm of the row's length, 2 its length, 4 the distance between extents (ts_rank_cd only),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mox.pipeline.stages import VERSIONS, Ref
+from mox.pipeline.stages import VERSIONS, Ref, leaves
 from mox.results.run import every
 from mox.results.shelf import Shelf, outdated, roots_of, trial_roots
 
@@ -159,4 +159,4 @@ def _part(part: Any) -> str:
     if not isinstance(part, Mapping):
         return str(part)
     kind = [str(part["kind"])] if "kind" in part else []
-    return " ".join([*kind, *(f"{name}={value}" for name, value in part.items() if name != "kind")])
+    return " ".join([*kind, *(f"{name}={value}" for name, value in leaves(part) if name != "kind")])
