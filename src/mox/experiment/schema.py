@@ -11,7 +11,7 @@ from mox.evaluation import metrics
 from mox.evaluation.measures import FORM
 from mox.experiment.experiment import KEYS, Budget, Choose, QuestionsPart, Split
 from mox.experiment.loads import Load
-from mox.experiment.resolve import COMBINED
+from mox.experiment.resolve import COMBINED, NEEDS
 from mox.experiment.trials import AXES
 from mox.indexes import indexes
 from mox.registry import Registry
@@ -77,10 +77,12 @@ def _axis(registry: Registry[Any]) -> Schema:
 
 
 def _search() -> Schema:
-    settings: Schema = {}
+    settings: dict[str, Schema] = {"vectors": {}, "texts": {}, "pairs": {}}
     for kind in _kinds(indexes):
-        fields = indexes.entry(kind).spec.Search.model_json_schema().get("properties", {})  # type: ignore[attr-defined]
-        settings |= {name: _or_list(field) for name, field in fields.items()}
+        spec: Any = indexes.entry(kind).spec
+        fields = spec.Search.model_json_schema().get("properties", {})
+        settings[spec.holds] |= {name: _or_list(field) for name, field in fields.items()}
+    settings["pairs"] = {**settings["vectors"], **settings["texts"]}  # a pair has its parts'
     shapes = []
     for kind, shape in COMBINED.items():
         fields = dict(shape.model_json_schema()["properties"])
@@ -89,7 +91,9 @@ def _search() -> Schema:
             if name in fields and kind == "hybrid":
                 fields[name] = _axis(registry)
         swept = {name: _or_list(field) for name, field in fields.items() if name != "kind"}
-        shapes.append(_closed({"kind": fields["kind"], **swept, **settings}))
+        if kind == "engine_hybrid":
+            swept["fusion"] = _engine_fusion()
+        shapes.append(_closed({"kind": fields["kind"], **swept, **settings[NEEDS[kind]]}))
     for kind in _kinds(retrievers):
         made = _spec(retrievers, kind, swept=True)
         made["properties"]["k"] = _or_list({"type": "integer", "minimum": 1, "default": 10})
@@ -103,8 +107,33 @@ def _load() -> Schema:
     return _or_list({"type": "object", "properties": swept, "additionalProperties": False})
 
 
+def _engine_fusion() -> Schema:
+    """What the engines of pairs fuse by, each once."""
+    shapes: dict[str, type[Any]] = {}
+    for kind in _kinds(indexes):
+        for shape in indexes.entry(kind).traits.get("fusions", ()):
+            shapes.setdefault(shape.model_fields["kind"].default, shape)
+    return _or_list(
+        {"anyOf": [_of_shape(shape, kind, swept=True) for kind, shape in shapes.items()]}
+    )
+
+
+def _part(base: type[Any]) -> Schema:
+    """Settings of one part of a pair: any index of its engine that may be it."""
+    kinds = [kind for kind in _kinds(indexes) if issubclass(indexes.entry(kind).spec, base)]
+    return _or_list({"anyOf": [_spec(indexes, kind, swept=True) for kind in kinds]})
+
+
 def _spec(registry: Registry[Any], kind: str, *, swept: bool) -> Schema:
-    made = _inlined(registry.entry(kind).spec.model_json_schema())
+    entry = registry.entry(kind)
+    made = _of_shape(entry.spec, kind, swept=swept)
+    for name, base in entry.traits.get("parts", {}).items():
+        made["properties"][name] = _part(base)
+    return made
+
+
+def _of_shape(shape: type[Any], kind: str, *, swept: bool) -> Schema:
+    made = _inlined(shape.model_json_schema())
     fields = {
         name: _or_list(field) if swept and name != "kind" else field
         for name, field in made["properties"].items()

@@ -56,7 +56,7 @@ class EngineHybrid(Spec):
     depth: int = 50
     """Hits of each side that fusion sees, as of `hybrid`."""
     fusion: Mapping[str, Any] = {"kind": "rrf"}
-    """How the engine makes one list of two: `{kind: rrf, k: 60}` or, in Milvus,
+    """How the engine makes one list of two: `{kind: rrf, k: 60}` or
     `{kind: weighted, weight: 0.5, normalise: arctan}`."""
 
 

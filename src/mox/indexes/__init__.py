@@ -3,7 +3,8 @@ build.
 
 Traits of a back end: `service` names what its address is of; `least` gives the score that no hit
 can be under, from a Spec; `check_search(spec, settings, engine)` refuses search settings that an
-engine's version lacks; `fusions` are the Specs by which its engine fuses vectors and texts.
+engine's version lacks; of a pair, `fusions` are the Specs by which its engine fuses vectors and
+texts, and `parts` the Specs that its fields may hold, by field.
 """
 
 from collections.abc import Mapping

@@ -170,4 +170,5 @@ indexes.register(
     service="milvus",
     check_search=check_search,
     fusions=(EngineRrf, EngineWeighted),
+    parts={"vector": MilvusSpec, "text": MilvusText},
 )(MilvusHybridBackend())

@@ -154,4 +154,5 @@ indexes.register(
     fingerprint=lambda spec: {**fingerprint(spec), "recipe": RECIPE},
     service="postgres",
     fusions=(EngineRrf, EngineWeighted),
+    parts={"vector": PgSpec, "text": PostgresFts},
 )(PgHybridBackend())
