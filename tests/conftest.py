@@ -128,11 +128,9 @@ class MilvusServer:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self._guards: list[subprocess.Popen[bytes]] = []
 
     def up(self) -> MilvusServer:
         self.server = updown.up("milvus", self.home, say=lambda _: None)
-        self._guards.append(guard(self.server.pid))
         return self
 
     @property
@@ -156,19 +154,13 @@ class MilvusServer:
 
     def close(self) -> None:
         updown.down("milvus", self.home)
-        for process in self._guards:
-            process.kill()
-            process.communicate(timeout=10)
 
 
-def guard(pid: int) -> subprocess.Popen[bytes]:
-    """Ends a process group as soon as this process ends, however it does (kill -9, too)."""
-    return subprocess.Popen(
-        ["/bin/sh", "-c", f"read _; kill -KILL -- -{pid}"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+GUARD = """\
+read _
+pid=$(sed -n 's/.*"pid": \\([0-9]*\\),.*/\\1/p' "$0/services/milvus.json") && kill -KILL -- "-$pid"
+"""
+"""Ends the server of a state folder as soon as its starter's end of a pipe closes."""
 
 
 @pytest.fixture(scope="session")
@@ -199,20 +191,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def milvus_home(
     tmp_path_factory: pytest.TempPathFactory, milvus_programs: Path
 ) -> Iterator[Callable[[], Path]]:
-    """Makes state folders that have Milvus' binary already; their servers are ended, and their
-    data is removed, at the end."""
-    made = []
+    """Makes state folders that have Milvus' binary already. At the end their servers are ended,
+    also where pytest itself is killed, and their data is removed."""
+    made: dict[Path, subprocess.Popen[bytes]] = {}
 
     def home() -> Path:
-        made.append(tmp_path_factory.mktemp("milvus"))
-        (made[-1] / "services").mkdir()
-        milvus.programs_of(made[-1]).symlink_to(milvus_programs)
-        return made[-1]
+        path = tmp_path_factory.mktemp("milvus")
+        (path / "services").mkdir()
+        milvus.programs_of(path).symlink_to(milvus_programs)
+        made[path] = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, path],
+            stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        return path
 
     yield home
-    for one in made:
-        updown.down("milvus", one)
-        shutil.rmtree(one)
+    for path, watching in made.items():
+        updown.down("milvus", path)
+        watching.communicate(timeout=20)
+        shutil.rmtree(path)
 
 
 @pytest.fixture(scope="session")

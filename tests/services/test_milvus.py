@@ -148,6 +148,25 @@ def test_trials_are_built_on_it_and_the_plan_says_so(
     assert f"{found.uri}, started by `mox up milvus` (process {found.pid}" in said["said"]
 
 
+@pytest.mark.parametrize("kind", ["DISKANN", "GPU_IVF_FLAT"])
+def test_what_it_was_built_without_is_refused_by_the_plan(
+    kind: str, home: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take such a build and never end it. Also under another name of this machine."""
+    monkeypatch.setenv("MOX_HOME", str(home))
+    found = running.recorded(home, "milvus")
+    assert found is not None
+    asked = experiment(small_corpus)
+    asked["axes"]["index"].append({"kind": kind})
+    said = f"{kind}: the milvus 2.3.5 that `mox up milvus` started here was built without DISKANN"
+    with pytest.raises(SpecError, match=said):
+        mox.plan(asked)
+    monkeypatch.setenv("MOX_MILVUS_URI", found.uri.replace("127.0.0.1", "localhost"))
+    with pytest.raises(SpecError, match=said) as caught:
+        mox.plan(asked)
+    assert "MOX_MILVUS_URI" in caught.value.mend
+
+
 def test_killed_it_is_missed_by_name_and_comes_back_with_what_it_had(
     home: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,11 @@ def _address(written: str) -> str:
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, in_order)
 
 
+def readable(pid: int) -> bool:
+    """Whether the system tells where a process listens: not of another user's."""
+    return os.access(f"/proc/{pid}/fd", os.R_OK)
+
+
 def listening(pid: int) -> list[Listener]:
     """Where a process listens (Linux; empty elsewhere, and for another user's process)."""
     numbers = set()

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from mox.errors import EngineError, SpecError
 from mox.indexes.milvus import lite
 from mox.indexes.milvus.lite import quieten
+from mox.indexes.milvus.reasons import ended
 from mox.settings import redact
 from mox.types import Place
 
@@ -169,18 +170,18 @@ def said(where: str, uri: str = "") -> Iterator[None]:
         yield
     except MilvusException as error:
         # Without its cause: pymilvus repeats a URI that it was given, password and all.
-        raise _error(where, _clean(str(error.message), uri), away=error.code == 2) from None
+        raise _error(where, _clean(str(error.message), uri), uri, away=error.code == 2) from None
     except grpc.RpcError as error:
         code = error.code().name if isinstance(error, grpc.Call) else type(error).__name__
         away = code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
         detail = error.details() if isinstance(error, grpc.Call) else str(error)
-        raise _error(where, _clean(f"{code}: {detail}", uri), away=away) from None
+        raise _error(where, _clean(f"{code}: {detail}", uri), uri, away=away) from None
 
 
-def _error(where: str, message: str, *, away: bool) -> EngineError:
+def _error(where: str, message: str, uri: str, *, away: bool) -> EngineError:
     if away:
         return EngineError(
-            f"{where} is away or does not answer ({message}).",
+            f"{where} is away or does not answer ({message}{ended(uri)}).",
             mend="start it (`mox up milvus`, where that had started it) or correct MOX_MILVUS_URI,"
             " and run again; nothing took its place.",
         )

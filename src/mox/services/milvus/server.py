@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import time
 from collections.abc import Mapping
 from importlib import metadata, util
@@ -20,7 +19,8 @@ from mox.registry import missing_package
 from mox.services import running
 from mox.services.milvus.config import choose_ports, configure, last_ports
 from mox.services.milvus.sessions import end_stale
-from mox.services.ports import listeners, listening
+from mox.services.milvus.words import last_words
+from mox.services.ports import listeners, listening, readable
 from mox.services.process import born, launch, program, working_in
 from mox.services.programs import unpacked
 from mox.services.service import Say, TakenError
@@ -187,6 +187,8 @@ def _environment(data: Path, ports: Mapping[str, int]) -> dict[str, str]:
 
 def _elsewhere(port: int, pid: int) -> bool:
     """Whether another process has the port: Milvus then takes another one, without a word."""
+    if not readable(pid):
+        return False  # another user's: where it listens isn't told
     # In this order: what begins to listen in between is ours.
     return port in {one.port for one in listeners()} - {one.port for one in listening(pid)}
 
@@ -204,16 +206,12 @@ def _answers(port: int) -> bool:
 
 
 def _ended(server: running.Server) -> Exception:
-    """Why it ended, from what it wrote last."""
-    text = (Path(server.log) / "output.log").read_text(errors="replace")
-    head, panic, _ = text.partition("\npanic: ")
-    errors = re.findall(r'error="((?:[^"\\]|\\.)*)"', head)
-    said = errors[-1] if errors else (head.strip().splitlines() or ["it wrote nothing"])[-1]
-    if "address already in use" in text[len(head) : len(head) + 300] + said:
+    """Why it ended at its start."""
+    said = last_words(server)
+    if "address already in use" in said:
         return TakenError(said)
-    what = "panicked" if panic else "ended"
     return EngineError(
-        f"milvus {what} at its start ({said[:300]}).",
+        f"milvus ended at its start ({said or 'it wrote nothing'}).",
         mend=f"see {server.log} for more; free disk space or memory if that is short, and run"
         " `mox up milvus` again.",
     )
