@@ -65,8 +65,10 @@ def settings() -> Settings:
 def redact(uri: str) -> str:
     """A URI without what it carries as user, password, query and fragment."""
     parts = urlparse(uri)
-    if not parts.scheme or not parts.netloc:
+    if not parts.scheme:
         return uri
+    if not parts.netloc:  # a file; or a server's socket, whose password may stand in the query
+        return uri.partition("?")[0].partition("#")[0]
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     port = f":{parts.port}" if parts.port else ""

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -184,16 +185,29 @@ def _ensure(folder: Path, binaries: Path, sockets: Path) -> None:
     handle = os.open(folder / "starting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(handle, fcntl.LOCK_EX, folder, "another process that starts it")
-        if not _answers(folder):
-            _start(folder, binaries, sockets)
+        until = time.monotonic() + WAITS_S
+        while not _answers(folder, sockets):
+            if running(folder) is None:
+                _start(folder, binaries, sockets)
+                break
+            # It starts, ends, or was killed a moment ago: its keeper is about to know.
+            if time.monotonic() > until:
+                raise EngineError(
+                    f"{where(folder)} runs and does not answer.",
+                    mend=f"see {folder / 'log'}, and end what hangs.",
+                )
+            time.sleep(0.02)
     finally:
         os.close(handle)
 
 
-def _answers(folder: Path) -> bool:
-    if running(folder) is None:
+def _answers(folder: Path, sockets: Path) -> bool:
+    try:
+        lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(sockets / ".s.PGSQL.5432"))
+    except (FileNotFoundError, ConnectionRefusedError):
         return False
-    lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
     return len(lines) >= 8 and lines[7].strip() == "ready"
 
 

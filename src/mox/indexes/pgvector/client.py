@@ -300,7 +300,9 @@ def _error(where: str, error: Any, uri: str) -> EngineError:
     if state.startswith(_AWAY) or (not state and type(error).__name__ == "OperationalError"):
         return EngineError(
             f"{where} is away or does not answer ({words}).",
-            mend="start it or correct MOX_POSTGRES_URI, and run again; nothing took its place.",
+            mend="start it or correct MOX_POSTGRES_URI, and run again; nothing took its place."
+            if uri
+            else "run again: it is started anew, with all that was committed; see its log for why.",
         )
     mend = next((mend for code, mend in _MENDS if state == code), "see its log for more.")
     if "shared memory segment" in words:
