@@ -1,0 +1,120 @@
+"""Comparisons at equal recall, against lines drawn by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from mox.loadgen import Spread
+from mox.results.load.equal import Point, between, curve, equal_recall, lines
+from mox.results.load.table import LoadRow, LoadTable
+
+
+def sure(value: float) -> Spread:
+    return Spread(value, 0.9 * value, 1.1 * value)
+
+
+def row(kind: str, recall: float | None, qps: float, **more: Any) -> LoadRow:
+    facts = {
+        "clients": 1, "selectivity": 1.0, "inserts": 0, "cold": False, "cold_is": None,
+        "recall": {"by_id": recall, "tie_aware": recall, "differ": False},
+        "qps": sure(qps).document(), "p50_ms": None, "p95_ms": sure(1000 / qps).document(),
+        "p99_ms": None, "memory_mb": None, "disk_mb": None, "invalid": None, "lite": False,
+        "in_client": False, "errors": {}, "short_answers": 0, "others": 0.0, "rounds": 5,
+        "engine": "e", "consistency": "c", "answers": 10,
+        "engine_cpu_ms": None, "client_cpu_ms": None, "inserted_per_s": 0.0,
+    }  # fmt: skip
+    build = more.pop("build", "m=8")
+    return LoadRow(
+        trial=f"{kind} {build} {recall}",
+        label=kind,
+        type=kind,
+        build=build,
+        vectors="v",
+        facts={**facts, **more},
+        costs={"index_mb": 1.0, "build_s": 2.0},
+        qps_rank=(1, 1),
+        p95_rank=(1, 1),
+        of=1,
+    )
+
+
+def table(*rows: LoadRow) -> LoadTable:
+    return LoadTable(rows, {"cpu": "c", "cores": "2"})
+
+
+def test_between_two_points_lies_what_the_line_through_their_logarithms_says() -> None:
+    # Half way from 100 to 400 by logarithms is 200; a quarter of the way 100 · 4^(1/4).
+    assert between(sure(100), sure(400), 0.5).median == pytest.approx(200)
+    assert between(sure(100), sure(400), 0.25).median == pytest.approx(100 * math.sqrt(2))
+    # Intervals go along: from [90, 110] and [360, 440] half way is [180, 220].
+    assert between(sure(100), sure(400), 0.5).low == pytest.approx(180)
+    assert between(sure(100), sure(400), 0.5).high == pytest.approx(220)
+
+
+def test_a_curve_leaves_out_what_another_point_beats() -> None:
+    def points(*pairs: tuple[float, float]) -> list[Point]:
+        return [Point(r, sure(q), sure(1000 / q), row("A", r, q)) for r, q in pairs]
+
+    kept = curve(points((0.8, 500), (0.9, 300), (0.85, 200), (0.9, 250), (0.95, 100)))
+    assert [(one.recall, one.qps.median) for one in kept] == [(0.8, 500), (0.9, 300), (0.95, 100)]
+
+
+def test_types_are_compared_where_they_find_as_much() -> None:
+    # A: .8 at 800 and 1.0 at 200 QPS, so .9 at 400. B: .88 at 600, .92 at 150, so .9 at 300:
+    # at equal settings B's first point looks faster than what A takes for more.
+    found = equal_recall(
+        table(row("A", 0.8, 800), row("A", 1.0, 200), row("B", 0.88, 600), row("B", 0.92, 150)),
+        [0.9],
+    )
+    assert [(one.type, round(one.qps.median)) for one in found.rows] == [("A", 400), ("B", 300)]
+    assert [one.rank for one in found.rows] == [(1, 1), (2, 2)]
+    assert found.rows[0].p95_ms.median == pytest.approx(2.5)
+    assert found.missing == ()
+
+
+def test_of_several_builds_the_one_that_is_fastest_there_is_taken() -> None:
+    rows = [
+        row("A", 0.8, 900, build="m=4"), row("A", 0.9, 100, build="m=4"),
+        row("A", 0.7, 500, build="m=16"), row("A", 0.95, 300, build="m=16"),
+    ]  # fmt: skip
+    (low,) = equal_recall(table(*rows), [0.8]).rows
+    (high,) = equal_recall(table(*rows), [0.9]).rows
+    assert (low.row.build, high.row.build) == ("m=4", "m=16")
+
+
+def test_nothing_is_made_up_beyond_the_ends_of_a_curve() -> None:
+    found = equal_recall(table(row("A", 0.97, 100), row("B", 0.5, 1000), row("B", 0.8, 900)), [0.9])
+    (only,) = found.rows
+    assert (only.type, only.exceeds, only.qps.median) == ("A", 0.97, 100)
+    assert found.missing == ("B reaches 0.800 of 0.9 (1 client)",)
+    assert "its least effort finds 0.970" in "\n".join(lines(found))
+    assert equal_recall(table(row("A", None, 1.0)), [0.9]).rows == ()
+
+
+def test_only_equal_conditions_are_compared() -> None:
+    found = equal_recall(
+        table(row("A", 0.95, 100), row("B", 0.95, 300, clients=4), row("C", 0.95, 99)), [0.9]
+    )
+    by_clients = {one.row.facts["clients"]: [] for one in found.rows}
+    for one in found.rows:
+        by_clients[one.row.facts["clients"]].append((one.type, one.rank))
+    assert by_clients == {1: [("A", (1, 2)), ("C", (1, 2))], 4: [("B", (1, 1))]}
+
+
+def test_marks_go_along_and_a_document_has_it_all() -> None:
+    dubious = row("A", 0.95, 100, invalid="clients took 40 % …", lite=True)
+    made = table(dubious, row("B", 0.95, 50, errors={"gone": 3}, short_answers=2))
+    assert "INVALID" in repr(made)
+    assert "Lite" in repr(made)
+    assert "3 errors" in repr(made)
+    assert "2 short answers" in repr(made)
+    assert "INVALID (1 of 2 rows)" in made._repr_html_()
+    document = made.document()
+    assert document["rows"][0]["invalid"] == "clients took 40 % …"
+    at = [one for one in document["equal_recall"]["rows"] if one["recall"] == 0.9]
+    assert [one["marks"] for one in at] == [["INVALID", "Lite"], ["3 errors", "2 short answers"]]
+    assert [one["type"] for one in at] == ["A", "B"]
+    assert at[0]["qps"] == sure(100).document()
