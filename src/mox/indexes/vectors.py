@@ -82,6 +82,12 @@ def check_search(
         SpecError: settings of another index or that cannot fill k places, queries of other
             dimensions.
     """
+    check_settings(spec, settings, k)
+    check_queries(queries, dims)
+
+
+def check_settings(spec: IndexSpec, settings: SearchSettings, k: int) -> None:
+    """Refuse settings of another index, or that cannot fill k places (SpecError)."""
     if type(settings) is not type(spec).Search:
         raise SpecError(
             f"{spec.kind} cannot be searched with {type(settings).__qualname__}.",
@@ -90,6 +96,10 @@ def check_search(
     if k < 1:
         raise SpecError(f"k = {k} asks for nothing.", mend="set k to 1 or more.")
     settings.check(spec, k)
+
+
+def check_queries(queries: Floats, dims: int) -> None:
+    """Refuse queries of other dimensions than an index' (SpecError)."""
     if queries.ndim != 2 or queries.shape[1] != dims:
         raise SpecError(
             f"queries of shape {queries.shape} for an index of {dims} dimensions.",
