@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mox.bench import auto, record
 from mox.errors import MoxError, SpecError
-from mox.experiment import load as load_experiment
 from mox.pipeline import describe
 from mox.pipeline import plan as plans
 from mox.pipeline.estimate import learn
@@ -61,7 +61,8 @@ def plan(experiment: ExperimentLike, *, set: Mapping[str, Any] | None = None) ->
         MoxError: what is written cannot be meant, or the corpus is not what it says.
     """
     here = located(settings())
-    made = prepare(load_experiment(experiment, set), Store(here.root), here)
+    store = Store(here.root)
+    made = prepare(auto.load(experiment, set, store, here), store, here)
     return Plan(**{name: getattr(made, name) for name in plans.Plan.__dataclass_fields__})
 
 
@@ -131,7 +132,8 @@ def bench_stores(
     """
     from mox.results.load.stores import ladder, stores
 
-    read = load_experiment(experiment, set)
+    here = settings()
+    read = auto.load(experiment, set, Store(here.root), here)
     asked = ladder(read.settings["axes"], clients, seconds, rounds)
     made = plan(experiment, set={**(set or {}), **asked})
     return stores(run(made, offline=offline, quiet=quiet))
@@ -332,7 +334,7 @@ def gc(*, dry_run: bool = False, forget: Sequence[str] = (), force: bool = False
 
     here = located(settings())
     store = Store(here.root)
-    releases = standing(store)
+    releases = [*standing(store), *record.standing(store)]
     return sweep(store, here, dry=dry_run, releases=releases, forget=forget, force=force)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mox.errors import SpecError
 
 LEAST = 2_000
@@ -32,3 +34,17 @@ def ladder(largest: int, *, smallest: int = LEAST) -> tuple[int, ...]:
             mend=f"grow to {4 * smallest:,} or more: a curve needs three.",
         )
     return sizes
+
+
+def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Sizes as somebody named them, ascending, each once.
+
+    Raises:
+        SpecError: one is under 1 or over what is grown at most.
+    """
+    found = tuple(sorted(set(sizes)))
+    if not found or found[0] < 1 or found[-1] > LARGEST:
+        raise SpecError(
+            f"sizes {', '.join(map(str, sizes))}.", mend=f"name sizes of 1 to {LARGEST:,} vectors."
+        )
+    return found

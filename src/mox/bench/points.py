@@ -10,8 +10,10 @@ from mox.spec import canonical
 
 FALLING = ("recall", "qps")
 """What gets less as a corpus grows; all else gets more."""
-WHAT = ("p95_ms", "p50_ms", "qps", "build_s", "memory_mb", "recall")
+WHAT = ("p95_ms", "p50_ms", "qps", "build_s", "memory_mb", "index_mb", "recall")
 """What curves are fitted to, in the order of a table."""
+SINGLE = ("build_s", "memory_mb", "index_mb", "recall")
+"""Those that are measured once a size: numbers in the JSON, where the others have a spread."""
 
 
 class Spread(NamedTuple):
@@ -78,7 +80,7 @@ class Point:
     def document(self) -> dict[str, Any]:
         """Its row in the JSON."""
         plain = {
-            what: spread.median if what in ("build_s", "memory_mb", "recall") else spread._asdict()
+            what: spread.median if what in SINGLE else spread._asdict()
             for what, spread in self.values.items()
         }
         return {

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from mox.cli.growth import growth
 from mox.cli.out import FAILED, Json, Sets, parse_sets, refusals, say, show_json
 
 app = typer.Typer(
     name="bench", help="Measure stores under load.", no_args_is_help=True, add_completion=False
 )
+
+app.command()(growth)
 
 
 @app.command()

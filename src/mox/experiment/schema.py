@@ -9,6 +9,7 @@ from mox.corpus import corpora
 from mox.embedding import embedders
 from mox.evaluation import metrics
 from mox.evaluation.measures import FORM
+from mox.experiment.auto import Auto
 from mox.experiment.experiment import KEYS, Budget, Choose, QuestionsPart, Split
 from mox.experiment.loads import Load
 from mox.experiment.resolve import COMBINED, NEEDS
@@ -16,6 +17,7 @@ from mox.experiment.trials import AXES
 from mox.indexes import indexes
 from mox.registry import Registry
 from mox.retrieval import fusions, retrievers
+from mox.spec import Spec
 
 Schema = dict[str, Any]
 
@@ -25,7 +27,7 @@ def schema() -> Schema:
     axes = {
         "chunk": _axis(chunkers),
         "embed": _axis(embedders),
-        "index": _axis(indexes),
+        "index": _index(),
         "search": _search(),
         "load": _load(),
     }
@@ -74,6 +76,12 @@ def _measure() -> Schema:
 
 def _axis(registry: Registry[Any]) -> Schema:
     return _or_list({"anyOf": [_spec(registry, kind, swept=True) for kind in _kinds(registry)]})
+
+
+def _index() -> Schema:
+    """The back ends, and `auto` in the place of one."""
+    found = [_spec(indexes, kind, swept=True) for kind in _kinds(indexes)]
+    return _or_list({"anyOf": [*found, _of_shape(Auto, "auto", swept=True)]})
 
 
 def _search() -> Schema:
@@ -138,7 +146,7 @@ def _of_shape(shape: type[Any], kind: str, *, swept: bool) -> Schema:
         name: _or_list(field) if swept and name != "kind" else field
         for name, field in made["properties"].items()
     }
-    fields["kind"] = {"const": kind}
+    fields["kind"] = {"const": spec.model_fields["kind"].default}
     found = _closed(fields, made.get("required", []))
     if "description" in made:
         found["description"] = made["description"]

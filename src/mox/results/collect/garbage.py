@@ -27,12 +27,14 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
 
 @dataclass(frozen=True)
 class Standing:
-    """A release that stands on artifacts of a store, as whoever reads releases says."""
+    """A release, or a growth's curves, that stands on artifacts of a store, as whoever reads
+    these says."""
 
     path: str
     run_id: str
     trial: str
     roots: frozenset[Ref]
+    kind: Literal["release", "growth"] = "release"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Holder:
     `only_bytes`: what nothing else keeps, and what would be freed without it.
     """
 
-    kind: Literal["run", "release", "sweep"]
+    kind: Literal["run", "release", "growth", "sweep"]
     id: str
     name: str
     at: str
@@ -211,7 +213,7 @@ def _holders(
         for ref in refs:
             times[ref] = times.get(ref, 0) + 1
     names = [("run", run.id, run.name, run.started) for run in runs]
-    names += [("release", one.run_id, one.path, "") for one in releases]
+    names += [(one.kind, one.run_id, one.path, "") for one in releases]
     names += [("sweep", one.run_id, one.name, one.started) for one in going]
     found = []
     for (kind, id_, name, at), refs in zip(names, reach, strict=True):
@@ -247,7 +249,7 @@ def _collections(store: Store, settings: Settings) -> tuple[list[Collection], tu
 def _leftovers(store: Store) -> Iterator[Path]:
     """What killed writers and removers have left under names that nobody reads."""
     root = store.root
-    for pattern in ("artifacts/*/.*", ".*", "runs/.*", "mirrored/.*", "releases/.*"):
+    for pattern in ("artifacts/*/.*", ".*", "runs/.*", "mirrored/.*", "releases/.*", "growth/.*"):
         for path in root.glob(pattern):
             if REMOVED in path.name or (_TEMPORARY.fullmatch(path.name) and _old(path)):
                 yield path

@@ -1,0 +1,110 @@
+"""What the command line and notebooks call: grow, and decide from what was grown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mox.bench import growth as growing
+from mox.bench.auto import concrete, written
+from mox.bench.decide import Bound, Decision
+from mox.bench.decide import decide as pick
+from mox.bench.ladder import check_sizes, ladder
+from mox.bench.mixture import TOLERANCE
+from mox.bench.record import Growth, points_like
+from mox.bench.vectors import embed_all, read_corpora, subject
+from mox.experiment import Experiment
+from mox.experiment.experiment import parse
+from mox.loadgen import host
+from mox.pipeline.progress import Silent, watcher
+from mox.pipeline.store import Store
+from mox.settings import settings
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a growth; see `Asked` and `Bound`."""
+
+    largest: int = 100_000
+    """Vectors of the last size of the usual ladder."""
+    sizes: tuple[int, ...] = ()
+    """Sizes instead of the usual ladder."""
+    minutes: float | None = None
+    p95_ms: float | None = None
+    recall: float = 0.95
+    clients: tuple[int, ...] = ()
+    """Instead of the experiment's own loads."""
+    seconds: float | None = None
+    rounds: int | None = None
+    corpora: tuple[Mapping[str, Any], ...] = ()
+    tolerance: float = TOLERANCE
+
+    @property
+    def load(self) -> Mapping[str, Any]:
+        """What of loads is set here."""
+        given = {"clients": self.clients, "seconds": self.seconds, "rounds": self.rounds}
+        return {name: value for name, value in given.items() if value}
+
+    def bound(self, experiment: Experiment) -> Bound:
+        """Of the largest number of clients."""
+        written = [trial.load.clients for trial in experiment.trials if trial.load is not None]
+        return Bound(self.recall, max(self.clients or written, default=1), self.p95_ms)
+
+
+def growth(
+    experiment: str | Path | Mapping[str, Any],
+    wanted: Wanted | None = None,
+    *,
+    set: Mapping[str, Any] | None = None,  # noqa: A002  as `mox.plan` has it
+    quiet: bool = False,
+) -> Growth:
+    """Measure an experiment's indexes at growing sizes; what is stored isn't measured again.
+
+    Raises:
+        MoxError: it can't be grown, an engine is away, or no mixture is like its vectors.
+    """
+    asked = wanted or Wanted()
+    here = settings()
+    made = parse(concrete(written(experiment, set)))
+    return growing.grow(
+        made,
+        growing.Asked(
+            check_sizes(asked.sizes) if asked.sizes else ladder(asked.largest),
+            asked.minutes,
+            asked.bound(made),
+            asked.corpora,
+            asked.load,
+            asked.tolerance,
+        ),
+        Store(here.root),
+        here,
+        watcher(quiet=quiet),
+    )
+
+
+def decide(
+    experiment: str | Path | Mapping[str, Any],
+    wanted: Wanted | None = None,
+    *,
+    rows: int | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
+) -> Decision:
+    """Which store the measured curves pick for an experiment's size, or for `rows` vectors.
+
+    Raises:
+        MissingError: no curves of this host, this embedding or this load.
+        SpecError: neither store keeps the bound.
+    """
+    asked = wanted or Wanted()
+    here = settings()
+    store = Store(here.root)
+    made = parse(concrete(written(experiment, set)))
+    trial = subject(made)
+    if rows is None:
+        read = read_corpora(made, asked.corpora)
+        rows = sum(embed_all(made, read, store, here, Silent()).rows(store).values())
+    embed = trial.embed.model_dump(mode="json") if trial.embed else {}
+    points = points_like(store, host=host(), embed=embed, k=trial.search.k)
+    return pick(points, rows, asked.bound(made))

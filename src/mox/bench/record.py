@@ -1,0 +1,261 @@
+"""What a growth found: as JSON for figures and reports, kept in the store, read back by `auto`.
+
+```
+{"schema": 1, "growth": ID, "experiment", "at", "host": {…}, "embed": {…}, "dims", "k", "questions",
+ "sizes": [2000, …], "real": {"corpus": rows},
+ "mixtures": null | {"recipe": {…}, "tolerance", "k", "rehearsal": {"real": [3], "mixed": [3],
+                     "deviation", "base", "rows"},
+                     "sizes": [{"n", "real": [3], "mixed": [3], "real_in_set": [3], "deviation",
+                                "matched"}]},
+ "points": [{"index": {…}, "search": {…}, "clients", "n", "mixed", "p95_ms": {"median", "low",
+             "high"}, "p50_ms": {…}, "qps": {…}, "memory_mb", "index_mb", "formula_mb", "build_s",
+             "recall", "engine": {"engine", "version"}, "invalid": null | "why"}],
+ "fits": [{"index", "search", "clients", "what", "a", "b", "low", "high", "from", "to", "worst",
+           "curve": [{"n", "value", "low", "high", "estimate"}]}],
+ "bound": {"p95_ms", "recall", "clients"},
+ "crossing": null | {"index", "search", "clients", "n", "low", "high", "estimate", "because"},
+ "decisions": [{"rows", "store", "index", "search", "clients", "why", "estimate", "predictions"}],
+ "alike": [{"n", "pair": [{…}, {…}], "recall": [2], "overlap", "difference": {…}, "same",
+            "margin", "equivalent"}],
+ "left_out": [{"n", "index", "search", "clients", "why", "expected_s", "failed"}],
+ "notes": […]}
+```
+`low` and `high` of a fit are its exponent's interval, those of its curve the curve's. A quartile
+triple is of the local intrinsic dimension. `estimate`: no such size was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mox.bench.decide import Bound, Decision, Suffices, decide, suffices_until
+from mox.bench.fits import Power, fits
+from mox.bench.points import Point, Way, by_way
+from mox.errors import MissingError, MoxError, StoreError
+from mox.pipeline.stages import Ref
+from mox.pipeline.store import Store, write_whole
+from mox.results.collect.gc import Standing
+from mox.spec import canonical, digest, readable
+
+SCHEMA = 1
+FOLDER = "growth"
+GRID = 24
+"""Points of a fitted curve, for figures."""
+BEYOND = 10.0
+"""How many times past the largest size a curve is drawn, marked as an estimate."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What wasn't measured."""
+
+    n: int
+    way: Way
+    why: str
+    expected_s: float
+    failed: bool = False
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "n": self.n,
+            **self.way.document(),
+            "why": self.why,
+            "expected_s": round(self.expected_s, 1),
+            "failed": self.failed,
+        }
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A growth's document, and what of the store it stands on."""
+
+    content: Mapping[str, Any]
+    roots: tuple[Ref, ...]
+
+    @property
+    def id(self) -> str:
+        return str(self.content["growth"])
+
+    @property
+    def points(self) -> list[Point]:
+        return [Point.parse(plain) for plain in self.content["points"]]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was left out."""
+        return not self.content["left_out"]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of `mox bench growth --json`."""
+        return dict(self.content)
+
+    def text(self) -> str:
+        """The same for a reader."""
+        from mox.bench.show import text
+
+        return text(self.content)
+
+
+def content(
+    about: Mapping[str, Any],
+    points: Sequence[Point],
+    left: Sequence[Left],
+    bound: Bound,
+    rest: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The document of measured points.
+
+    Args:
+        about: `experiment`, `host`, `embed`, `dims`, `k`, `corpora`: what it is of. Two growths
+            that agree in it and in their configurations are one, gone on with.
+        rest: `sizes`, `mixtures`, `alike`, `notes`.
+    """
+    ways = sorted({point.way.key for point in points} | {one.way.key for one in left})
+    stops = suffices_until(points, bound)
+    return {
+        "schema": SCHEMA,
+        "growth": digest([about, ways])[:12],
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **about,
+        **rest,
+        "points": [point.document() for point in points],
+        "fits": list(_fits(points)),
+        "bound": {"p95_ms": bound.p95_ms, "recall": bound.recall, "clients": bound.clients},
+        "crossing": stops.document() if stops else None,
+        "decisions": _decisions(points, rest["sizes"], bound, stops),
+        "left_out": [one.document() for one in left],
+    }
+
+
+def _fits(points: Sequence[Point]) -> Iterator[dict[str, Any]]:
+    for way, curves in fits(by_way(points)).values():
+        for curve in curves.values():
+            yield {**way.document(), **curve.document(), "curve": _drawn(curve)}
+
+
+def _drawn(curve: Power) -> list[dict[str, Any]]:
+    """The curve over the measured sizes and some way beyond, for a figure."""
+    low, high = math.log(curve.sizes[0]), math.log(BEYOND * curve.sizes[-1])
+    found = []
+    for at in range(GRID):
+        n = round(math.exp(low + (high - low) * at / (GRID - 1)))
+        value = curve.at(n)
+        found.append(
+            {"n": n, "value": value.value, "low": value.low, "high": _finite(value.high),
+             "estimate": value.outside}
+        )  # fmt: skip
+    return found
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _decisions(
+    points: Sequence[Point], sizes: Sequence[int], bound: Bound, stops: Suffices | None
+) -> list[dict[str, Any]]:
+    """What would be taken at each size, and at ten times the largest; or why nothing would."""
+    found = []
+    for rows in [*sizes, round(BEYOND * max(sizes))]:
+        try:
+            found.append(decide(points, rows, bound).document())
+        except MoxError as error:
+            found.append({"rows": rows, "store": None, "why": error.message, "estimate": None})
+    return found
+
+
+def save(store: Store, found: Growth) -> None:
+    """Keep a growth's document.
+
+    Raises:
+        StoreError: the disk is full, or the state folder can't be written.
+    """
+    said = {**found.content, "roots": [list(ref) for ref in found.roots]}
+    write_whole(store.root / FOLDER / f"{found.id}.json", readable(said).encode())
+
+
+def every(store: Store) -> list[Growth]:
+    """All growths of a store, the newest first.
+
+    Raises:
+        StoreError: one can't be read, or a newer Mox wrote it.
+    """
+    found = []
+    for path in sorted((store.root / FOLDER).glob("*.json")):
+        try:
+            said = json.loads(path.read_bytes())
+            roots = tuple(Ref(*ref) for ref in said.pop("roots"))
+            schema = said["schema"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path} cannot be read ({error}).", mend="remove it, and grow again."
+            ) from None
+        if schema > SCHEMA:
+            raise StoreError(
+                f"{path} was written by a newer Mox.", mend="upgrade Mox, or remove it."
+            )
+        found.append(Growth(said, roots))
+    return sorted(found, key=lambda one: str(one.content["at"]), reverse=True)
+
+
+def standing(store: Store) -> list[Standing]:
+    """What `gc` keeps for the sake of curves. A growth is let go by removing its file.
+
+    Raises:
+        StoreError: one can't be read.
+    """
+    return [
+        Standing(f"{FOLDER}/{one.id}.json", one.id, "", frozenset(one.roots), "growth")
+        for one in every(store)
+    ]
+
+
+def points_like(
+    store: Store, *, host: Mapping[str, str], embed: Mapping[str, Any], k: int
+) -> list[Point]:
+    """Measured points of this host, this embedding and so many hits; of two the newer.
+
+    Raises:
+        MissingError: there are none; says what there is.
+    """
+    known = every(store)
+    here = [one for one in known if one.content["host"] == dict(host)]
+    fitting = [one for one in here if one.content["embed"] == dict(embed) and one.content["k"] == k]
+    if not fitting:
+        raise MissingError(_lacking(known, here, embed, k), mend="run `mox bench growth FILE`.")
+    found: dict[tuple[str, int], Point] = {}
+    for one in reversed(fitting):
+        found |= {(point.way.key, point.n): point for point in one.points}
+    return list(found.values())
+
+
+def _lacking(
+    known: Sequence[Growth], here: Sequence[Growth], embed: Mapping[str, Any], k: int
+) -> str:
+    if here:
+        have = ", ".join(
+            sorted({f"{one.content['embed']['kind']} with k = {one.content['k']}" for one in here})
+        )
+        return f"no curve was measured for {embed['kind']} with k = {k} on this host, only {have}."
+    if known:
+        return "no curve was measured on this host: latencies of another one say nothing of it."
+    return "no curve was measured on this host, and there is no default for what it would show."
+
+
+def alike_of(store: Store, found: Decision) -> Mapping[str, Any] | None:
+    """How alike the two configurations of a decision answered; None where nobody compared them."""
+
+    def name(way: Mapping[str, Any]) -> str:
+        return canonical([way["index"], way["search"]])
+
+    asked = {name(one.way.document()) for one in (found.taken, found.other)}
+    for one in every(store):
+        for pair in one.content["alike"]:
+            if {name(way) for way in pair["pair"]} == asked:
+                return dict(pair)
+    return None
