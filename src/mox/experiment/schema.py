@@ -146,7 +146,7 @@ def _of_shape(shape: type[Any], kind: str, *, swept: bool) -> Schema:
         name: _or_list(field) if swept and name != "kind" else field
         for name, field in made["properties"].items()
     }
-    fields["kind"] = {"const": spec.model_fields["kind"].default}
+    fields["kind"] = {"const": kind}
     found = _closed(fields, made.get("required", []))
     if "description" in made:
         found["description"] = made["description"]

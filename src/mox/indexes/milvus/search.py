@@ -76,6 +76,8 @@ class MilvusSearcher:
     ids: Ints
     blank: Blank
     about: Mapping[str, Any]
+    written: int = 0
+    """Rows that a writer may add past those that it was built with."""
     _agreed: tuple[SearchSettings, int, Mapping[str, Any]] | None = field(default=None, init=False)
     """The last settings and k that were checked, and what the engine is sent of them."""
 
@@ -214,7 +216,7 @@ class MilvusSearcher:
 
     @cached_property
     def _rows(self) -> int:
-        return len(self.ids) + len(self._blank)
+        return len(self.ids) + len(self._blank) + self.written
 
     @cached_property
     def _blank(self) -> frozenset[int]:

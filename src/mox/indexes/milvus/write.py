@@ -52,8 +52,5 @@ class MilvusWritable:
 @contextmanager
 def writable(spec: MilvusSpec, place: Place) -> Iterator[MilvusWritable]:
     """A collection opened for searching and writing. See `search.opened`."""
-    import numpy as np
-
     with opened(spec, place) as searcher:
-        also = np.ones(OWN_ROWS, dtype=np.bool_)
-        yield MilvusWritable(replace(searcher, held=np.concatenate([searcher.held, also])))
+        yield MilvusWritable(replace(searcher, written=OWN_ROWS))
