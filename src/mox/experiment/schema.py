@@ -17,7 +17,6 @@ from mox.experiment.trials import AXES
 from mox.indexes import indexes
 from mox.registry import Registry
 from mox.retrieval import fusions, retrievers
-from mox.spec import Spec
 
 Schema = dict[str, Any]
 
