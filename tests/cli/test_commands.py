@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from mox.experiment.trials import AXES
+
 pytestmark = pytest.mark.timeout(150)
 
 EXPERIMENT = """\
@@ -137,7 +139,7 @@ def test_help_teaches(command: str, tmp_path: Path) -> None:
 def test_schema_accepts_what_run_accepts(folder: Path) -> None:
     schema = document(mox("schema", cwd=folder))
     assert schema["$schema"].startswith("https://json-schema.org/")
-    assert set(schema["properties"]["axes"]["properties"]) == {"chunk", "embed", "index", "search"}
+    assert set(schema["properties"]["axes"]["properties"]) == set(AXES)
     assert "HNSW" in json.dumps(schema)
 
 
