@@ -40,7 +40,7 @@ class NprobeSearch(MilvusSearch):
             )
 
 
-class RefinedNprobe(NprobeSearch, RefineK):
+class RefinedNprobe(RefineK, NprobeSearch):
     """Searches of an inverted file of rounded vectors."""
 
 
@@ -108,7 +108,7 @@ class IvfFlat(InvertedFile):
     kind: Literal["IVF_FLAT"] = "IVF_FLAT"
 
 
-class IvfSq8(InvertedFile, Refined):
+class IvfSq8(Refined, InvertedFile):
     """Cells of vectors rounded to 8 bits a dimension, or to fewer on newer servers."""
 
     Search: ClassVar[type[SearchSettings]] = RefinedNprobe
@@ -126,7 +126,7 @@ class IvfSq8(InvertedFile, Refined):
         return codes + (self.nlist + 2) * dims * 4 + self.refined_bytes(rows, dims)
 
 
-class IvfPq(InvertedFile, Refined):
+class IvfPq(Refined, InvertedFile):
     """Cells of vectors cut into parts, each rounded to the nearest of a few learnt codes."""
 
     Search: ClassVar[type[SearchSettings]] = RefinedNprobe
@@ -152,7 +152,7 @@ class IvfPq(InvertedFile, Refined):
         return int(codes) + learnt + self.refined_bytes(rows, dims)
 
 
-class IvfRabitq(InvertedFile, Refined):
+class IvfRabitq(Refined, InvertedFile):
     """Cells of the signs of rotated vectors, a bit a dimension; good from some 128 dimensions
     on, and with `refine`."""
 

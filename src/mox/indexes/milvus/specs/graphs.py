@@ -39,7 +39,7 @@ class EfSearch(MilvusSearch):
             )
 
 
-class RefinedEf(EfSearch, RefineK):
+class RefinedEf(RefineK, EfSearch):
     """Searches of a graph of rounded vectors."""
 
 
@@ -71,7 +71,7 @@ class Hnsw(_Graph):
         return self.graph_bytes(rows, dims * 4)
 
 
-class _RefinedGraph(_Graph, Refined):
+class _RefinedGraph(Refined, _Graph):
     Search: ClassVar[type[SearchSettings]] = RefinedEf
     refine_type: Literal["SQ4U", "SQ6", "SQ8", "FP16", "BF16", "FP32"] = "FP32"  # type: ignore[assignment]
     """How precise the second copy is; at least as the first. Of no meaning without `refine`."""
