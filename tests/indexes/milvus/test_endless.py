@@ -101,7 +101,8 @@ def test_the_trial_fails_with_its_reason_and_the_sweep_goes_on(
             "measure": ["recall@5"],
         }
     )
-    outcome = {t.params["index.kind"]: (t.status, t.error or "") for t in results.trials}
+    trials = results.run.trials
+    outcome = {results.params(t)["index.kind"]: (t.status, t.error or "") for t in trials}
     assert outcome["FLAT"][0] == "FINISHED"
     assert outcome["DISKANN"][0] == "FAILED"
     assert "still indexing" in outcome["DISKANN"][1]

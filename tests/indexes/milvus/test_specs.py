@@ -267,6 +267,28 @@ def test_nothing_is_ranked_again_by_what_was_not_kept(spec: Any, settings: Any, 
 
 
 @pytest.mark.parametrize(
+    ("spec", "settings", "effective"),
+    [
+        (HnswSq(), RefinedEf(refine_k=2), RefinedEf()),
+        (HnswSq(refine=True), RefinedEf(refine_k=2), RefinedEf(refine_k=2)),
+        (Scann(), ReorderSearch(), ReorderSearch(reorder_k=10)),
+        (Scann(), ReorderSearch(reorder_k=50), ReorderSearch(reorder_k=50)),
+        (Scann(with_raw_data=False), ReorderSearch(reorder_k=50), ReorderSearch()),
+        (GpuCagra(), CagraSearch(ef=20, search_width=2), CagraSearch(search_width=2)),
+        (GpuCagra(adapt_for_cpu=True), CagraSearch(ef=20, search_width=2), CagraSearch(ef=20)),
+    ],
+    ids=str,
+)
+def test_of_a_shared_search_axis_each_index_takes_what_it_has(
+    spec: Any, settings: Any, effective: Any
+) -> None:
+    """So `ef` may be swept over HNSW beside GPU_CAGRA, and `refine_k` over indexes with and
+    without a second copy."""
+    assert settings.on(spec, 10) == effective
+    effective.check(spec, 10)
+
+
+@pytest.mark.parametrize(
     ("spec", "settings", "most"),
     # Documented; 16,384 measured on 2.3.5.
     [

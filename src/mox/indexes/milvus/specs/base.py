@@ -6,7 +6,7 @@ Limits are those that Milvus' own checkers have, unless a docstring says that th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -108,8 +108,14 @@ class RefineK(MilvusSearch):
     """Searches of rounded vectors that may be ranked again by better ones."""
 
     refine_k: float = Field(1.0, ge=1)
-    """Candidates that are ranked again by the refined copy, in multiples of k. Needs
-    `refine: true`; without it Milvus ignores the setting, so that more than 1 is refused."""
+    """Candidates that are ranked again by the refined copy, in multiples of k. Of an index
+    without one (`refine: true` makes it) a sweep takes 1."""
+
+    def on(self, index: IndexSpec, k: int) -> Self:
+        found = super().on(index, k)
+        if getattr(index, "refine", True):
+            return found
+        return found.model_copy(update={"refine_k": 1.0})
 
     def check(self, index: IndexSpec, k: int) -> None:
         super().check(index, k)

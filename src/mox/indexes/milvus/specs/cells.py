@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -61,7 +61,12 @@ class ReorderSearch(NprobeSearch):
 
     reorder_k: int | None = Field(None, ge=1, le=INT32)
     """Candidates that are ranked again by the raw vectors: at least k, which null stands for.
-    Without raw data there is nothing to rank by, so that it is refused there."""
+    Of an index without them a sweep takes null."""
+
+    def on(self, index: IndexSpec, k: int) -> Self:
+        raw = getattr(index, "with_raw_data", True)
+        update = {"reorder_k": (self.reorder_k or k) if raw else None}
+        return super().on(index, k).model_copy(update=update)
 
     def check(self, index: IndexSpec, k: int) -> None:
         super().check(index, k)

@@ -8,7 +8,7 @@ documentation, and held to what pymilvus sends.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -102,7 +102,13 @@ class CagraSearch(MilvusSearch):
     refine_ratio: float = Field(1.0, ge=1)
     """Candidates that are ranked again by the whole vectors, in multiples of k."""
     ef: int | None = Field(None, ge=1, le=INT32)
-    """As of HNSW, where the index was built with `adapt_for_cpu`, and only there."""
+    """As of HNSW, where the index was built with `adapt_for_cpu`, and only there: of either
+    kind of index a sweep takes only its own settings."""
+
+    def on(self, index: IndexSpec, k: int) -> Self:
+        if getattr(index, "adapt_for_cpu", False):
+            return self.model_validate({"ef": self.ef})
+        return super().on(index, k).model_copy(update={"ef": None})
 
     def check(self, index: IndexSpec, k: int) -> None:
         super().check(index, k)
