@@ -205,6 +205,18 @@ def test_a_real_server_killed_in_mid_sweep_and_back_again(
     assert back == outcome(sweep(*asked))
 
 
+def test_what_was_planned_for_another_engine_is_not_built_in_this_one(
+    corpus: Path, shared_lite_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key stands for the engine that the plan was made for, such as before `mox up milvus`."""
+    made = mox.plan(experiment(corpus, 1))
+    monkeypatch.setenv("MOX_MILVUS_URI", shared_lite_server.uri)
+    results = mox.run(made, offline=True, quiet=True)
+    [failed] = [trial for trial in results.run.trials if trial.status != "FINISHED"]
+    assert results.params(failed)["index.kind"] == "HNSW"
+    assert "this was planned for milvus-lite 3" in (failed.error or "")
+
+
 def test_a_server_finds_what_lite_finds(
     corpus: Path, lite_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -61,10 +62,16 @@ def down(service: Name = None, as_json: Json = False) -> None:
 
 def started(server: Server) -> str:
     """What a reader has to know of a server that runs."""
+    name = f"MOX_{server.service.upper()}_URI"
+    used = (
+        f"{name} is set and goes before it: unset that to use this one"
+        if os.environ.get(name)
+        else f"experiments of this state folder use it until `mox down {server.service}`;"
+        f" others: export {name}={server.uri}"
+    )
     lines = [
         f"{server.service} {server.version} answers at {server.uri}",
-        "  experiments of this state folder use it until `mox down "
-        f"{server.service}`; others: export MOX_{server.service.upper()}_URI={server.uri}",
+        f"  {used}",
         f"  its logs: {server.log}",
     ]
     if server.lacks:

@@ -24,7 +24,7 @@ from mox.pipeline.stages import Ref, Stage
 from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.retrieval.hits import ranked
-from mox.spec import digest
+from mox.spec import IndexSpec, digest
 from mox.types import Asked, ChunkTable, Hits, Rows
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def build(stage: Stage, context: Context) -> Output:
     spec = index_spec(stage.spec["of"])
     place = context.place(stage.ref, spec)
     backend = indexes[spec]
-    _check_engine(stage, backend.engine(place.uri))
+    _check_engine(stage, spec, backend.engine(place.uri))
     backend.drop(place)
     built = backend.build(spec, rows_of(stage, context), place)
     return Output(
@@ -133,13 +133,14 @@ def build(stage: Stage, context: Context) -> Output:
     )
 
 
-def _check_engine(stage: Stage, engine: Mapping[str, str]) -> None:
+def _check_engine(stage: Stage, spec: IndexSpec, engine: Mapping[str, str]) -> None:
     """Refuse to build in another engine than the one that the key stands for.
 
     Raises:
         EngineError: the engine was changed after the plan was made.
     """
-    planned = {name: stage.fingerprint[name] for name in engine if name in stage.fingerprint}
+    ours = indexes.fingerprint(spec)
+    planned = {name: said for name, said in stage.fingerprint.items() if name not in ours}
     if planned and planned != dict(engine):
         raise EngineError(
             f"this was planned for {_named(planned)}, and {_named(engine)} answers now.",
