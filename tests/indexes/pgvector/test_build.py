@@ -182,6 +182,22 @@ def test_the_memory_asked_for_is_enough_for_the_graph_alone(
             link.do("alter role postgres reset maintenance_work_mem")
 
 
+class Greedy(PgHnsw):
+    """Asks for a terabyte."""
+
+    def memory_bytes(self, rows: int, dims: int) -> int:
+        return 10**12
+
+
+def test_what_this_machine_has_no_memory_for_is_refused_before_it_is_begun(
+    embedded: Place,
+) -> None:
+    vectors, _ = clustered(50, 1)
+    with pytest.raises(EngineError, match=r"needs 1000\.0 GB to be built in memory.*\n  mend: use"):
+        BACKEND.build(Greedy(), Rows(vectors), embedded)
+    assert BACKEND.rows(embedded) is None
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 110 MB; PostgreSQL's own files take half of it."""

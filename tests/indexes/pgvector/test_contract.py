@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from mox.indexes.pgvector.specs import (
+    Column,
     HnswSearch,
     Ivfflat,
     IvfflatSearch,
@@ -69,36 +70,37 @@ class TestExactBits(OnServer):
     extremes = TestExact.extremes
 
 
-def graphs(column: str) -> dict[str, tuple[Setup, Setup]]:
-    def setup(m: int, ef_construction: int, ef: int) -> Setup:
+def graphs(column: Column) -> dict[str, tuple[Setup, Setup]]:
+    """Of few and small graphs, since each is built: 2,000 nodes of 4 links, but for the links."""
+    spec = PgHnsw(column=column, m=4)
+    bits = PgHnsw(column="bit", m=4)
+
+    def setup(ef_search: int, m: int = 4, ef_construction: int = 64) -> Setup:
         spec = PgHnsw(column=column, m=m, ef_construction=ef_construction)
-        return Setup(spec, HnswSearch(ef_search=ef))
+        return Setup(spec, HnswSearch(ef_search=ef_search))
 
-    # Bits are as far apart as 32 dimensions let them be: what a graph finds of them, more
-    # candidates must be compared to show.
-    def filtered(**settings: object) -> Setup:
-        return Setup(PgHnsw(column=column), HnswSearch(**settings), TENTH)
+    def filtered(**settings: Any) -> Setup:
+        return Setup(spec, HnswSearch(**settings, rerank=40), TENTH)
 
-    bits = PgHnsw(column="bit")
     return {
         "column": (
-            Setup(PgHnsw(), HnswSearch(ef_search=40)),
-            Setup(bits, HnswSearch(ef_search=40)),
+            Setup(PgHnsw(m=4), HnswSearch(ef_search=100)),
+            Setup(bits, HnswSearch(ef_search=100, rerank=20)),
         ),
-        "m": (setup(2, 64, 20), setup(48, 96, 20)),
-        "ef_construction": (setup(4, 8, 20), setup(4, 400, 20)),
-        "ef_search": (setup(4, 64, 10), setup(4, 64, 400)),
+        "m": (setup(20, m=2), setup(20, m=24)),
+        "ef_construction": (setup(20, ef_construction=8), setup(20)),
+        "ef_search": (setup(10), setup(400)),
         "rerank": (
             Setup(bits, HnswSearch(ef_search=200, rerank=10)),
             Setup(bits, HnswSearch(ef_search=200, rerank=200)),
         ),
         "iterative": (
-            filtered(ef_search=40, iterative="off", rerank=40),
-            filtered(ef_search=40, iterative="strict_order", rerank=40),
+            filtered(ef_search=40, iterative="off"),
+            filtered(ef_search=40, iterative="strict_order"),
         ),
         "max_scan_tuples": (
-            filtered(ef_search=10, iterative="relaxed_order", max_scan_tuples=10, rerank=40),
-            filtered(ef_search=10, iterative="relaxed_order", max_scan_tuples=2_000, rerank=40),
+            filtered(ef_search=10, iterative="relaxed_order", max_scan_tuples=10),
+            filtered(ef_search=10, iterative="relaxed_order", max_scan_tuples=2_000),
         ),
     }
 
@@ -130,11 +132,11 @@ class TestHnswBits(OnServer):
     extremes = graphs("bit")
 
 
-def cells(column: str) -> dict[str, tuple[Setup, Setup]]:
-    def setup(lists: int, **settings: object) -> Setup:
+def cells(column: Column) -> dict[str, tuple[Setup, Setup]]:
+    def setup(lists: int, **settings: Any) -> Setup:
         return Setup(Ivfflat(column=column, lists=lists), IvfflatSearch(**settings))
 
-    def filtered(**settings: object) -> Setup:
+    def filtered(**settings: Any) -> Setup:
         return Setup(Ivfflat(column=column, lists=64), IvfflatSearch(**settings), TENTH)
 
     bits = Ivfflat(column="bit", lists=16)

@@ -82,12 +82,15 @@ def test_beside_exact_search_and_milvus_lite_it_finds_the_same(
     assert {trial.status for trial in trials.values()} == {"FINISHED"}
     shown = {one["id"]: one for one in document(results)["trials"]}
     for kind in ("pgvector", "pgvector_hnsw", "pgvector_ivfflat"):
+        assert shown[trials[kind].id]["engine"] == postgres.engine()
         costs = shown[trials[kind].id]["costs"]
         assert costs["recall_of_exact@5"] == 1.0, kind
         assert costs["index_mb_is"] == "measured"
         assert 0 < costs["build_s"] < 60
         found, truth = results.hits(trials[kind]), results.hits(trials["exact"])
         assert abs(found.scores - truth.scores).max() < 1e-6, "the same cosines in each place"
+    assert shown[trials["exact"].id]["engine"] is None, "it is no engine's"
+    assert shown[trials["HNSW"].id]["engine"]["engine"] == "milvus-lite"
     postgres.stop(embedded(home))
     again = sweep(small_corpus, *every)
     assert again.run.stages["run"] == 0

@@ -6,6 +6,7 @@ never half a table, nor a whole one without its index. COPY in binary, the index
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 63 - len("_index")
 """PostgreSQL cuts longer names off, silently."""
+MOST_MEMORY = 0.75
+"""Share of this machine's memory that one build may ask for."""
 OVERFLOW = "no longer fits into maintenance_work_mem"
 """pgvector's notice of a graph that it goes on building on disk, many times as slowly."""
 
@@ -167,7 +170,22 @@ def index(link: Link, spec: PgSpec, rows: int, dims: int) -> None:
 @contextmanager
 def _memory(link: Link, needed: int) -> Iterator[None]:
     """At least so much working memory for one build; the session's again afterwards."""
+    _check_memory(link, needed)
     ((now,),) = link.ask("select pg_size_bytes(current_setting('maintenance_work_mem'))")
     if needed > now:
         link.do(f"set local maintenance_work_mem = '{needed // 1024}kB'")
     yield
+
+
+def _check_memory(link: Link, needed: int) -> None:
+    """Refuse what this machine would be out of memory for; another machine's isn't known."""
+    if link.place.uri is not None:
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > MOST_MEMORY * memory:
+        raise EngineError(
+            f"{link.name} needs {needed / 1e9:.1f} GB to be built in memory, and this machine has"
+            f" {memory / 1e9:.1f} GB.",
+            mend="use `column: halfvec` or `column: bit`, fewer vectors, or a larger machine by"
+            " MOX_POSTGRES_URI.",
+        )

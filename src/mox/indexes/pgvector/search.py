@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
     Places = NDArray[np.intp]
 
-BATCH_QUERIES = 500
+BATCH_QUERIES = 100
+"""Of one statement: a graph's slowest searches take half a second each."""
 BATCH_HITS = 1_000_000
-BATCH_CELLS = 20_000_000
-"""Queries × rows of one statement: some 10 s where each row is compared."""
+BATCH_NUMBERS = 2_000_000_000
+"""Queries × rows × dimensions of one statement: some 10 s where each row is compared."""
 SCAN_MEMORY = 1_000
 """`hnsw.scan_mem_multiplier` at its most, so that `max_scan_tuples` alone ends a scan: with 1,
 its default, the larger values of a sweep would be one."""
@@ -67,7 +68,8 @@ class PgSearcher:
         with self.link.said():
             self.apply(settings)
             places = np.flatnonzero(asked)
-            step = max(1, min(BATCH_QUERIES, BATCH_HITS // k, BATCH_CELLS // max(1, self.rows)))
+            numbers = max(1, self.rows) * self.dims
+            step = max(1, min(BATCH_QUERIES, BATCH_HITS // k, BATCH_NUMBERS // numbers))
             for at in range(0, len(places), step):
                 part = places[at : at + step]
                 self._fill(ids, scores, part, self._ask(queries[part], k, settings, where))

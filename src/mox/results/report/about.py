@@ -59,8 +59,19 @@ def _asked(results: Results) -> Iterator[str]:
             for split, rows in sides
         )
         yield f"Questions with evidence: {said}."
+    if engines := dict.fromkeys(_engines(results)):
+        yield f"Engines: {'; '.join(engines)}."
     yield f"Measured: {', '.join(run.measures)}. Intervals are 95 %, over groups of questions."
     yield from run.notes
+
+
+def _engines(results: Results) -> Iterator[str]:
+    """`postgresql 18.4 (pgvector 0.8.5)`, once for each trial that one answered."""
+    for trial in results.finished:
+        if found := dict(results.engine(trial) or {}):
+            name = f"{found.pop('engine')} {found.pop('version', '')}".strip()
+            more = ", ".join(f"{part} {version}" for part, version in found.items())
+            yield f"{name} ({more})" if more else name
 
 
 def _again(results: Results) -> Iterator[Commands | Folded | Lines]:
