@@ -42,9 +42,10 @@ def verify(link: Link, spec: PgSpec, rows: int, directed: int) -> Mapping[str, A
         EngineError: one is absent or another; nothing may be scored.
     """
     found = check_described(link, spec)
-    counts = link.ask(f"select count(*), count(distinct id), count(v) from {link.table}")
-    if counts != [(rows, rows, directed)]:
-        raise _other(link, f"{counts[0]} rows, numbers and vectors where {rows} were sent")
+    held = link.ask(f"select count(*), count(v), min(id), max(id), sum(id)::int8 from {link.table}")
+    sent = (rows, directed, 0, rows - 1, rows * (rows - 1) // 2)
+    if held != [sent]:
+        raise _other(link, f"rows, vectors and numbers {held[0]} where {sent} were sent")
     return found
 
 
