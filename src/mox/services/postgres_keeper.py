@@ -206,8 +206,11 @@ def _keep(folder: Path, server: subprocess.Popen[bytes], idle_s: float) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     path = folder / "users.lock"
     users = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    segment = _segment(folder)
     while server.poll() is None:
-        if asked or _gone(path, users):
+        if _gone(path, users):
+            _kill(server, segment)
+        if asked:
             break
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -225,6 +228,19 @@ def _keep(folder: Path, server: subprocess.Popen[bytes], idle_s: float) -> None:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def _segment(folder: Path) -> int:
+    """The number of a server's segment of shared memory: what a killed one leaves behind."""
+    return int((folder / "data" / "postmaster.pid").read_text().splitlines()[6].split()[1])
+
+
+def _kill(server: subprocess.Popen[bytes], segment: int) -> None:
+    """End a server whose folder is gone, at once: in ending by itself it would remove its
+    socket by its path, which may be a new server's by now."""
+    server.kill()
+    server.wait()
+    ctypes.CDLL(None).shmctl(segment, 0, None)  # 0 is IPC_RMID
 
 
 def _gone(path: Path, handle: int) -> bool:

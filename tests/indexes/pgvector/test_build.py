@@ -333,3 +333,5 @@ def test_nothing_is_left_of_a_folder_that_is_removed(embedded: Place) -> None:
     shutil.rmtree(embedded.folder)
     assert BACKEND.rows(embedded) is None
     assert BACKEND.build(PgExact(), Rows(vectors), embedded).rows == 50
+    time.sleep(1.5)  # by now the old server has ended, and took nothing of the new one along
+    assert BACKEND.rows(embedded) == 50
