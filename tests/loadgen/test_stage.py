@@ -16,8 +16,15 @@ import pytest
 
 import mox
 from mox.errors import SpecError
+from mox.indexes.pgvector.client import connected
 from mox.pipeline.describe import describe
+from mox.pipeline.fields import LOAD_FIELD, columns
+from mox.pipeline.running import announced
+from mox.results.collect.garbage import survey
 from mox.results.document import document
+from mox.services import postgres
+from mox.settings import Settings
+from mox.types import Place
 
 EXPERIMENT: dict[str, Any] = {
     "name": "load",
@@ -87,10 +94,15 @@ def test_trials_without_a_load_have_the_ids_and_builds_they_always_had(small_cor
     assert scores == {t.roles["score"] for t in with_load.trials}, "quality isn't redone"
 
 
-def test_a_filter_gives_all_builds_of_the_sweep_what_it_filters_by(small_corpus: Path) -> None:
-    plan = mox.plan(experiment(small_corpus, load=[{"selectivity": [1.0, 0.1]}]))
+def test_only_a_load_that_filters_has_a_build_with_what_it_filters_by(small_corpus: Path) -> None:
+    hnsw = [{"kind": "HNSW"}]
+    plan = mox.plan(experiment(small_corpus, index=hnsw, load=[{"selectivity": [1.0, 0.1, 0.5]}]))
     builds = [stage for stage in plan.stages.values() if stage.kind == "build"]
-    assert [stage.spec["fields"] for stage in builds] == [["mox_load"]] * 2
+    assert [stage.spec.get("fields") for stage in builds] == [None, ["mox_load"]]
+    plain = experiment(small_corpus, index=hnsw)
+    del plain["axes"]["load"]
+    alone = mox.plan(plain)
+    assert builds[0].key in alone.stages, "a sweep without loads has that build already"
 
 
 def test_a_latency_does_not_travel(small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,3 +270,101 @@ def test_a_server_killed_in_mid_load_fails_its_trials_and_no_others(
     assert "away or does not answer" in trials["HNSW"]["error"]
     assert not clients()
     assert np.isfinite(trials["exact"]["load"]["qps"]["median"])
+
+
+@pytest.fixture(scope="module")
+def on_postgres(
+    corpus_writer: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[mox.Results]:
+    """pgvector's HNSW: filtered or not, with a writer or without, cold and warm."""
+    corpus = corpus_writer(tmp_path_factory.mktemp("corpus"))
+    home = tmp_path_factory.mktemp("pg")
+    asked = experiment(
+        corpus,
+        index=[{"kind": "pgvector_hnsw", "m": 4, "ef_construction": 20}],
+        search=[{"kind": "dense", "k": 5, "ef_search": 40}],
+        load=[
+            {"selectivity": [1.0, 0.2], "inserts": [0, 50], "seconds": 0.6, "rounds": 1},
+            {"cold": True, "seconds": 0.3, "rounds": 2},
+        ],
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOX_HOME", str(home))
+        yield mox.run(asked, offline=True, quiet=True)
+    postgres.stop(home / "services" / "indexes" / "postgres")
+
+
+def test_filters_inserts_and_cold_are_measured_as_asked(on_postgres: mox.Results) -> None:
+    trials = document(on_postgres)["trials"]
+    assert [trial["error"] for trial in trials] == [None] * 5
+    for trial in trials:
+        load, params = trial["load"], trial["params"]
+        assert load["selectivity"] == params["load.selectivity"]
+        assert load["recall"]["tie_aware"] > 0.5
+        assert load["engine"].startswith("postgresql")
+        assert load["engine_cpu_ms"] > 0
+        assert not load["lite"]
+        if params["load.inserts"]:
+            assert 0 < load["inserted_per_s"] < 60
+        else:
+            assert "inserted_per_s" not in load
+        assert (load["cold_is"] is not None) == params["load.cold"]
+        assert ("open_s" in load) == params["load.cold"]
+
+
+def test_a_filter_that_lets_a_fifth_pass_is_judged_by_what_passes(on_postgres: mox.Results) -> None:
+    (found,) = by_params(on_postgres, load__selectivity=0.2, load__inserts=0.0)
+    chunks = found["costs"]["chunks"]
+    passing = columns([LOAD_FIELD], chunks)[LOAD_FIELD] < 2_000
+    assert passing.sum() == pytest.approx(0.2 * chunks, abs=1)
+    # Of so few rows a scan that goes on finds all; none of it could, held to the unfiltered truth:
+    # 5 nearest of all rows have 1 among a fifth of them, and the other 4 would count as missed.
+    assert found["load"]["recall"]["tie_aware"] > 0.6
+
+
+def test_copies_that_were_written_to_are_gone(
+    on_postgres: mox.Results,
+) -> None:
+    store = on_postgres.store
+    server = store.root / "services" / "indexes" / "postgres"
+    with postgres.serving(server) as uri, connected(Place("", store.root, uri)) as link:
+        tables = [name for (name,) in link.ask("select tablename from pg_tables"
+                                               " where schemaname = 'mox'")]  # fmt: skip
+        counts = [link.ask(f"select count(*) from mox.{name}")[0][0] for name in tables]  # noqa: S608
+    builds = {ref.key[:20] for ref in store_builds(on_postgres)}
+    assert {name.rsplit("_", 1)[-1] for name in tables} == builds
+    assert counts == [72, 72], "what others search was not written to"
+
+
+def store_builds(ran: mox.Results) -> set[Any]:
+    return {trial.roles["build"] for trial in ran.run.trials}
+
+
+def test_every_copy_a_sweep_writes_to_is_kept_while_it_goes_on_and_an_orphan_after(
+    small_corpus: Path,
+) -> None:
+    """As a killed load leaves it: a collection named after a stage that is no artifact."""
+    asked = experiment(
+        small_corpus, index=[{"kind": "HNSW"}], search=[{"kind": "dense", "k": 5}],
+        load=[{"inserts": 5}],
+    )  # fmt: skip
+    plan = mox.plan(asked)
+    (load,) = (stage for stage in plan.stages.values() if stage.kind == "load")
+    folder = plan.store.root / "services" / "indexes"
+    left = folder / f"mox_{plan.store.id}_{load.key[:20]}.db"
+    left.mkdir(parents=True)
+    with announced(plan):
+        assert not survey(plan.store, Settings(), releases=[]).orphans
+    found = survey(plan.store, Settings(), releases=[])
+    assert [one.path for one in found.orphans] == [left]
+
+
+def test_a_trial_under_load_is_promoted_and_answers(
+    ran: mox.Results, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MOX_HOME", str(ran.store.root))
+    (trial,) = by_params(ran, index__kind="HNSW", search__ef=60, load__clients=2)
+    monkeypatch.setattr("mox.pipeline.plan.host", lambda: {"cpu": "another", "cores": "64"})
+    made = mox.promote(ran, trial=trial["id"], out=tmp_path / "release.yaml", offline=True)
+    answer = mox.ask(made.release.path, "where are thunder meadow bridge island in book 0", k=3)
+    assert len(answer.passages) == 3

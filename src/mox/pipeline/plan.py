@@ -106,9 +106,6 @@ class Graph:
         self._engines = engines
         self._found: dict[str, Stage] = {}
         self._fingerprints: dict[str, Mapping[str, str]] = {}
-        loads = [trial.load for trial in experiment.trials if trial.load is not None]
-        # All builds of a sweep have what one of its loads filters by: one build serves them all.
-        self._fields = [LOAD_FIELD] if any(load.selectivity < 1 for load in loads) else []
         self.documents = self._add("documents", {"fingerprint": corpus.fingerprint}, {})
         self.questions = self._add("questions", {"fingerprint": corpus.questions_fingerprint}, {})
 
@@ -162,8 +159,9 @@ class Graph:
             return {"embed": embed, "exact": exact}
         built_with = {**self._print(indexes, index), **self._engines(index)}
         of: dict[str, Any] = {"of": _plain(index)}
-        if self._fields:
-            of["fields"] = self._fields
+        if trial.load is not None and trial.load.selectivity < 1:
+            # By the trial alone, so that it is the same trial outside its sweep.
+            of["fields"] = [LOAD_FIELD]
         build = self._add("build", of, {"embed": embed}, built_with)
         parts = {**pair, "build": build, "exact": exact}
         spec = {"of": search.settings.model_dump(mode="json"), "index": _plain(index), **reach}

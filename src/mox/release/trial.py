@@ -11,12 +11,14 @@ from mox.errors import DataError, MoxError
 from mox.evaluation.measures import Measure
 from mox.experiment import Budget, Experiment, Trial
 from mox.experiment.experiment import QuestionsPart
+from mox.experiment.loads import Load
 from mox.experiment.resolve import resolve
 from mox.indexes import engine as engine_now
 from mox.indexes import indexes
 from mox.pipeline.context import index_spec
 from mox.pipeline.plan import Graph, PlannedTrial
 from mox.pipeline.stages import Stage
+from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.settings import Settings
 from mox.source import Source
@@ -37,7 +39,8 @@ def trial_of(config: Mapping[str, Any]) -> Trial:
         embed = embedders.parse(config["embed"]) if "embed" in config else None
         index = index_spec(config["index"]) if "index" in config else None
         search = resolve(config["search"], index or IndexSpec(kind=""))
-        return Trial(str(config["tokenizer"]), chunk, embed, index, search)
+        load = validate(Load, config["load"], name="load") if "load" in config else None
+        return Trial(str(config["tokenizer"]), chunk, embed, index, search, load)
     except KeyError as error:
         raise DataError(
             f"a release's configuration lacks {error}.", mend="promote the trial again."
