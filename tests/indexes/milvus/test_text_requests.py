@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pymilvus.grpc_gen import common_pb2, schema_pb2
 
+from mox.errors import EngineError
 from mox.indexes import engine_fusion, indexes
 from mox.indexes.milvus.hybrid import MilvusHybrid
 from mox.indexes.milvus.specs import Hnsw
@@ -161,3 +162,23 @@ def test_a_question_of_one_side_is_weighed_by_that_sides_weight(
     request = stub.sent("HybridSearch")
     assert len(request.requests) == 1
     assert json.loads(named(request.rank_params)["params"])["weights"] == [0.75]
+
+
+@pytest.mark.parametrize("holds", ["texts", "pairs"])
+def test_a_build_that_the_engine_refuses_half_way_leaves_no_collection(
+    stub_of: StubOf, tmp_path: Path, holds: str
+) -> None:
+    stub = stub_of("v2.6.0")
+    refused = {"error_code": common_pb2.ErrorCode.UnexpectedError, "reason": "no", "code": 1100}
+    stub._CreateIndex = lambda _: refused
+    place = Place("mox_recorded", tmp_path, stub.uri)
+    spec = SparseInvertedIndex() if holds == "texts" else MilvusHybrid(vector=Hnsw())
+    vectors = None if holds == "texts" else np.eye(3, 4, dtype=np.float32)
+    with pytest.raises(EngineError, match="refused: no"):
+        indexes[spec].build(spec, Rows(vectors, texts=TEXTS), place)
+    assert stub.sent("DropCollection").collection_name == place.name
+    stub._schema = schema_pb2.CollectionSchema()
+    with pytest.raises(EngineError, match="has mox_recorded already"):
+        indexes[spec].build(spec, Rows(vectors, texts=TEXTS), place)
+    drops = [name for name, _ in stub.requests if name == "DropCollection"]
+    assert len(drops) == 1, "what was there before stays"

@@ -89,8 +89,9 @@ def test_every_configuration_is_one_of_postgresqls(place: Place) -> None:
 
 
 def test_a_word_that_only_quotes_hold_is_no_query(place: Place) -> None:
-    texts = ["o'neil's a\\b example.com/a?b=1&c=2", "plain"]
-    ids, _ = found(place, texts, ["O'Neil", "a\\b", "example.com/a?b=1&c=2", "it's \0 nothing"])
+    texts = ["o'neil's a\\b example.com/a'b?c=2&d=3", "plain"]
+    asked = ["O'Neil", "a\\b", "example.com/a'b?c=2&d=3", "it's \0 nothing"]
+    ids, _ = found(place, texts, asked)
     assert [row[0] for row in ids.tolist()] == [0, 0, 0, -1]
 
 
