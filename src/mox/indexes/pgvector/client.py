@@ -56,6 +56,7 @@ class Link:
     notices: list[str] = field(default_factory=list)
     types: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Numbers of pgvector's types and their arrays; `bit` alone where it isn't installed."""
+    _cursor: Any = None
 
     @property
     def name(self) -> str:
@@ -76,9 +77,9 @@ class Link:
         Args:
             query: with $1, $2, … for the parameters.
         """
-        with self.watch.within(ANSWERS_WITHIN_S), self._cursor() as cursor:
-            cursor.execute(query.encode(), parameters, binary=True)
-            found: list[tuple[Any, ...]] = cursor.fetchall()
+        with self.watch.within(ANSWERS_WITHIN_S):
+            self._cursor.execute(query.encode(), parameters, binary=True)
+            found: list[tuple[Any, ...]] = self._cursor.fetchall()
         return found
 
     def do(self, statements: str) -> None:
@@ -94,9 +95,12 @@ class Link:
             yield
         self.do(f"set local statement_timeout = '{ANSWERS_WITHIN_S}s'")
 
-    def _cursor(self) -> Any:
-        # Raw: the $1 of PostgreSQL itself, with nothing to be parsed for each search.
-        return driver().RawCursor(self.connection)
+    def _open(self) -> None:
+        """A cursor that knows the types that are registered by now, and is kept.
+
+        Raw: the $1 of PostgreSQL itself, with nothing to be parsed for each search.
+        """
+        self._cursor = driver().RawCursor(self.connection)
 
     def prepare(self) -> None:
         """The session's settings, and the types of pgvector where the database has it.
@@ -104,6 +108,7 @@ class Link:
         Its library is loaded first: until it is, PostgreSQL takes any value for its settings,
         and drops a wrong one with a warning.
         """
+        self._open()
         found = self.ask(
             "select n.nspname, t.typname, t.oid, t.typarray from pg_extension e"
             " join pg_namespace n on n.oid = e.extnamespace"
@@ -118,6 +123,7 @@ class Link:
         self.do("; ".join(lines))
         self.types = {"bit": wire.BIT} | {name: (oid, many) for _, name, oid, many in found}
         wire.register(self.connection, self.types)
+        self._open()
 
     @contextmanager
     def said(self) -> Iterator[None]:

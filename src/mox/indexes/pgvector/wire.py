@@ -75,6 +75,9 @@ def parameter(kind: str, queries: Floats, oid: int) -> Parameter:
     import numpy as np
 
     count, dims = queries.shape
+    if count == 1 and kind != "bit":
+        numbers = queries.astype(">f2" if kind == "halfvec" else ">f4")
+        return CLASSES[kind][0](struct.pack(">hh", dims, 0) + numbers.tobytes())
     if kind == "bit":
         values: NDArray[Any] = np.packbits(queries > 0, axis=1)
         head: list[tuple[Any, ...]] = [("dims", ">i4")]
