@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mox.bench.fits import Crossing, Estimate, Power, fits
-from mox.bench.points import Point, Way, by_way
+from mox.bench.points import Point, Way, by_way, is_lite
 from mox.errors import MissingError, SpecError
 
 STORES: Mapping[str, str] = {"postgres": "pgvector", "milvus": "Milvus"}
@@ -108,8 +108,9 @@ def store_of(point: Point) -> str | None:
 
     Lite's latencies are a Python loop over all rows, and say nothing of Milvus.
     """
-    lite = point.engine.get("engine") == "milvus-lite"
-    return None if lite else STORES.get(str(service_of(point.way.index["kind"])))
+    if is_lite(point.engine):
+        return None
+    return STORES.get(str(service_of(point.way.index["kind"])))
 
 
 def service_of(kind: str) -> str | None:
@@ -192,7 +193,7 @@ def _curves(
 def _lacking(store: str, mine: list[Point], points: list[Point], bound: Bound) -> MissingError:
     """Why a store has no curve."""
     clients = sorted({point.way.clients for point in mine} - {bound.clients})
-    lite = any(point.engine.get("engine") == "milvus-lite" for point in points)
+    lite = any(is_lite(point.engine) for point in points)
     if clients:
         why = f"its curves are of {', '.join(map(str, clients))} clients, not {bound.clients}"
     elif mine:

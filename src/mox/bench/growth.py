@@ -73,7 +73,7 @@ def grow(
     run = _Run(experiment, asked, real, grower, store, settings, progress, deadline)
     for n in sizes:
         run.size(n, ways)
-    found = run.growth(sizes, notes)
+    found = run.growth(sizes, ways, notes)
     save(store, found)
     return found
 
@@ -179,7 +179,7 @@ class _Run:
             return math.inf
         return max(0.0, self.deadline - time.monotonic())
 
-    def growth(self, sizes: Sequence[int], notes: Sequence[str]) -> Growth:
+    def growth(self, sizes: Sequence[int], ways: Sequence[Under], notes: Sequence[str]) -> Growth:
         """All that is known now."""
         trial = subject(self.experiment)
         queries = self.store.sidecar(*self.real.queries.ref)["facts"]
@@ -202,8 +202,10 @@ class _Run:
             "notes": list(notes),
         }
         left = sorted(self.left, key=lambda one: one.expected_s)
+        order = [one.way.key for one in ways]
+        points = sorted(self.points, key=lambda one: (order.index(one.way.key), one.n))
         return Growth(
-            content(about, self.points, left, self.asked.bound, rest),
+            content(about, points, left, self.asked.bound, rest),
             tuple(dict.fromkeys(self.roots)),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mox.bench.points import Point, Spread, Way
+from mox.bench.points import Point, Spread, Way, is_lite
 from mox.errors import SpecError
 from mox.experiment import Experiment, Trial
 from mox.experiment.loads import Load
@@ -143,8 +143,7 @@ def point(way: Staged, n: int, real: int, store: Store) -> Point | None:
     values = {what: Spread.of(load[what]) for what in ("p95_ms", "p50_ms", "qps") if load.get(what)}
     values["build_s"] = Spread.of(built["build_s"])
     values["recall"] = Spread.of(float(np.mean(recall)))
-    lite = way.under.engine.get("engine") == "milvus-lite"
-    if load.get("memory_mb") is not None and not lite:
+    if load.get("memory_mb") is not None and not is_lite(way.under.engine):
         values["memory_mb"] = Spread.of(load["memory_mb"])
     values["index_mb"] = Spread.of(built["index_bytes"] / 1e6)
     return Point(way.under.way, n, real, values, way.under.engine, load.get("invalid"))

@@ -101,6 +101,11 @@ class Point:
         return cls(way, plain["n"], real, values, plain["engine"], plain["invalid"])
 
 
+def is_lite(engine: Mapping[str, str]) -> bool:
+    """Whether Milvus Lite answered: its latencies and its memory are its own, and no index's."""
+    return engine.get("engine") == "milvus-lite"
+
+
 def by_way(points: Iterable[Point]) -> dict[str, list[Point]]:
     """Points of each configuration, by its key, the smallest size first."""
     found: dict[str, list[Point]] = {}

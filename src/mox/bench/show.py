@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mox.bench.points import Way
+from mox.bench.points import Way, is_lite
 
 PAIRS = 6
 """Pairs of stores that are compared in words, those most alike first."""
@@ -57,7 +57,7 @@ def _quartiles(values: Any) -> str:
 def _table(content: Mapping[str, Any]) -> Iterator[str]:
     by_way: dict[str, list[Mapping[str, Any]]] = {}
     for point in content["points"]:
-        lite = " (Milvus Lite)" if point["engine"].get("engine") == "milvus-lite" else ""
+        lite = " (Milvus Lite)" if is_lite(point["engine"]) else ""
         by_way.setdefault(_way(point).name + lite, []).append(point)
     for name, points in by_way.items():
         yield name
