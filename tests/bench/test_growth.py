@@ -327,9 +327,8 @@ def test_killed_in_the_middle_it_loses_what_was_under_way_and_nothing_else(
     }
     assert record.every(Store(own_state)) == [], "nothing was told as finished"
     found = ask.growth(asked, Wanted(**{**plain, "corpora": (), "clients": (1,)}), quiet=True)
-    assert [(p["index"]["kind"], p["n"]) for p in found.content["points"]].sort() == [
-        (kind, n) for kind in ("HNSW", "FLAT") for n in sizes
-    ].sort()
+    measured = {(p["index"]["kind"], p["n"]) for p in found.content["points"]}
+    assert measured == {(kind, n) for kind in ("HNSW", "FLAT") for n in sizes}
     assert {path: path.stat().st_mtime_ns for path in before} == before, "made once"
     assert len(stored(loads)) == 6
 

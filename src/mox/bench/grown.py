@@ -62,14 +62,18 @@ class Grower:
         Raises:
             DataError: none makes vectors like the real ones.
         """
+        tried = self.rehearsals()
+        return best(tried, tolerance=self.tolerance) if tried else None
+
+    def rehearsals(self) -> list[Rehearsal]:
+        """Every recipe's; none where all sizes are real."""
         if self.largest <= self.rows:
-            return None
+            return []
         stage = self._stage("rehearse", {"factor": self.largest / self.rows, "k": self.k})
         if not self.store.has(*stage.ref):
             with self.store.lock(stage.key):
                 self._rehearse(stage)
-        tried = self.store.read(*stage.ref).facts["tried"]
-        return best([_rehearsal(one) for one in tried], tolerance=self.tolerance)
+        return [_rehearsal(one) for one in self.store.read(*stage.ref).facts["tried"]]
 
     def _rehearse(self, stage: Stage) -> None:
         began = time.perf_counter()
@@ -78,17 +82,21 @@ class Grower:
         facts = {"tried": [{**one._asdict(), "recipe": one.recipe._asdict()} for one in tried]}
         keep(stage, Output({}, facts), time.perf_counter() - began, self.store)
 
+    def planned(self, n: int) -> Stage:
+        """The set of a size, made or not."""
+        rehearsal = self.rehearsal() if n > self.rows else None
+        recipe = rehearsal.recipe._asdict() if rehearsal else None
+        return self._stage("grow", {"n": n, "recipe": recipe})
+
     def grow(self, n: int) -> Stage:
         """The set of a size, made unless it is stored whole."""
-        mixed = n > self.rows
-        rehearsal = self.rehearsal() if mixed else None
-        recipe = rehearsal.recipe if rehearsal else None
-        stage = self._stage("grow", {"n": n, "recipe": recipe._asdict() if recipe else None})
+        stage = self.planned(n)
+        recipe = stage.spec["recipe"]
         with self.store.lock(stage.key):
             if self.store.damage(*stage.ref):
                 self.store.remove(*stage.ref)
                 began = time.perf_counter()
-                output = self._set(n, recipe)
+                output = self._set(n, Recipe(**recipe) if recipe else None)
                 keep(stage, output, time.perf_counter() - began, self.store)
         return stage
 
