@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 
-from mox.bench import decide as deciding
 from mox.bench.decide import Bound, decide, suffices_until
 from mox.bench.points import Point, Spread, Way
 from mox.errors import MissingError, SpecError
@@ -38,18 +37,6 @@ def curve(
     return found
 
 
-@pytest.fixture(autouse=True)
-def services(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kinds of these tables, whichever back ends are registered."""
-    monkeypatch.setattr(
-        deciding,
-        "service_of",
-        lambda kind: {"HNSW": "milvus", "FLAT": "milvus", "pg": "postgres", "pg2": "postgres"}.get(
-            kind
-        ),
-    )
-
-
 BOUND = Bound(recall=0.95, clients=4, p95_ms=20.0)
 YES, PERHAPS, NO = {"p95": (2.0, 0.2)}, {"p95": (20.0, 0.0), "noise": 0.3}, {"p95": (90.0, 0.3)}
 
@@ -68,7 +55,7 @@ YES, PERHAPS, NO = {"p95": (2.0, 0.2)}, {"p95": (20.0, 0.0), "noise": 0.3}, {"p9
     ],
 )
 def test_every_pair_of_verdicts(pgvector: dict, milvus: dict, taken: str, why: str) -> None:
-    points = curve("pg", **pgvector, engine=POSTGRES) + curve("HNSW", **milvus)
+    points = curve("pgvector_hnsw", **pgvector, engine=POSTGRES) + curve("HNSW", **milvus)
     found = decide(points, 10_000, BOUND)
     assert found.taken.store == taken
     assert found.other.store != taken
@@ -76,28 +63,30 @@ def test_every_pair_of_verdicts(pgvector: dict, milvus: dict, taken: str, why: s
 
 
 def test_neither_keeps_it_and_that_is_refused_with_both_predictions() -> None:
-    points = curve("pg", **NO, engine=POSTGRES) + curve("HNSW", **NO)
+    points = curve("pgvector_hnsw", **NO, engine=POSTGRES) + curve("HNSW", **NO)
     with pytest.raises(SpecError, match=r"neither store keeps p95 ≤ 20 ms .* pgvector .* Milvus"):
         decide(points, 10_000, BOUND)
 
 
 def test_a_recall_that_is_too_low_is_no_answer_however_fast() -> None:
-    points = curve("pg", p95=(1.0, 0.1), recall=0.8, engine=POSTGRES) + curve("HNSW", **YES)
+    points = curve("pgvector_hnsw", p95=(1.0, 0.1), recall=0.8, engine=POSTGRES) + curve(
+        "HNSW", **YES
+    )
     assert decide(points, 10_000, BOUND).taken.store == "Milvus"
 
 
 def test_of_a_stores_configurations_the_fastest_that_keeps_the_bound_is_taken() -> None:
     points = (
-        curve("pg", p95=(1.0, 0.1), recall=0.8, engine=POSTGRES)
-        + curve("pg2", p95=(5.0, 0.1), engine=POSTGRES)
+        curve("pgvector_hnsw", p95=(1.0, 0.1), recall=0.8, engine=POSTGRES)
+        + curve("pgvector_ivfflat", p95=(5.0, 0.1), engine=POSTGRES)
         + curve("HNSW", **YES)
     )
-    assert decide(points, 10_000, BOUND).taken.way.index == {"kind": "pg2"}
+    assert decide(points, 10_000, BOUND).taken.way.index == {"kind": "pgvector_ivfflat"}
 
 
 def test_without_a_latency_the_faster_one_and_a_tie_to_the_simpler() -> None:
     bound = Bound(recall=0.95, clients=4)
-    slow = curve("pg", p95=(30.0, 0.4), noise=0.02, engine=POSTGRES)
+    slow = curve("pgvector_hnsw", p95=(30.0, 0.4), noise=0.02, engine=POSTGRES)
     fast = curve("HNSW", p95=(5.0, 0.1), noise=0.02)
     assert decide(slow + fast, 10_000, bound).taken.store == "Milvus"
     level = curve("HNSW", p95=(29.5, 0.4), noise=0.05)
@@ -105,7 +94,7 @@ def test_without_a_latency_the_faster_one_and_a_tie_to_the_simpler() -> None:
 
 
 def test_a_size_that_was_not_measured_is_said_to_be_an_estimate() -> None:
-    points = curve("pg", **YES, engine=POSTGRES) + curve("HNSW", **YES)
+    points = curve("pgvector_hnsw", **YES, engine=POSTGRES) + curve("HNSW", **YES)
     near, far = decide(points, 50_000, BOUND), decide(points, 500_000, BOUND)
     assert not near.document()["estimate"]
     assert far.document()["estimate"]
@@ -114,7 +103,7 @@ def test_a_size_that_was_not_measured_is_said_to_be_an_estimate() -> None:
 
 
 def test_no_curve_of_a_store_is_refused_by_what_is_lacking() -> None:
-    pg = curve("pg", **YES, engine=POSTGRES)
+    pg = curve("pgvector_hnsw", **YES, engine=POSTGRES)
     with pytest.raises(MissingError, match=r"no curve of Milvus for 4 clients .*none of its"):
         decide(pg, 10_000, BOUND)
     with pytest.raises(MissingError, match="its curves are of 8 clients, not 4"):
@@ -125,7 +114,7 @@ def test_no_curve_of_a_store_is_refused_by_what_is_lacking() -> None:
 
 def test_milvus_lite_decides_nothing() -> None:
     lite = {"engine": "milvus-lite", "version": "3.2.2"}
-    points = curve("pg", **YES, engine=POSTGRES) + curve("HNSW", **YES, engine=lite)
+    points = curve("pgvector_hnsw", **YES, engine=POSTGRES) + curve("HNSW", **YES, engine=lite)
     with pytest.raises(MissingError, match="those of Milvus Lite say nothing of a server"):
         decide(points, 10_000, BOUND)
 
@@ -133,7 +122,7 @@ def test_milvus_lite_decides_nothing() -> None:
 class TestWherePgvectorStops:
     def test_it_stops_where_its_latency_breaks_the_bound(self) -> None:
         # 2·(n/10,000)^0.5 = 20 at n = 1,000,000.
-        found = suffices_until(curve("pg", p95=(2.0, 0.5), engine=POSTGRES), BOUND)
+        found = suffices_until(curve("pgvector_hnsw", p95=(2.0, 0.5), engine=POSTGRES), BOUND)
         assert found is not None
         assert found.because == "p95_ms"
         assert found.size.n == pytest.approx(1e6)
@@ -143,7 +132,7 @@ class TestWherePgvectorStops:
         points = [
             Point(one.way, one.n, one.n,
                   {**one.values, "recall": Spread.of(1.05 * one.n**-0.01)}, POSTGRES)
-            for one in curve("pg", p95=(2.0, 0.5))
+            for one in curve("pgvector_hnsw", p95=(2.0, 0.5))
         ]  # fmt: skip
         found = suffices_until(points, BOUND)
         assert found is not None
@@ -151,12 +140,12 @@ class TestWherePgvectorStops:
         assert found.size.n == pytest.approx((1.05 / 0.95) ** 100)
 
     def test_the_configuration_that_lasts_longest_counts(self) -> None:
-        points = curve("pg", p95=(2.0, 0.5), engine=POSTGRES) + curve(
-            "pg2", p95=(1.0, 0.5), engine=POSTGRES
+        points = curve("pgvector_hnsw", p95=(2.0, 0.5), engine=POSTGRES) + curve(
+            "pgvector_ivfflat", p95=(1.0, 0.5), engine=POSTGRES
         )
         found = suffices_until(points, BOUND)
         assert found is not None
-        assert found.way.index == {"kind": "pg2"}
+        assert found.way.index == {"kind": "pgvector_ivfflat"}
         assert found.size.n == pytest.approx(4e6)
 
     def test_it_is_none_of_milvus_business(self) -> None:
@@ -173,7 +162,7 @@ class TestWherePgvectorStops:
                       {**one.values,
                        "p95_ms": Spread.of(one.values["p95_ms"].median
                                            * math.exp(0.08 * draw.normal()))}, POSTGRES)
-                for one in curve("pg", p95=(2.0, 0.5))
+                for one in curve("pgvector_hnsw", p95=(2.0, 0.5))
             ]  # fmt: skip
             found = suffices_until(points, bound)
             assert found is not None
