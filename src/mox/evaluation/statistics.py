@@ -1,5 +1,6 @@
 """Intervals, simultaneous bounds and paired tests: all that choosing and reporting stand on."""
 
+from mox.evaluation.attained import attained, design_effect
 from mox.evaluation.comparison import Bounds, simultaneous
 from mox.evaluation.groups import GroupSums, group_sums
 from mox.evaluation.intervals import interval_methods, mean_intervals
@@ -17,6 +18,8 @@ __all__ = [
     "FEW",
     "Bounds",
     "GroupSums",
+    "attained",
+    "design_effect",
     "group_sums",
     "holm",
     "interval_methods",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field
 
 from mox.chunking.tokenizers import fingerprint as tokenizer_fingerprint
 from mox.corpus import corpora
@@ -16,21 +16,14 @@ from mox.evaluation.measures import Measure
 from mox.experiment.axes import expand
 from mox.experiment.baseline import baseline
 from mox.experiment.checks import mapping, only
-from mox.experiment.loads import LOAD_COSTS
+from mox.experiment.choosing import Choose, Section, choosing
 from mox.experiment.trials import AXES, Trial
-from mox.registry import nearest, validate
+from mox.registry import validate
 from mox.source import Source, override, read
 from mox.spec import Spec
 
-COSTS = ("index_mb", "chunks", "build_s")
-"""What `prefer` may name besides a measure: a trial's costs."""
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class QuestionsPart(_Section):
+class QuestionsPart(Section):
     """Which of the corpus' questions are asked."""
 
     limit: int | None = Field(None, ge=1)
@@ -39,7 +32,7 @@ class QuestionsPart(_Section):
     """One split only; both where null. All are scored; choosing sees dev only."""
 
 
-class Split(_Section):
+class Split(Section):
     """How to part the questions, where the corpus brings no split."""
 
     by: Literal["group"] = "group"
@@ -50,41 +43,7 @@ class Split(_Section):
     """Which groups go where."""
 
 
-class Prefer(_Section):
-    """Which of the trials that qualify is taken."""
-
-    minimise: str | None = None
-    maximise: str | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Prefer:
-        if (self.minimise is None) == (self.maximise is None):
-            raise ValueError("give one of minimise and maximise")
-        return self
-
-    @property
-    def name(self) -> str:
-        return self.minimise or self.maximise or ""
-
-    @property
-    def sign(self) -> int:
-        """+1 where less is better, else -1."""
-        return 1 if self.minimise else -1
-
-
-class Choose(_Section):
-    """How one trial is chosen, on dev."""
-
-    maximise: str
-    """A measure of `measure`."""
-    within: float | None = Field(None, gt=0, lt=1)
-    """Margin in the measure's own units: trials that are surely not worse than the best by more
-    qualify. The best is taken where it is null."""
-    prefer: Prefer | None = None
-    """Of those that qualify, which one; the best by the measure where null."""
-
-
-class Budget(_Section):
+class Budget(Section):
     """Where a run stops by itself; what it finished is kept."""
 
     usd: float | None = Field(None, ge=0)
@@ -205,7 +164,7 @@ def parse(source: Source) -> Experiment:
         notes=expanded.notes,
         measures=measures,
         baseline=baseline(source, trials),
-        choose=_choose(source, measures, trials),
+        choose=choosing(source, measures, trials),
         budget=_section(source, "budget", Budget),
         seed=_seed(source),
         source=source,
@@ -249,58 +208,6 @@ def _measures(source: Source) -> tuple[Measure, ...]:
             ("measure",), SpecError("`measure` is empty.", mend="name one: recall@1000t, say.")
         )
     return tuple(found.values())
-
-
-def _choose(
-    source: Source, measures: tuple[Measure, ...], trials: tuple[Trial, ...]
-) -> Choose | None:
-    if source.settings.get("choose") is None:
-        return None
-    _check_margin(source)
-    choose = _section(source, "choose", Choose)
-    names = [str(measure) for measure in measures]
-    if choose.maximise not in names:
-        raise source.error(
-            ("choose", "maximise"),
-            SpecError(
-                f"choose.maximise names {choose.maximise!r}, which is not measured"
-                f"{nearest(choose.maximise, names)}.",
-                mend=f"use one of {', '.join(names)}, or add it to `measure`.",
-            ),
-        )
-    known = (*COSTS, *(LOAD_COSTS if any(trial.load for trial in trials) else ()), *names)
-    if choose.prefer and choose.prefer.name not in known:
-        word = choose.prefer.name
-        more = ", or measure it by an axis `load`" if word in LOAD_COSTS else ""
-        raise source.error(
-            ("choose", "prefer"),
-            SpecError(
-                f"choose.prefer names {word!r}, which no trial reports{nearest(word, known)}.",
-                mend=f"use one of {', '.join(known)}{more}.",
-            ),
-        )
-    return choose
-
-
-def _check_margin(source: Source) -> None:
-    """`within` in another unit, or with a sign, is what one most easily gets wrong."""
-    raw = source.settings["choose"]
-    within = raw.get("within") if isinstance(raw, Mapping) else None
-    if isinstance(within, bool) or not isinstance(within, int | float) or 0 < within < 1:
-        return
-    if within < 0:
-        why, mend = "a margin has no sign", f"write {-within:g}: what a trial may lose to the best"
-    elif within == 0:
-        why = "no number of questions shows a loss of nothing"
-        mend = "write a small margin such as 0.02, or leave `within` out to take the best"
-    else:
-        why = "a margin is in the measure's own units, between 0 and 1"
-        mend = (
-            f"write {within / 100:g} for {within:g} points" if within < 100 else "write 0.05, say"
-        )
-    raise source.error(
-        ("choose", "within"), SpecError(f"choose.within = {within:g}: {why}.", mend=f"{mend}.")
-    )
 
 
 def _seed(source: Source) -> int:

@@ -10,7 +10,8 @@ from mox.embedding import embedders
 from mox.evaluation import metrics
 from mox.evaluation.measures import FORM
 from mox.experiment.auto import Auto
-from mox.experiment.experiment import KEYS, Budget, Choose, QuestionsPart, Split
+from mox.experiment.choosing import Choose
+from mox.experiment.experiment import KEYS, Budget, QuestionsPart, Split
 from mox.experiment.loads import Load
 from mox.experiment.resolve import COMBINED, NEEDS
 from mox.experiment.trials import AXES

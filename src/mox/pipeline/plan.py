@@ -65,7 +65,7 @@ class Plan:
         named = {
             "name": e.name,
             "scores": [trial.roles["score"].key for trial in self.trials],
-            "choose": e.choose.model_dump(mode="json") if e.choose else None,
+            "choose": e.choose.rule if e.choose else None,
             "baseline": e.baseline,
             "seed": e.seed,
         }

@@ -14,7 +14,7 @@ from mox.embedding import embedders
 from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
 from mox.evaluation.statistics import scope, smallest_margin
-from mox.experiment import Experiment, Trial
+from mox.experiment import AGREEMENT, Experiment, Trial
 from mox.indexes import address, check, check_search, engine, indexes, service
 from mox.pipeline.loads import check_loads
 from mox.pipeline.plan import Plan, fold
@@ -87,7 +87,10 @@ def check_choice(experiment: Experiment, corpus: Corpus) -> None:
     choose = experiment.choose
     if choose is None:
         return
-    if not any(question.answerable and question.split == "dev" for question in corpus.questions):
+    named = {choose.goal, *(constraint.name for constraint in choose.constraints)}
+    by = [measure for measure in experiment.measures if str(measure) in named]
+    dev = (question.answerable and question.split == "dev" for question in corpus.questions)
+    if by and not any(dev):
         raise experiment.source.error(
             ("choose",),
             SpecError(
@@ -98,14 +101,14 @@ def check_choice(experiment: Experiment, corpus: Corpus) -> None:
         )
     sizes = {trial.chunk.model_dump_json() for trial in experiment.trials}
     spans = any(question.evidence.groups for question in corpus.questions)
-    measure = next(m for m in experiment.measures if str(m) == choose.maximise)
-    if len(sizes) > 1 and spans and measure.unit == "hits":
+    cut = next((measure for measure in by if measure.unit == "hits"), None)
+    if len(sizes) > 1 and spans and cut is not None:
         raise experiment.source.error(
-            ("choose", "maximise"),
+            ("choose", "maximise" if str(cut) == choose.goal else "subject_to"),
             SpecError(
-                f"choosing across {len(sizes)} chunkings by {choose.maximise} would give longer"
-                " chunks more text.",
-                mend=f"choose by a context budget: {measure.metric}@1000t.",
+                f"choosing across {len(sizes)} chunkings by {cut} would give longer chunks more"
+                " text.",
+                mend=f"choose by a context budget: {cut.metric}@1000t.",
             ),
         )
 
@@ -137,9 +140,23 @@ def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
         notes.append(
             f"{unanswerable} unanswerable questions are asked and stay out of retrieval measures."
         )
-    if experiment.choose:
+    if experiment.choose and experiment.choose.goal in map(str, experiment.measures):
         notes += _margin_notes(experiment, [q.group for q in answerable if q.split == "dev"])
-    return notes
+    return notes + _bound_notes(experiment, corpus)
+
+
+def _bound_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
+    """Bounds on the agreement with exact search that so many questions can't show."""
+    choose = experiment.choose
+    kin = {(trial.chunk, trial.embed, trial.search.retriever) for trial in experiment.trials}
+    asked = len(corpus.questions)
+    shown = 1 - smallest_margin(asked, len(kin))
+    return [
+        f"{asked} questions can show an agreement of {shown:.3f} at best, {len(kin)} kinds of"
+        f" trials at once: `{one}` can only be kept by exact search."
+        for one in (choose.constraints if choose else ())
+        if one.name.partition("@")[0] == AGREEMENT and one.bound > shown
+    ]
 
 
 def _margin_notes(experiment: Experiment, groups: list[str]) -> list[str]:

@@ -1,12 +1,14 @@
 """Choosing one trial on dev, confirming it on test, and saying how sure that is.
 
-Of the trials whose paired difference to the best has a simultaneous lower bound above −within,
-the preferred one is taken; without `within`, the best. The group is the unit of resampling.
+Of the trials that surely keep the constraints (`sift`), those whose paired difference to the
+best has a simultaneous lower bound above −within qualify, and of these the preferred one is
+taken; without `within`, the best. The group is the unit of resampling. Where a cost is the goal,
+see `cheapest`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,14 @@ from mox.evaluation.statistics import (
     simultaneous,
     smallest_difference,
 )
+from mox.experiment import Constraint
+from mox.results.cheapest import cheapest
+from mox.results.preferred import preferred
 from mox.results.reason import reason
 from mox.results.run import every, forgotten
+from mox.results.sift import Sifted, emptied
 from mox.results.versus import versus
-from mox.results.worth import family, worth
+from mox.results.worth import family
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +75,10 @@ class Choice:
     separating: int | None = None
     """About how many questions would tell the best on dev from the next that scores otherwise."""
     refused: str | None = None
+    goal: str = ""
+    """The figure that is maximised or minimised, where it is not `measure`."""
+    goal_is: str = ""
+    """That figure of the chosen trial, with its spread."""
 
 
 def choose(results: Results) -> Choice | None:
@@ -76,31 +86,35 @@ def choose(results: Results) -> Choice | None:
     rule = results.run.choose
     if rule is None:
         return None
-    measure = rule["maximise"]
+    run = results.run
+    measure, within = run.decisive, rule["within"]
+    if refused := _refusal(results, rule):
+        return Choice(None, refused, measure, within, refused=refused)
+    sifted = results.sifted
+    if not sifted.kept:
+        refused = emptied(results, sifted)
+        return Choice(None, refused, measure, within, refused=refused)
+    if run.goal in run.measures:
+        return _by_measure(results, rule, sifted)
+    return _by_cost(results, rule, sifted)
+
+
+def _by_measure(results: Results, rule: Mapping[str, Any], sifted: Sifted) -> Choice:
+    """The best by a measure on dev, or what is surely within the margin of it."""
     trials = results.finished
-    refused = _refusal(results, measure)
-    if refused:
-        return Choice(None, refused, measure, rule["within"], refused=refused)
-    dev = _Dev(results, measure)
+    measure, within = results.run.decisive, rule["within"]
+    dev = _Dev(results, measure, sifted)
     best, same = dev.best, dev.same
-    alike = [
-        at
-        for at in range(len(trials))
-        if at == best or at in same or dev.low[at] <= 0 <= dev.high[at]
-    ]
-    within = rule["within"]
+    alike = [at for at in dev.kept if at == best or at in same or dev.low[at] <= 0 <= dev.high[at]]
     qualify = [best]
     if within is not None:
-        qualify = [
-            at for at in range(len(trials)) if at == best or at in same or dev.lower[at] > -within
-        ]
-    taken = _preferred(results, qualify, rule["prefer"], dev.values, best)
+        qualify = [at for at in dev.kept if at == best or at in same or dev.lower[at] > -within]
+    taken = preferred(results, qualify, rule["prefer"], dev.values.mean(axis=0), best)
     may_lose = 0.0 if taken == best or taken in same else float(max(0.0, -dev.lower[taken]))
     chosen = trials[taken]
-    summary = results.summary[chosen.id]
     return Choice(
         trial=chosen.id,
-        reason=reason(results, rule, taken, best, qualify, may_lose, taken in same),
+        reason=reason(results, rule, taken, best, qualify, may_lose, taken in same, dev.kept),
         measure=measure,
         within=within,
         best=trials[best].id,
@@ -108,39 +122,76 @@ def choose(results: Results) -> Choice | None:
         indistinguishable=tuple(trials[at].id for at in alike),
         same_hits=tuple(trials[at].id for at in same),
         may_lose=may_lose,
-        dev=summary.get("dev"),
-        test=summary.get("test"),
         best_dev=results.summary[trials[best].id]["dev"][measure],
         best_test=results.summary[trials[best].id].get("test", {}).get(measure),
-        optimism=optimism(dev.values, dev.groups, seed=results.run.seed),
-        vs_baseline=_against_baseline(results, taken),
-        test_looks=_looks(results),
-        scope=_scope(results),
+        optimism=optimism(dev.values[:, dev.kept], dev.groups, seed=results.run.seed),
         smallest_difference=dev.smallest_difference(),
         separating=dev.separating(),
+        **_confirmed(results, taken),
     )
 
 
-class _Dev:
-    """The trials compared on dev: the best, and bounds of the others' differences to it."""
+def _by_cost(results: Results, rule: Mapping[str, Any], sifted: Sifted) -> Choice:
+    """The best by a cost, as a point estimate with its spread."""
+    measure = results.run.decisive
+    kept = [at for at, trial in enumerate(results.finished) if trial.id in sifted.kept]
+    found = cheapest(results, rule, kept)
+    if found.taken is None:
+        return Choice(None, found.reason, measure, refused=found.reason)
+    ties = tuple(results.finished[at].id for at in found.ties)
+    return Choice(
+        trial=results.finished[found.taken].id,
+        reason=found.reason,
+        measure=measure,
+        best=results.finished[found.best].id,
+        candidates=ties,
+        indistinguishable=ties,
+        goal=results.run.goal,
+        goal_is=str(found.figure),
+        **_confirmed(results, found.taken),
+    )
 
-    def __init__(self, results: Results, measure: str) -> None:
+
+def _confirmed(results: Results, taken: int) -> dict[str, Any]:
+    """What is said of a chosen trial, whatever it was chosen by."""
+    summary = results.summary[results.finished[taken].id]
+    return {
+        "dev": summary.get("dev"),
+        "test": summary.get("test"),
+        "vs_baseline": _against_baseline(results, taken),
+        "test_looks": _looks(results),
+        "scope": _scope(results),
+    }
+
+
+class _Dev:
+    """The trials compared on dev: the best that is kept, and bounds of differences to it.
+
+    Bounds hold for the whole family at once, and are 0 for trials outside it (see `sift`).
+    """
+
+    def __init__(self, results: Results, measure: str, sifted: Sifted) -> None:
         import numpy as np
 
         rows = results.rows("dev")
+        trials = results.finished
+        kept, family_ = frozenset(sifted.kept), frozenset(sifted.family)
+        self.kept = [at for at, trial in enumerate(trials) if trial.id in kept]
         self.groups = results.groups(rows)
         self.values = results.values(measure)[rows]
-        self.best = int(self.values.mean(axis=0).argmax())  # the first of equals: as written
+        means = self.values[:, self.kept].mean(axis=0)
+        self.best = self.kept[int(means.argmax())]  # the first of equals: as written
         self.differences = self.values - self.values[:, [self.best]]
-        trials = results.finished
-        self.others = [at for at in range(len(trials)) if at != self.best]
+        self.others = [at for at in self.kept if at != self.best]
+        held = [at for at, t in enumerate(trials) if t.id in family_ and at != self.best]
         self.lower, self.low, self.high = np.zeros((3, len(trials)))
-        if self.others:
-            rest = self.differences[:, self.others]
-            kin = [family(trials[at]) for at in self.others]
-            found = simultaneous(rest, self.groups, families=kin, seed=results.run.seed)
-            self.lower[self.others] = found.lower
-            self.low[self.others], self.high[self.others] = found.low, found.high
+        if held:
+            kin = [family(trials[at]) for at in held]
+            found = simultaneous(
+                self.differences[:, held], self.groups, families=kin, seed=results.run.seed
+            )
+            self.lower[held] = found.lower
+            self.low[held], self.high[held] = found.low, found.high
         self.same = [
             at for at in self.others if _same_hits(results, at, self.best, self.differences)
         ]
@@ -162,27 +213,31 @@ class _Dev:
 
 def _scope(results: Results) -> str:
     """By the side with the fewest groups that the choice stands on."""
-    sides = [results.rows(split) for split in ("dev", "test")]
-    return scope(min(len(set(results.groups(rows))) for rows in sides if len(rows)))
+    sides = [rows for split in ("dev", "test") if len(rows := results.rows(split))]
+    return scope(min(len(set(results.groups(rows))) for rows in sides)) if sides else ""
 
 
-def _refusal(results: Results, measure: str) -> str | None:
+def _refusal(results: Results, rule: Mapping[str, Any]) -> str | None:
     """Why nothing can be chosen, or None."""
     if not results.finished:
         return "no trial finished, so nothing is chosen."
-    if not len(results.rows("dev")):
+    bounded = [Constraint.parse(text).name for text in rule.get("subject_to", ())]
+    named = [name for name in results.run.measures if name in (results.run.goal, *bounded)]
+    if named and not len(results.rows("dev")):
         return "there are no dev questions to choose on: use a corpus with a split, or `split:`."
-    short = {
-        trial.id: share
-        for trial in results.finished
-        if (share := results.scores(trial).facts["short"].get(measure, 0.0)) > SHORT
-    }
-    if short:
-        worst = max(short, key=lambda name: short[name])
-        return (
-            f"{len(short)} trials spend their hits before the budget of {measure} on more than"
-            f" {100 * SHORT:.0f} % of the questions ({worst}: {100 * short[worst]:.0f} %): raise k."
-        )
+    for measure in named:
+        short = {
+            trial.id: share
+            for trial in results.finished
+            if (share := results.scores(trial).facts["short"].get(measure, 0.0)) > SHORT
+        }
+        if short:
+            worst = max(short, key=lambda name: short[name])
+            return (
+                f"{len(short)} trials spend their hits before the budget of {measure} on more"
+                f" than {100 * SHORT:.0f} % of the questions ({worst}:"
+                f" {100 * short[worst]:.0f} %): raise k."
+            )
     return None
 
 
@@ -193,27 +248,6 @@ def _same_hits(results: Results, at: int, best: int, differences: NDArray[np.flo
         return False
     ours, theirs = results.hits(a).ids, results.hits(b).ids
     return ours.shape == theirs.shape and bool((ours == theirs).all())
-
-
-def _preferred(
-    results: Results,
-    qualify: Sequence[int],
-    prefer: Mapping[str, Any] | None,
-    values: NDArray[np.float64],
-    best: int,
-) -> int:
-    """The one to take: least cost, then best mean, then the order written."""
-    if prefer is None:
-        return best
-    name = prefer["minimise"] or prefer["maximise"]
-    sign = 1 if prefer["minimise"] else -1
-    means = values.mean(axis=0)
-
-    def order(at: int) -> tuple[float, float, int]:
-        cost = worth(results, results.finished[at], name)
-        return (float("inf") if cost is None else sign * cost, -float(means[at]), at)
-
-    return min(qualify, key=order)
 
 
 def _against_baseline(results: Results, taken: int) -> dict[str, Any] | None:

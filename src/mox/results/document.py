@@ -33,6 +33,9 @@ def document(results: Results) -> dict[str, Any]:
         "trials": [_trial(results, trial, versus) for trial in run.trials],
         "chosen": _chosen(results),
         "refused": results.choice.refused if results.choice else None,
+        "subject_to": results.sifted.document(),
+        "frontier": list(results.frontier().trials) if results.finished else [],
+        "frontier_by": list(results.frontier().by) if results.finished else [],
     }
 
 
@@ -82,6 +85,7 @@ def _chosen(results: Results) -> dict[str, Any] | None:
         "trial": choice.trial,
         "reason": choice.reason,
         "measure": choice.measure,
+        "goal": choice.goal or choice.measure,
         "within": choice.within,
         "best": choice.best,
         "candidates": list(choice.candidates),

@@ -40,6 +40,7 @@ def rows(results: Results, split: str | None = None) -> list[dict[str, Any]]:
         row["chosen"] = choice is not None and trial.id == choice.trial
         row["baseline"] = trial.id == results.run.baseline
         row["qualifies"] = choice is not None and trial.id in choice.candidates
+        row["frontier"] = trial.id in results.frontier().trials
         row["indistinguishable"] = choice is not None and trial.id in choice.indistinguishable
         found.append(row)
     return found
@@ -58,8 +59,14 @@ def frame(results: Results, split: str | None = None) -> pd.DataFrame:
     return table.set_index("trial")
 
 
+def best_by(results: Results) -> str:
+    """What the best trial is called: it is the best on dev, or by the cost that is the goal."""
+    choice = results.choice
+    return f"best by {choice.goal}" if choice and choice.goal else "best on dev"
+
+
 def marks(results: Results, trial: TrialRun) -> str:
-    """What a trial is, in a word or two: `chosen`, `baseline`, `= best`."""
+    """What a trial is, in a word or two: `chosen`, `baseline`, `best on dev`, `out by …`."""
     choice = results.choice
     words = []
     if choice and trial.id == choice.trial:
@@ -67,7 +74,9 @@ def marks(results: Results, trial: TrialRun) -> str:
     if trial.id == results.run.baseline:
         words.append("baseline")
     if choice and trial.id == choice.best:
-        words.append("best on dev")
+        words.append(best_by(results))
     elif choice and trial.id in choice.indistinguishable:
-        words.append("not told apart")
+        words.append("tied" if choice.goal else "not told apart")
+    if out := results.sifted.out(trial.id):
+        words.append(f"out by {' and '.join(one.name for one in out)}")
     return ", ".join(words)

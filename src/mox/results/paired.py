@@ -106,9 +106,8 @@ def plain(interval: Interval) -> dict[str, Any]:
 
 
 def decisive(results: Results) -> str:
-    """The measure that is chosen by, else the first."""
-    choose = results.run.choose
-    return str(choose["maximise"]) if choose else results.run.measures[0]
+    """The measure that is chosen by; the first where none is, or a cost decides."""
+    return results.run.decisive
 
 
 def by_importance(results: Results) -> list[str]:

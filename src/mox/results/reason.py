@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import questions_needed
+from mox.results.sift import sifting
 from mox.results.worth import family, worth
 
 if TYPE_CHECKING:
@@ -21,15 +22,21 @@ def reason(
     qualify: Sequence[int],
     may_lose: float,
     same: bool,
+    kept: Sequence[int],
 ) -> str:
-    """The choice in one sentence: what, by how much it may be worse, what it saves."""
+    """The choice in one sentence: what, by how much it may be worse, what it saves.
+
+    Args:
+        taken, best, qualify, kept: positions among the finished trials.
+    """
     trials = results.finished
     measure = rule["maximise"]
     chosen, top = trials[taken], trials[best]
     mean = results.summary[chosen.id]["dev"][measure].mean
     said = f"{results.label(chosen)} is chosen: {measure} {mean:.3f} on dev, "
     if taken == best:
-        said += "the best of all trials"
+        bound = len(kept) < len(trials) or "subject_to" in rule
+        said += f"the best of {'those that keep the constraints' if bound else 'all trials'}"
     elif same:
         said += "with the same hits as the best on every question"
     else:
@@ -39,14 +46,17 @@ def reason(
             " 95 %, all trials at once)"
         )
     if rule["within"] is not None and len(qualify) > 1:
-        said += f"; {len(qualify)} of {len(trials)} trials qualify, within {rule['within']:g} of it"
+        said += f"; {len(qualify)} of {len(kept)} trials qualify, within {rule['within']:g} of it"
     said += _saving(results, rule["prefer"], chosen, top) + "."
+    said += f" {out}" if (out := sifting(results.sifted)) else ""
     if len(qualify) == 1:
-        return said + _nearest_cheaper(results, rule, best)
+        return said + _nearest_cheaper(results, rule, best, kept)
     return said + _index_remark(results, chosen, [trials[at] for at in qualify])
 
 
-def _nearest_cheaper(results: Results, rule: Mapping[str, Any], best: int) -> str:
+def _nearest_cheaper(
+    results: Results, rule: Mapping[str, Any], best: int, kept: Sequence[int]
+) -> str:
     """Where only the best qualifies: how many questions the nearest cheaper trial would need."""
     if rule["within"] is None or rule["prefer"] is None:
         return ""
@@ -56,9 +66,9 @@ def _nearest_cheaper(results: Results, rule: Mapping[str, Any], best: int) -> st
     limit = worth(results, trials[best], name)
     cheaper = [
         at
-        for at, trial in enumerate(trials)
+        for at in kept
         if limit is not None
-        and (cost := worth(results, trial, name)) is not None
+        and (cost := worth(results, trials[at], name)) is not None
         and sign * cost < sign * limit
     ]
     asked = len(results.rows("dev"))
@@ -72,7 +82,7 @@ def _nearest_cheaper(results: Results, rule: Mapping[str, Any], best: int) -> st
         values[:, nearest] - values[:, best],
         results.groups(rows),
         margin=rule["within"],
-        families=len({family(trial) for trial in trials}),
+        families=len({family(trial) for trial in trials if trial.id in results.sifted.family}),
     )
     label = results.label(trials[nearest])
     if needed is None:

@@ -16,7 +16,7 @@ from mox.pipeline.stages import Ref
 from mox.pipeline.store import Artifact, Store
 from mox.registry import nearest
 from mox.results.load.costs import load_costs
-from mox.results.run import Run, TrialRun
+from mox.results.run import Run, TrialRun, approximates
 from mox.types import ChunkTable, Document, Hits, Question
 
 if TYPE_CHECKING:
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from mox.results.agreement import Agreement
     from mox.results.choose import Choice
     from mox.results.compare.diff import Diff
     from mox.results.compare.kinds import ByKind
     from mox.results.compare.why import Why
+    from mox.results.frontier import Frontier
     from mox.results.lineage.explain import Explained
     from mox.results.lineage.inspection import Inspection
     from mox.results.load.table import LoadTable
     from mox.results.questions import QuestionScores
     from mox.results.report.content import Report
     from mox.results.show.figures import Figure
+    from mox.results.sift import Sifted
     from mox.results.versus import Versus
 
     Values = NDArray[np.float64]
@@ -250,14 +253,29 @@ class Results:
         }
         if "search" in roles:
             costs["short_answers"] = facts["search"]["short_answers"]
-        if "search" in roles and "exact" in roles:  # of texts there is no exact search
-            agreement = self._artifacts(roles["search"]).arrays["recall_of_exact"]
+        if approximates(trial):
+            agreement = self.agreement(trial)
             search = trial.config["search"]
             depth = search.get("depth", search["k"])
             costs[f"recall_of_exact@{depth}"] = float(agreement.mean())
         if "load" in facts:
             costs |= load_costs(facts["load"])
         return costs
+
+    def load_facts(self, trial: TrialRun) -> Mapping[str, Any] | None:
+        """What was measured of a finished trial under its load; None where it has none."""
+        return self._facts(trial.roles["load"]) if "load" in trial.roles else None
+
+    def agreement(self, trial: TrialRun) -> NDArray[np.float64]:
+        """(questions,) share of exact search's hits that a trial's index found."""
+        return self._artifacts(trial.roles["search"]).arrays["recall_of_exact"]
+
+    @cached_property
+    def agreements(self) -> Mapping[str, Agreement]:
+        """trial id → how much of exact search its index finds, with bounds for all at once."""
+        from mox.results.agreement import agreements
+
+        return agreements(self)
 
     @cached_property
     def _facts_read(self) -> dict[Ref, Mapping[str, Any]]:
@@ -294,8 +312,15 @@ class Results:
                 f"run {run.id} is still going on, {len(self.finished)} of {len(run.trials)} trials"
             )
             refused = f"{said} are scored."
-            return Choice(None, refused, rule["maximise"], rule["within"], refused=refused)
+            return Choice(None, refused, run.decisive, rule["within"], refused=refused)
         return choose(self)
+
+    @cached_property
+    def sifted(self) -> Sifted:
+        """Every finished trial held to the constraints of the choice; all kept without any."""
+        from mox.results.sift import sift
+
+        return sift(self, self.finished)
 
     @cached_property
     def versus(self) -> list[Versus]:
@@ -313,7 +338,7 @@ class Results:
     def ranked(self) -> list[TrialRun]:
         """Finished trials, best first by the measure that is chosen by, else by the first."""
         choose = self.run.choose
-        measure = choose["maximise"] if choose else self.run.measures[0]
+        measure = self.run.decisive
         split = "dev" if choose and len(self.rows("dev")) else "all"
         return sorted(self.finished, key=lambda trial: -self.summary[trial.id][split][measure].mean)
 
@@ -393,6 +418,26 @@ class Results:
         from mox.results.load.table import load_table
 
         return load_table(self)
+
+    @cached_property
+    def _frontier(self) -> Frontier:
+        from mox.results.frontier import frontier
+
+        return frontier(self)
+
+    def frontier(self, by: Sequence[str] | None = None) -> Frontier:
+        """Trials that no other is as good as in all and better than in one, spread considered.
+
+        Args:
+            by: figures such as `recall@5`, `p95_ms`, `index_mb`; or `quality`, `latency`,
+                `memory`, `build`, `cost`. Those that trials have where None.
+
+        Raises:
+            SpecError: no trial finished, or none has such a figure.
+        """
+        from mox.results.frontier import frontier
+
+        return self._frontier if by is None else frontier(self, by)
 
     def pareto(self, quality: str | None = None, cost: str = "index_mb") -> Figure:
         """Quality against a cost, the undominated trials marked: a figure that shows anywhere."""

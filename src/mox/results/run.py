@@ -36,6 +36,11 @@ class TrialRun:
     error: str | None = None
 
 
+def approximates(trial: TrialRun) -> bool:
+    """Whether it searches vectors by an index, which exact search over the same can judge."""
+    return "search" in trial.roles and "exact" in trial.roles
+
+
 @dataclass(frozen=True)
 class Run:
     """One execution of a plan; the same plan run again is the same run."""
@@ -64,6 +69,18 @@ class Run:
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
 
+    @property
+    def decisive(self) -> str:
+        """The measure that is chosen by; the first where none is, or a cost decides."""
+        goal = (self.choose or {}).get("maximise")
+        return str(goal) if goal in self.measures else self.measures[0]
+
+    @property
+    def goal(self) -> str:
+        """The figure that is maximised or minimised; empty without a choice."""
+        rule = self.choose or {}
+        return str(rule.get("maximise") or rule.get("minimise") or "")
+
 
 def record(plan: Plan, outcome: Outcome) -> Run:
     """What a run came to."""
@@ -76,7 +93,7 @@ def record(plan: Plan, outcome: Outcome) -> Run:
         settings=e.settings,
         file=str(e.source.file) if e.source.file else None,
         measures=tuple(str(measure) for measure in e.measures),
-        choose=e.choose.model_dump(mode="json") if e.choose else None,
+        choose=e.choose.rule if e.choose else None,
         baseline=e.baseline,
         seed=e.seed,
         corpus={

@@ -109,7 +109,7 @@ def _alternatives(results: Results, choice: Choice) -> str:
 
 def _alike(choice: Choice) -> str:
     alike = len(choice.indistinguishable) - 1
-    if alike < 1:
+    if alike < 1 or choice.goal:
         return ""
     trials = "other trial" if alike == 1 else "other trials"
     return f"{alike} {trials} cannot be told apart from the best by these questions."

@@ -55,7 +55,7 @@ def versus(
     rows = results.rows(split)
     if run.baseline not in names or not wanted or not len(rows):
         return []
-    measure = measure or (run.choose["maximise"] if run.choose else run.measures[0])
+    measure = measure or run.decisive
     values = results.values(measure)[rows]
     groups = results.groups(rows)
     differences = values[:, wanted] - values[:, [names.index(run.baseline)]]

@@ -154,8 +154,8 @@ def _trials(results: Results, names: Sequence[str]) -> list[TrialRun]:
 def _measure(results: Results) -> Measure:
     """The recall that tells how much of the evidence is covered: one that was measured, else at
     the cut of the measure that is chosen by."""
-    first = [results.run.choose["maximise"]] if results.run.choose else []
-    measures = [Measure.parse(name) for name in (*first, *results.run.measures)]
+    names = (results.run.decisive, *results.run.measures)
+    measures = [Measure.parse(name) for name in names]
     recalls = [measure for measure in measures if measure.metric == "recall"]
     return recalls[0] if recalls else Measure("recall", measures[0].cut, measures[0].unit)
 

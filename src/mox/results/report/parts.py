@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mox.results.compare.kinds import shown_kinds
-from mox.results.leaderboard import marks
+from mox.results.leaderboard import best_by, marks
 from mox.results.others import also
 from mox.results.paired import by_importance, decisive, ranked_on, rows_of
 from mox.results.report.content import (
@@ -105,7 +105,7 @@ def _named(results: Results) -> dict[str, str]:
     choice = results.choice
     roles = (
         (choice.trial if choice else None, "chosen"),
-        (choice.best if choice else None, "best on dev"),
+        (choice.best if choice else None, best_by(results)),
         (results.run.baseline, "baseline"),
     )
     for trial, word in roles:

@@ -48,7 +48,7 @@ def card(results: Results) -> str:
     parts = [
         _headline(results),
         *_verdict(results),
-        *([_table(results)] if results.finished else []),
+        *([_table(results), small(results.frontier().said())] if results.finished else []),
         *_failures(results),
         *(small(f"note: {note}") for note in results.run.notes),
     ]

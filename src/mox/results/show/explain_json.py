@@ -65,7 +65,7 @@ def _versus(one: Explained) -> dict[str, Any] | None:
     versus, run = one.compared.versus, one.results.run
     if versus is None:
         return None
-    measure = run.choose["maximise"] if run.choose else run.measures[0]
+    measure = run.decisive
     about = {"baseline": run.baseline, "measure": measure, "on": one.compared.split}
     return {**about, **_finite(versus.document())}
 

@@ -170,7 +170,7 @@ def _compared(one: Explained, console: Console) -> None:
     """The difference to the baseline, and the choice where this is the chosen trial."""
     versus, run = one.compared.versus, one.results.run
     if versus is not None:
-        measure = run.choose["maximise"] if run.choose else run.measures[0]
+        measure = run.decisive
         _say(
             console,
             f"\nAgainst the baseline {run.baseline}, {measure} on {one.compared.split}, paired by"

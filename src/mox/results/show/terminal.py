@@ -54,6 +54,10 @@ def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
             soft_wrap=not console.is_terminal,
             highlight=False,
         )
+    if results.finished:
+        console.print(
+            f"\n{results.frontier().said()}", soft_wrap=not console.is_terminal, highlight=False
+        )
     if kinds := shown_kinds(results):
         console.print(
             f"\n{kinds!r}", soft_wrap=not console.is_terminal, highlight=False, markup=False

@@ -1,0 +1,106 @@
+"""Choosing by a cost: throughput, latency, size. A point estimate with its spread, no inference.
+
+Nothing on dev says how sure a throughput is; its rounds do. Trials that differ by no more than
+their spreads are tied, and the first written of them is taken, or the preferred one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mox.experiment.constraints import COSTS
+from mox.results.preferred import preferred, tying
+from mox.results.sift import sifting
+from mox.results.worth import Worth, figure, lacks, loaded
+
+if TYPE_CHECKING:
+    from mox.results.results import Results
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """`taken`, `best`, `ties`: positions among the finished trials; `taken` is None, and `reason`
+    says why, where no trial has the figure."""
+
+    taken: int | None
+    best: int
+    ties: tuple[int, ...]
+    figure: Worth | None
+    reason: str
+
+
+def cheapest(results: Results, rule: Mapping[str, Any], kept: Sequence[int]) -> Cheapest:
+    """The trial with the best figure of those kept; ties go to the order of the file."""
+    goal, more = results.run.goal, bool(rule.get("maximise"))
+    trials = results.finished
+    known = {at: found for at in kept if (found := figure(results, trials[at], goal)) is not None}
+    if not known:
+        whys = dict.fromkeys(lacks(results, trials[at], goal) for at in kept)
+        said = f"no trial that keeps the constraints has {goal} ({'; '.join(whys)})."
+        return Cheapest(None, -1, (), None, said)
+    ties = tying(known, more=more)
+    sign = -1.0 if more else 1.0
+    best = min(known, key=lambda at: (sign * known[at].value, at))
+    alike = np.zeros(len(trials))  # no trial is better by a mean: ties go to the file's order
+    taken = preferred(results, ties, rule["prefer"], alike, ties[0])
+    said = _reason(results, rule, known, ties, taken, best)
+    return Cheapest(taken, best, tuple(ties), known[taken], said)
+
+
+def _reason(
+    results: Results,
+    rule: Mapping[str, Any],
+    known: Mapping[int, Worth],
+    ties: Sequence[int],
+    taken: int,
+    best: int,
+) -> str:
+    goal, trials = results.run.goal, results.finished
+    most = "most" if rule.get("maximise") else "least"
+    said = f"{results.label(trials[taken])} is chosen: {goal} {known[taken]}, "
+    if len(ties) == 1:
+        said += f"the {most} of {len(known)} trials, beyond the spread of all others"
+    elif taken == best:
+        said += f"the {most} of {len(known)} trials, and tied with {len(ties) - 1} more"
+    else:
+        said += f"tied with the {most} ({results.label(trials[best])}, {known[best]})"
+    if len(ties) > 1:
+        said += ": a difference inside the spread is none, so " + (
+            "the preferred one is taken" if rule["prefer"] else "the first written is taken"
+        )
+    parts = (
+        f"{said}.",
+        sifting(results.sifted),
+        _spread(results, goal, taken),
+        _known(results, known),
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _spread(results: Results, goal: str, taken: int) -> str:
+    """What the spread is of: the choice is a point estimate."""
+    if goal not in COSTS:
+        return "Bounds are 95 %, all trials at once."
+    if not COSTS[goal].by_load:
+        return ""
+    found = loaded(results, results.finished[taken]) or {}
+    rounds = found.get("rounds")
+    if rounds == 1:
+        return "A point estimate of a single round, whose spread isn't known."
+    return f"A point estimate: the median of {rounds} rounds, and what they spread over."
+
+
+def _known(results: Results, known: Mapping[int, Worth]) -> str:
+    """Trials that can't be chosen by this figure, since theirs is invalid or missing."""
+    out = [
+        lacks(results, trial, results.run.goal)
+        for at, trial in enumerate(results.finished)
+        if at not in known and figure(results, trial, results.run.goal) is None
+    ]
+    if not out:
+        return ""
+    return f"{len(out)} trials are left out: {'; '.join(dict.fromkeys(out))}."
