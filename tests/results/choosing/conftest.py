@@ -11,8 +11,16 @@ import pytest
 
 
 def load_facts(**figures: Any) -> dict[str, Any]:
-    """What a load test finds: (median, low, high) of figures; `rounds` and `invalid` as given."""
-    found: dict[str, Any] = {"clients": 1, "selectivity": 1.0, "rounds": 5, "invalid": None}
+    """What a load test finds: (median, low, high) of figures; everything else as given."""
+    found: dict[str, Any] = {
+        "clients": 1, "selectivity": 1.0, "inserts": 0.0, "cold": False, "cold_is": None,
+        "rounds": 5, "seconds": 5.0, "answers": 5000, "errors": {}, "short_answers": 0,
+        "qps": None, "p50_ms": None, "p95_ms": None, "p99_ms": None,
+        "memory_mb": None, "disk_mb": None, "engine_cpu_ms": 1.0, "client_cpu_ms": 1.0,
+        "others": 0.0, "recall": {"by_id": 1.0, "tie_aware": 1.0, "differ": False},
+        "engine": "pgvector 0.8", "lite": False, "in_client": False, "consistency": "read committed",
+        "host": {"cpu": "a", "cores": 2}, "interleaved": 2, "invalid": None,
+    }  # fmt: skip
     for name, value in figures.items():
         spread = isinstance(value, tuple)
         found[name] = dict(zip(("median", "low", "high"), value, strict=True)) if spread else value
@@ -48,6 +56,7 @@ def indexed(
     roles["build"] = made._write("build", name, {}, index_bytes=size, bytes_are="measured",
                                  build_s=float(1 + at))  # fmt: skip
     roles["embed"] = made._write("embed", f"embed{at}", {}, unread=0.0)
+    roles["exact"] = made._write("exact", name, {}, index_bytes=size)
     kind = {"kind": "exact"} if agreement is None else {"kind": "HNSW", "m": 16}
     config = {**trial.config, "embed": {"kind": "wordllama"}, "index": {**kind, **(index or {})},
               "search": {"kind": "dense", "k": 6}}  # fmt: skip
