@@ -445,6 +445,40 @@ class Results:
 
         return pareto(self, quality, cost)
 
+    def recall_vs_throughput(self) -> Figure:
+        """Throughput against recall, a line per index type along its frontier, as everybody
+        reads it from ann-benchmarks; settings show on hover.
+
+        Raises:
+            SpecError: no finished trial was put under load.
+        """
+        from mox.results.show.curves import against_recall
+
+        return against_recall(self, "qps")
+
+    def latency_vs_recall(self, cost: str = "p95_ms") -> Figure:
+        """A latency with its spread against recall, a line per index type.
+
+        Raises:
+            SpecError: no finished trial was put under load.
+        """
+        from mox.results.show.curves import against_recall
+
+        return against_recall(self, cost)
+
+    def memory_vs_recall(self, cost: str | None = None) -> Figure:
+        """Memory against recall, a line per index type.
+
+        Args:
+            cost: what a load test measured where there was one, else `index_mb`, where None.
+
+        Raises:
+            SpecError: no finished trial has it.
+        """
+        from mox.results.show.curves import against_recall, memory
+
+        return against_recall(self, cost or memory(self))
+
     def report(self) -> Report:
         """What a lead reads, the recommendation first; `.save("report.html")` makes it one file."""
         from mox.results.report.content import report
