@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mox.errors import SpecError
 from mox.experiment.constraints import more_is_better
 from mox.results.run import approximates
-from mox.results.show.charts import titled
+from mox.results.show.charts import LOG_FROM, titled
 from mox.results.show.figures import Figure, figure
 from mox.results.worth import Worth, invalid, loaded, under_load
 from mox.results.worth import figure as worth_of
@@ -35,6 +35,8 @@ PALETTE = (
 """Colours of index types, the first eight of them told apart by most eyes."""
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 """Lines under several loads, in the order of the file."""
+SIZES = ("index_mb", "disk_mb", "memory_mb", "build_s")
+"""Costs of which neither a client nor the way to an engine is a part."""
 TITLES: Mapping[str, str] = {
     "qps": "throughput, queries a second",
     "p50_ms": "latency p50, ms",
@@ -45,11 +47,12 @@ TITLES: Mapping[str, str] = {
     "disk_mb": "disk, MB",
     "build_s": "build, s",
 }
-LITE, INVALID, SIMULATED = "Lite", "INVALID", "simulated"
+LITE, INVALID, SIMULATED, IN_CLIENT = "Lite", "INVALID", "simulated", "in client"
 MEANS: Mapping[str, str] = {
     LITE: "Lite: measured on Milvus Lite, a Python loop over all rows, and so no index's own speed",
-    INVALID: "✕ INVALID: the clients measured themselves; on no line",
+    INVALID: "× INVALID: the clients measured themselves; on no line",
     SIMULATED: "simulated: no engine was measured",
+    IN_CLIENT: "exact answers inside the client: no way to an engine is in its figures",
 }
 
 
@@ -79,8 +82,10 @@ def against_recall(results: Results, cost: str) -> Figure:
     _trace(rows, cost)
     kinds = list(dict.fromkeys(row["index"] for row in rows))
     loads = list(dict.fromkeys(row["load"] for row in rows))
-    x = alt.X("recall:Q", title=_recall_title(rows), scale=alt.Scale(zero=False, padding=12))
-    y = alt.Y("value:Q", title=TITLES.get(cost, cost), scale=_log(rows))
+    x = alt.X(
+        "recall:Q", title=_recall_title(rows), scale=_to_one(rows), axis=alt.Axis(tickCount=8)
+    )
+    y = alt.Y("value:Q", title=TITLES.get(cost, cost), scale=_scale(rows, cost))
     colour = alt.Color(
         "index:N", title="index", scale=alt.Scale(domain=kinds, range=list(PALETTE[: len(kinds)])),
         legend=alt.Legend(symbolOpacity=1, symbolType="circle"),
@@ -131,16 +136,15 @@ def _scene(results: Results, cost: str) -> Scene:
             f"no finished trial searches vectors and has {cost}.",
             mend="add a `load` axis, which measures latency and throughput, or draw index_mb.",
         )
-    wanted = _vectors(
-        next((t for t in found if t is results.chosen), None) or _base(results, found)
-    )
+    chosen = next((trial for trial in found if trial is results.chosen), None)
+    wanted = _vectors(chosen or _base(results, found))
     kept = [trial for trial in found if _vectors(trial) == wanted]
     said = []
     if others := len(found) - len(kept):
         chunk, embed = results.params(kept[0])["chunk.kind"], results.params(kept[0])["embed.kind"]
-        said.append(f"one set of vectors ({chunk}, {embed}); of others {others} trials")
+        said.append(f"{others} trials of other vectors than these ({chunk}, {embed})")
     if others := len(results.finished) - len(found):
-        said.append(f"without {cost} or without vectors: {others} trials")
+        said.append(f"{others} trials without {cost}, or that search texts too")
     return Scene(tuple(kept), tuple(f"left out: {one}" for one in said))
 
 
@@ -172,9 +176,10 @@ def _row(results: Results, trial: TrialRun, cost: str) -> Row:
         "high": worth.high,
         "spread": str(worth),
         "chosen": choice is not None and choice.trial == trial.id,
-        "lite": bool(facts.get("lite")) and cost not in ("index_mb", "disk_mb"),
+        "lite": bool(facts.get("lite")) and cost not in SIZES,
+        "in_client": bool(facts.get("in_client")) and cost not in SIZES,
         "simulated": bool(facts.get("simulated")),
-        "invalid": (invalid(facts) or "") if cost not in ("index_mb", "disk_mb") else "",
+        "invalid": (invalid(facts) or "") if cost not in SIZES else "",
         "under_load": under_load(results, trial) is not None,
         "edge": False,
     }
@@ -210,7 +215,9 @@ def _recall(results: Results, trial: TrialRun) -> float:
 def _mark(row: Row) -> str:
     if row["invalid"]:
         return INVALID
-    return SIMULATED if row["simulated"] else LITE if row["lite"] else ""
+    if row["simulated"]:
+        return SIMULATED
+    return LITE if row["lite"] else IN_CLIENT if row["in_client"] else ""
 
 
 def _trace(rows: Sequence[Row], cost: str) -> None:
@@ -278,7 +285,7 @@ def _invalid(rows: Sequence[Row], x: alt.X, y: alt.Y, cost: str) -> Iterable[Any
     shown = [row for row in rows if row["mark"] == INVALID]
     if shown:
         yield (
-            _chart(shown).mark_text(text="✕", color="#d62728", fontSize=14, fontWeight="bold")
+            _chart(shown).mark_text(text="×", color="#d62728", fontSize=14, fontWeight="bold")
             .encode(x=x, y=y, tooltip=[*_tips(cost), alt.Tooltip("invalid:N", title="INVALID")])
         )  # fmt: skip
 
@@ -305,9 +312,7 @@ def _title(results: Results, cost: str) -> str:
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """What its reader must know first: marks, the load where it is one, what a point is."""
-    found = [
-        MEANS[mark] for mark in (LITE, INVALID, SIMULATED) if any(r["mark"] == mark for r in rows)
-    ]
+    found = [meaning for mark, meaning in MEANS.items() if any(r["mark"] == mark for r in rows)]
     loads = dict.fromkeys(row["load"] for row in rows if row["load"])
     if len(loads) == 1:
         found.append(f"load: {next(iter(loads))}")
@@ -324,11 +329,24 @@ def _recall_title(rows: Sequence[Row]) -> str:
     return f"recall{cut} of exact search{under}"
 
 
-def _log(rows: Sequence[Row]) -> Any:
+def _to_one(rows: Sequence[Row]) -> alt.Scale:
+    """Recall from the least that there is to 1, with room for the marks and no more."""
     import altair as alt
 
-    least = min(min(row["low"], row["value"]) for row in rows)
-    return alt.Scale(type="log", nice=False, padding=14) if least > 0 else alt.Scale(zero=False)
+    least = min(row["recall"] for row in rows)
+    room = 0.04 * max(1 - least, 0.01)
+    return alt.Scale(domain=[max(0.0, least - room), 1 + room], nice=False, zero=False)
+
+
+def _scale(rows: Sequence[Row], cost: str) -> alt.Scale:
+    """Logarithmic for speeds, as one reads them, and for what spans more than `LOG_FROM`."""
+    import altair as alt
+
+    ends = [row[end] for row in rows for end in ("low", "high")]
+    speed = cost == "qps" or cost.endswith("_ms")
+    if min(ends) > 0 and (speed or max(ends) > LOG_FROM * min(ends)):
+        return alt.Scale(type="log", nice=False, padding=14)
+    return alt.Scale(zero=False, padding=14)
 
 
 def _chart(rows: Sequence[Row]) -> alt.Chart:
