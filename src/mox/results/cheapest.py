@@ -14,7 +14,6 @@ import numpy as np
 
 from mox.experiment.constraints import COSTS
 from mox.results.preferred import preferred, tying
-from mox.results.sift import sifting
 from mox.results.worth import Worth, figure, lacks, loaded
 
 if TYPE_CHECKING:
@@ -74,7 +73,6 @@ def _reason(
         )
     parts = (
         f"{said}.",
-        sifting(results.sifted),
         _spread(results, goal, taken),
         _known(results, known),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mox.results.worth import figure, invalid, loaded, short
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -57,6 +59,27 @@ def frame(results: Results, split: str | None = None) -> pd.DataFrame:
         # A setting that a trial hasn't got is missing, and makes no float of the others.
         table[name] = table[name].convert_dtypes()
     return table.set_index("trial")
+
+
+SPEEDS = {"qps": "QPS", "p95_ms": "p95 ms"}
+"""What tables show of a load test → how it is headed; `results.load()` has the rest."""
+
+
+def speeds(results: Results) -> dict[str, str]:
+    """The columns of `SPEEDS` where some trial was put under load; none else."""
+    return SPEEDS if any(loaded(results, trial) for trial in results.finished) else {}
+
+
+def speed(results: Results, trial: TrialRun, name: str) -> str:
+    """A trial's speed in a cell, with what its reader has to know: INVALID, or Lite's own."""
+    facts = loaded(results, trial)
+    if facts is None:
+        return "–"
+    if invalid(facts):
+        return "INVALID"
+    found = figure(results, trial, name)
+    said = "–" if found is None else short(found.value)
+    return f"{said} Lite" if facts["lite"] else said
 
 
 def best_by(results: Results) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import questions_needed
-from mox.results.sift import sifting
 from mox.results.worth import family, worth
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ def reason(
     if rule["within"] is not None and len(qualify) > 1:
         said += f"; {len(qualify)} of {len(kept)} trials qualify, within {rule['within']:g} of it"
     said += _saving(results, rule["prefer"], chosen, top) + "."
-    said += f" {out}" if (out := sifting(results.sifted)) else ""
     if len(qualify) == 1:
         return said + _nearest_cheaper(results, rule, best, kept)
     return said + _index_remark(results, chosen, [trials[at] for at in qualify])

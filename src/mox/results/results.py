@@ -125,7 +125,8 @@ class Results:
                 for name, value in params.items()
                 if f"{axis}.{name}" in self.run.varying and name != "kind"
             ]
-            words.append(" ".join([str(params.get("kind", axis)), *extra]))
+            if extra or "kind" in params:
+                words.append(" ".join([str(params.get("kind", axis)), *extra]))
         return " · ".join(words)
 
     def scores(self, trial: TrialRun) -> Artifact:

@@ -223,6 +223,6 @@ def sifting(sifted: Sifted) -> str:
     for constraint in sifted.constraints:
         out, straddling = sifted.out_by(constraint), sifted.straddling(constraint)
         spread = f" ({len(straddling)} only by their spread)" if straddling else ""
-        said.append(f"{len(out)} out by {constraint.name} {constraint.comparison}"
+        said.append(f"{len(out) or 'none'} out by {constraint.name} {constraint.comparison}"
                     f" {number(constraint.bound)}{spread}")  # fmt: skip
     return f"{len(sifted.kept)} of {every} trials keep the constraints: {', '.join(said)}."

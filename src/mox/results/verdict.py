@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mox.results.going import GOING
+from mox.results.sift import sifting
 from mox.results.versus import Versus
 
 if TYPE_CHECKING:
@@ -22,7 +23,13 @@ def verdict(results: Results) -> list[str]:
         return []
     if choice.refused:
         return [f"Nothing is chosen: {choice.refused}"]
-    said = [choice.reason, _confirmed(choice), _against_baseline(results, choice), choice.scope]
+    said = [
+        choice.reason,
+        sifting(results.sifted),
+        _confirmed(choice),
+        _against_baseline(results, choice),
+        choice.scope,
+    ]
     return [line for line in said if line]
 
 

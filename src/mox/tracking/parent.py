@@ -12,6 +12,7 @@ from mox.pipeline.stages import Ref
 from mox.pipeline.store import DamagedError
 from mox.results.document import document
 from mox.results.report.about import yaml_text
+from mox.results.report.content import Picture
 from mox.secrets import hide, scrubbed
 from mox.spec import canonical
 from mox.tracking import tables
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from mox.results import Results
     from mox.results.report.content import Report
+    from mox.results.show.figures import Figure
     from mox.tracking.links import Place
 
 FIGURE = "pareto.html"
@@ -55,8 +57,11 @@ def params(results: Results) -> dict[str, str]:
     }
     if run.choose:
         prefer = run.choose.get("prefer") or {}
-        found["choose.maximise"] = run.choose["maximise"]
+        way = "maximise" if run.choose.get("maximise") else "minimise"
+        found[f"choose.{way}"] = run.goal
         found["choose.within"] = text_of(run.choose["within"])
+        if run.choose.get("subject_to"):
+            found["choose.subject_to"] = ", ".join(run.choose["subject_to"])
         found |= {f"choose.prefer.{way}": name for way, name in prefer.items() if name}
     return {**found, **_axes(results)}
 
@@ -90,6 +95,8 @@ def tags(results: Results) -> dict[str, str]:
         "mox.stopped": run.stopped or "",
         "mox.chosen": choice.trial or "" if choice else "",
         "mox.chosen_label": results.label(results.chosen) if results.chosen else "",
+        "mox.frontier_by": ", ".join(results.frontier().by) if results.finished else "",
+        "mox.frontier": ", ".join(results.frontier().trials) if results.finished else "",
         "mox.refused": choice.refused or "" if choice else "",
         "mlflow.source.name": run.file or "mox.run",
         tables.LOGGED: tables.logged(LEADERBOARD),
@@ -131,7 +138,10 @@ def files(results: Results, report: Report, place: Place) -> dict[str, str | byt
         "experiment.yaml": yaml_text(scrubbed(results.run.settings)),
     }
     if results.finished:
-        found[FIGURE] = _figure(results)
+        found[FIGURE] = _figure(results.pareto())
+    for one in (block for section in report.sections for block in section.blocks):
+        if isinstance(one, Picture) and one.file:
+            found[one.file] = _figure(one.figure)
     _, long = fitted(params(results), PARAM)
     _, long_tags = fitted(tags(results), TAG)
     if long or long_tags:
@@ -176,11 +186,11 @@ def _stage(results: Results, ref: Ref) -> dict[str, Any]:
     return {"stage": ref.kind, "key": ref.key, "stored": bool(said), **kept}
 
 
-def _figure(results: Results) -> bytes:
-    """The Pareto figure as a page that needs no network."""
+def _figure(figure: Figure) -> bytes:
+    """A figure as a page that needs no network."""
     with tempfile.TemporaryDirectory(prefix="mox-") as folder:
         path = Path(folder) / FIGURE
-        results.pareto().save(path)
+        figure.save(path)
         # Secrets word by word: `scrub` would take a script's `&key=` for a query's.
         return hide(path.read_text(encoding="utf-8")).encode()
 

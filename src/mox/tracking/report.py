@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mox.results.report.content import Bar, Code, Commands, Lines, Looked, Table, words
+from mox.results.report.content import (
+    Bar,
+    Code,
+    Commands,
+    Lines,
+    Looked,
+    Picture,
+    Table,
+    words,
+)
 from mox.secrets import scrub
 from mox.tracking.keys import TAG, shortened
 
@@ -56,16 +65,19 @@ def _opening(report: Report, place: Place) -> Iterator[str]:
     first, *rest = report.verdict
     yield f"**{plain(first)}**" if report.tone != "plain" else plain(first)
     yield from map(plain, rest)
-    yield _links(place)
+    yield _links(place, report)
     yield plain(report.facts)
 
 
-def _links(place: Place) -> str:
+def _links(place: Place, report: Report) -> str:
+    drawn = [block for section in report.sections for block in section.blocks]
+    figures = [one for one in drawn if isinstance(one, Picture) and one.file]
     pages = [
         ("the whole report", place.artifact(PAGE)),
         ("all trials, sorted", place.trials),
         ("leaderboard", place.artifact("leaderboard.json")),
         ("quality against cost", place.artifact("pareto.html")),
+        *((one.alt.split(" of ")[0].lower(), place.artifact(one.file)) for one in figures),
         ("plan", place.artifact("plan.json")),
     ]
     return f"Look: {' · '.join(f'[{title}]({page})' for title, page in pages)}"

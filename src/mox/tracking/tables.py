@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mox.results.leaderboard import marks, rows
+from mox.results.leaderboard import marks, rows, speeds
 from mox.results.paired import by_importance, ranked_on
 from mox.secrets import scrub
 
@@ -73,6 +73,8 @@ def readable(results: Results) -> list[dict[str, Any]]:
                 "index MB": _rounded(row.get("index_mb")),
                 "chunks": row.get("chunks"),
                 "of exact": _rounded(agreement),
+                **{head: _rounded(row.get(name)) for name, head in speeds(results).items()},
+                "frontier": row.get("frontier"),
                 "note": row["error"] or marks(results, results.trial(row["trial"])),
                 "status": row["status"],
                 "trial": row["trial"],

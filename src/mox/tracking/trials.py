@@ -131,6 +131,7 @@ def content(results: Results, trial: TrialRun, parent_id: str) -> Content:
     }
     files = {}
     if finished:
+        tags["mox.frontier"] = str(trial.id in results.frontier().trials).lower()
         tags["mox.index_mb_is"] = str(results.costs[trial.id]["index_mb_is"])
         tags[tables.LOGGED] = tables.logged(QUESTIONS)
         files[QUESTIONS] = tables.questions(results, trial)

@@ -12,6 +12,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from mox.results.leaderboard import speeds
 from mox.results.paired import by_importance, decisive, ranked_on
 from mox.tracking.keys import legal_key, metric_key, shortened
 
@@ -75,7 +76,7 @@ def _state(results: Results, columns: int) -> dict[str, Any]:
     params = [legal_key(name) for name in results.run.varying][:columns]
     metrics = [decisive, f"{decisive}_low", f"{decisive}_high"]
     metrics += [_key(results, measure) for measure in by_importance(results)[1:]]
-    metrics = [*metrics, "index_mb", "chunks"]
+    metrics = [*metrics, "index_mb", "chunks", *speeds(results)]
     widths = {"attributes.`Run Name`": NAME_PX}
     widths |= {f"metrics.`{name}`": METRIC_PX + LETTER_PX * len(name) for name in metrics}
     widths |= {f"params.`{name}`": PARAM_PX for name in params}
@@ -88,8 +89,8 @@ def _state(results: Results, columns: int) -> dict[str, Any]:
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": [name for name in widths if not name.startswith("attributes")]
-        + ["tags.`mox.marks`"],
-        "columnOrder": [*widths, "tags.`mox.marks`"],
+        + ["tags.`mox.marks`", "tags.`mox.frontier`"],
+        "columnOrder": [*widths, "tags.`mox.marks`", "tags.`mox.frontier`"],
         "columnWidths": widths,
         "runsHiddenMode": "SHOWALL",
         "viewMaximized": False,

@@ -77,10 +77,11 @@ class Commands:
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart. `alt` says in words what it shows."""
+    """A chart. `alt` says in words what it shows; `file`: a page of its own, where it has one."""
 
     figure: Figure
     alt: str
+    file: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mox.results.compare.kinds import shown_kinds
-from mox.results.leaderboard import best_by, marks
+from mox.results.leaderboard import best_by, marks, speed, speeds
 from mox.results.others import also
 from mox.results.paired import by_importance, decisive, ranked_on, rows_of
 from mox.results.report.content import (
@@ -88,6 +88,7 @@ def sections(results: Results) -> Iterator[Section]:
         yield _failures(results)
     if results.finished:
         yield _board(results)
+        yield _unbeaten(results)
         yield from _kinds(results)
         yield from _effects(results)
         yield from _worst(results)
@@ -176,7 +177,7 @@ def _board(results: Results) -> Section:
         for rank, trial in enumerate(ranked[:MOST], start=1)
     )
     head = ("", "configuration", "", f"{first} ▾", *rest, "− baseline, p", "index MB", "of exact",
-            "trial")  # fmt: skip
+            *speeds(results).values(), "trial")  # fmt: skip
     chosen = {at for at, trial in enumerate(ranked) if trial is results.chosen}
     where = "all questions" if split == "all" else f"the {split} side"
     note = f"Ranked by {first} on {where} ({len(rows_of(results, split))} questions)."
@@ -195,6 +196,40 @@ def _board(results: Results) -> Section:
     return Section("The alternatives", (table,), weight=3)
 
 
+def _unbeaten(results: Results) -> Section:
+    """The frontier, and what indexes cost at which recall."""
+    found = results.frontier()
+    rows: list[tuple[Cell, ...]] = [
+        (results.label(results.trial(trial)), *map(str, found.figures[trial].values()), Code(trial))
+        for trial in found.trials
+    ]
+    taken = results.chosen.id if results.chosen else None
+    chosen = {at for at, trial in enumerate(found.trials) if trial == taken}
+    note = found.said()
+    table = Table(f"The frontier of {', '.join(found.by)}", ("configuration", *found.by, "trial"),
+                  tuple(rows), marked=frozenset(chosen), shown=TOP, note=note)  # fmt: skip
+    return Section("What no other beats", (table, *curves(results)), weight=4)
+
+
+CURVES = {
+    "qps": ("recall_vs_throughput.html", "Throughput against recall"),
+    "p95_ms": ("latency_vs_recall.html", "Latency against recall"),
+    "memory": ("memory_vs_recall.html", "Memory against recall"),
+}
+"""What is drawn of indexes → the figure's page, and what it shows."""
+
+
+def curves(results: Results) -> Iterator[Picture]:
+    """Throughput, latency and memory against recall, as far as there is something to draw."""
+    from mox.results.show.curves import against_recall, drawable, memory
+
+    for name, (file, said) in CURVES.items():
+        cost = memory(results) if name == "memory" else name
+        if drawable(results, cost):
+            alt = f"{said} of exact search: a line per index type along its frontier."
+            yield Picture(against_recall(results, cost), alt, file)
+
+
 def _row(
     results: Results, trial: TrialRun, rank: int, split: str, against: Versus | None
 ) -> tuple[Cell, ...]:
@@ -209,6 +244,7 @@ def _row(
         f"{against.mean:+.3f}, {against.p_holm:.2g}" if against else "–",
         number(results.costs[trial.id]["index_mb"], 3),
         number(agreement(results, trial.id), 3),
+        *(speed(results, trial, name) for name in speeds(results)),
         Code(trial.id),
     )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mox.results.leaderboard import marks
+from mox.results.leaderboard import marks, speed, speeds
 from mox.results.others import also
 from mox.results.paired import by_importance, ranked_on
 from mox.results.show.markup import (
@@ -97,7 +97,8 @@ def _table(results: Results) -> Html:
     names = by_importance(results)
     scales = {name: _scale(results, [ranked[at] for at in shown], name) for name in names}
     first, *others = names
-    head = ["#", "trial", "", *axes, f"{first} ▾", "chunks", "index MB", "of exact", *others]
+    head = ["#", "trial", "", *axes, f"{first} ▾", "chunks", "index MB", "of exact",
+            *speeds(results).values(), *others]  # fmt: skip
     left = 3 + len(axes)
     rows = [row(head, left=left, head=True)]
     for at in shown:
@@ -181,6 +182,7 @@ def _costs(results: Results, trial: TrialRun) -> list[str]:
         f"{costs['chunks']:,}",
         "?" if size is None else f"{size:.2f}",
         "" if agreement is None else f"{agreement:.3f}",
+        *(speed(results, trial, name) for name in speeds(results)),
     ]
 
 

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from mox.results.compare.kinds import shown_kinds
-from mox.results.leaderboard import marks
+from mox.results.leaderboard import marks, speed, speeds
 from mox.results.others import also
 from mox.results.paired import by_importance, ranked_on
 from mox.results.verdict import failures, unfinished, verdict
@@ -83,7 +83,7 @@ def _table(results: Results, shown: int) -> Any:
     table.add_column(f"{first} ▾", no_wrap=True, justify="right")
     for measure in others:
         table.add_column(measure, no_wrap=True, justify="right", style="dim")
-    for name in ("chunks", "MB", "of exact"):
+    for name in ("chunks", "MB", "of exact", *speeds(results).values()):
         table.add_column(name, no_wrap=True, justify="right")
     table.add_column("", overflow="fold")
     for trial in results.ranked()[:shown]:
@@ -104,6 +104,7 @@ def _cells(results: Results, trial: TrialRun, split: str) -> list[str]:
         f"{costs['chunks']:,}",
         "?" if size is None else f"{size:.2f}",
         "" if agreement is None else f"{agreement:.3f}",
+        *(speed(results, trial, name) for name in speeds(results)),
         marks(results, trial),
     ]
 
