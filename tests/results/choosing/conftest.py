@@ -18,7 +18,8 @@ def load_facts(**figures: Any) -> dict[str, Any]:
         "qps": None, "p50_ms": None, "p95_ms": None, "p99_ms": None,
         "memory_mb": None, "disk_mb": None, "engine_cpu_ms": 1.0, "client_cpu_ms": 1.0,
         "others": 0.0, "recall": {"by_id": 1.0, "tie_aware": 1.0, "differ": False},
-        "engine": "pgvector 0.8", "lite": False, "in_client": False, "consistency": "read committed",
+        "engine": "pgvector 0.8", "lite": False, "in_client": False,
+        "consistency": "read committed",
         "host": {"cpu": "a", "cores": 2}, "interleaved": 2, "invalid": None,
     }  # fmt: skip
     for name, value in figures.items():
