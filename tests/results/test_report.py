@@ -123,7 +123,8 @@ def test_the_sections_come_in_the_order_in_which_a_lead_asks(final: Results) -> 
     assert final.choice is not None
     assert made.verdict[0] == final.choice.reason
     assert [section.title for section in made.sections] == [
-        "How sure", "What it costs", "The alternatives", "By kind of question", "What matters",
+        "How sure", "What it costs", "The alternatives", "What no other beats",
+        "By kind of question", "What matters",
         "Worst questions", "What was tried", "What was asked", "Do it again",
     ]  # fmt: skip
     page = Page(made.html()).text
