@@ -296,10 +296,6 @@ class Results:
         names = ("engine", "version", "pgvector", "wheel", "faiss")
         return {name: prints[name] for name in names if name in prints} or None
 
-    def load_facts(self, trial: TrialRun) -> Mapping[str, Any] | None:
-        """What was measured of a finished trial under its load; None where it has none."""
-        return self._facts(trial.roles["load"]) if "load" in trial.roles else None
-
     @cached_property
     def choice(self) -> Choice | None:
         """The chosen trial and why; None without `choose`. Nothing is chosen of a run that is

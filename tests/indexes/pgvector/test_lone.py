@@ -125,6 +125,6 @@ def test_a_row_that_was_not_given_is_refused_each_time(place: Place, row: int) -
     with indexes[EXACT].open(EXACT, place) as searcher:
         searcher.search(query[None], k=3, settings=(settings := PgSearch()))
         literal = "[" + ",".join(map(str, query)) + "]"
-        searcher.link.do(f"insert into {searcher.link.table} values ({row}, 0, '{literal}')")  # noqa: S608
+        searcher.link.do(f"insert into {searcher.link.table} values ({row}, 0, '{literal}')")
         with pytest.raises(EngineError, match="rows that it was not given"):
             searcher.search(query[None], k=3, settings=settings)
