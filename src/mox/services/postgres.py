@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -102,15 +102,20 @@ def made(folder: Path) -> bool:
 
 
 def running(folder: Path) -> int | None:
-    """Process id of the keeper of a folder's server; None where no server runs."""
+    """Process id of the keeper of a folder's server; None where no process of it lives."""
+    return _holder(folder / "server.lock")
+
+
+def _holder(path: Path) -> int | None:
+    """The number in a file that somebody has locked, 0 where none is; None where nobody has."""
     try:
-        handle = os.open(folder / "server.lock", os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return int(os.read(handle, 32) or 0) or None
+        return int(os.read(handle, 32) or 0)
     finally:
         os.close(handle)
     return None
@@ -125,7 +130,9 @@ def stop(folder: Path) -> bool:
     keeper = running(folder)
     if keeper is None:
         return False
-    os.kill(keeper, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # killed, and its server is ending
+        if keeper:  # else it is just being started, or has just ended
+            os.kill(keeper, signal.SIGTERM)
     until = time.monotonic() + WAITS_S
     while running(folder) is not None:
         if time.monotonic() > until:
@@ -202,6 +209,8 @@ def _ensure(folder: Path, binaries: Path, sockets: Path) -> None:
 
 
 def _answers(folder: Path, sockets: Path) -> bool:
+    if _holder(folder / "keeper.lock") is None:
+        return False
     try:
         lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
         with socket.socket(socket.AF_UNIX) as probe:

@@ -8,7 +8,8 @@ stays beside the server is small. What `postgres.py` asks of it:
 - Users hold a shared lock on `users.lock`, which the kernel frees when they die, however they
   die. Once nobody holds it for a while, the server is ended.
 - The server holds a lock on `server.lock` as long as any of its processes lives, by a
-  descriptor that they inherit: who gets it may clean up after a server that was killed.
+  descriptor that they inherit: who gets it may clean up after a server that was killed. The
+  keeper alone holds one on `keeper.lock`.
 - The kernel ends the server with its keeper (Linux), so that none is left alone.
 - PostgreSQL refuses to run as root. Root's server runs as `nobody`, with the one capability
   that lets it into a folder of root's; no folder's owner or mode is changed, no user is made.
@@ -81,6 +82,7 @@ def main(folder: Path, binaries: Path, sockets: Path, idle_s: float) -> int:
     os.write(writing, b"ready")
     os.close(writing)
     _keep(folder, server, idle_s)
+    os.truncate(lock, 0)  # so that nobody mistakes a later process for this one
     if sockets.parent != folder:
         shutil.rmtree(sockets, ignore_errors=True)  # a short one, of this server alone
     os._exit(0)
@@ -100,6 +102,9 @@ def _locked(folder: Path) -> int:
         else:
             os.truncate(lock, 0)
             os.write(lock, str(os.getpid()).encode())
+            # Not inherited, and never closed: a server without it has lost its keeper, and ends.
+            own = os.open(folder / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(own, fcntl.LOCK_EX)
             return lock
 
 

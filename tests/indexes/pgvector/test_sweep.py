@@ -1,4 +1,7 @@
-"""Whole sweeps with PostgreSQL in them: beside Milvus Lite, killed in the midst, and collected."""
+"""Whole sweeps with PostgreSQL in them: beside Milvus Lite, killed in the midst, and collected.
+
+Two of them are slow, by hand with -m slow; what they rest on is tested in tests/services.
+"""
 
 from __future__ import annotations
 
@@ -159,6 +162,7 @@ def test_a_server_that_is_killed_and_stays_away_fails_what_needs_it_and_nothing_
     postgres.stop(folder)
 
 
+@pytest.mark.slow
 def test_the_embedded_server_killed_in_mid_sweep_is_there_again_for_the_next_stage(
     small_corpus: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +182,7 @@ def test_the_embedded_server_killed_in_mid_sweep_is_there_again_for_the_next_sta
     assert {t.status for t in sweep(small_corpus, *asked, sizes=sizes).run.trials} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_leaves_no_server(
     small_corpus: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -226,6 +226,7 @@ def test_a_server_killed_in_mid_search_is_said_by_name(
 def test_a_table_that_somebody_holds_is_not_waited_for_without_end(
     postgres_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vectors: np.ndarray
 ) -> None:
+    assert client.SESSION["lock_timeout"] == "10s"
     monkeypatch.setitem(client.SESSION, "lock_timeout", "300ms")
     place = Place("mox_held", tmp_path, postgres_uri)
     BACKEND.build(PgExact(), Rows(vectors), place)
