@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mox.bench.memory import Resident
 
-GIVES_BACK = {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "0"}
-"""Has glibc return what is freed. Else the cells of an IVF index, some 40 kB each, come from
-arenas that keep them: released or not, the process looks the same."""
 KINDS: dict[str, dict[str, int]] = {
     "FLAT": {},
     "IVF_FLAT": {"nlist": 1024},
@@ -70,7 +67,6 @@ def one(kind: str, rows: int, dims: int, root: Path) -> Resident:
         place = Place("mox_memory", root, up("milvus", root, say=say).uri)
         indexes[spec].build(spec, Rows(vectors), place)
         down("milvus", root)
-        os.environ |= GIVES_BACK
         server = up("milvus", root, say=say)
         there = Place("mox_memory", root, server.uri)
         return resident(spec, there, vectors[:100], pid=server.pid, rows=rows)

@@ -36,13 +36,9 @@ ENDS_WITHIN_S = 0.0
 """Killed at once. Asked to end, it waits for other nodes to take over what it has loaded, or
 panics; killed, it loses nothing: rows that were never flushed are there at the next start."""
 POLL_S = 0.1
-PASSED_ON = (
-    "PATH", "HOME", "LANG", "TZ", "TMPDIR",
-    "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_",
-)  # fmt: skip
+PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 """Of our environment. Milvus takes settings from any variable whose name looks like one of its
-own, and an orchestrator sets such names (`PROXY_PORT`). glibc's three say how much of what was
-freed stays in the process."""
+own, and an orchestrator sets such names (`PROXY_PORT`)."""
 
 
 def start(root: Path, *, port: int | None, say: Say) -> running.Server:
