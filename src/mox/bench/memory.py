@@ -4,9 +4,9 @@ Memory that a server has given back stays in its process for a while: in Go's he
 collected and returned, in the allocator's arenas for what comes next. Loading then fills what is
 there and looks like less than it is; after a build, a quarter of it. So it is looked at in a
 server that was started anew on the same data, loaded and released several times, and the median
-of what each release gave back is taken. For one block (FLAT, HNSW) that is what the index takes; the cells of an IVF index stay
-in the process when they are released (measured, 2.3.5: IVF_SQ8), and only the first load of a new
-server shows something of them.
+of what each release gave back is taken. Of an index in one block (FLAT, HNSW) that is all of it.
+The cells of an IVF index stay in the process when they are released (measured, 2.3.5: IVF_SQ8);
+of those only the first load of a new server shows something, beside all else that it sets up.
 """
 
 from __future__ import annotations
