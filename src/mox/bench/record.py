@@ -31,7 +31,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mox.bench.decide import Bound, Decision, Suffices, decide, suffices_until
 from mox.bench.fits import Power, fits
@@ -41,6 +41,9 @@ from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, write_whole
 from mox.results.collect.gc import Standing
 from mox.spec import canonical, digest, readable
+
+if TYPE_CHECKING:
+    from mox.results.show.figures import Figure
 
 SCHEMA = 1
 FOLDER = "growth"
@@ -93,6 +96,16 @@ class Growth:
     def document(self) -> dict[str, Any]:
         """The JSON of `mox bench growth --json`."""
         return dict(self.content)
+
+    def figure(self, what: str = "p95_ms") -> Figure:
+        """A figure by the number of vectors: measured sizes, fitted curves, the bound.
+
+        Raises:
+            SpecError: nothing of that name was measured.
+        """
+        from mox.results.show.growth import growth
+
+        return growth(self.content, what)
 
     def text(self) -> str:
         """The same for a reader."""

@@ -206,6 +206,14 @@ def test_growth_marks_lite_the_invalid_and_the_crossing() -> None:
     assert "pgvector keeps the bound until 12,346 vectors [11,000, …], an estimate" in said
 
 
+def test_a_curve_without_an_upper_end_has_no_band_there() -> None:
+    document = grown()
+    document["fits"][0]["curve"][-1]["high"] = None
+    figure = growth(document)
+    assert len(rows(figure, "area")) == 5
+    assert figure.png[:4] == b"\x89PNG"
+
+
 def test_growth_of_what_was_not_measured_is_refused() -> None:
     with pytest.raises(SpecError, match="no size was measured for 'qps'"):
         growth(grown(), "qps")

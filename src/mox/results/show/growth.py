@@ -145,9 +145,10 @@ def _curves(fits: Iterable[Mapping[str, Any]], what: str, shown: set[str]) -> It
 
 
 def _bands(curves: Sequence[Row], x: alt.X, colour: alt.Color) -> Iterable[Any]:
-    if curves:
+    banded = [row for row in curves if row["high"] is not None]  # null: no end is known
+    if banded:
         yield (
-            _chart(curves).mark_area(opacity=0.12)
+            _chart(banded).mark_area(opacity=0.12)
             .encode(x=x, y="low:Q", y2="high:Q", color=colour, detail="way:N")
         )  # fmt: skip
 
@@ -202,7 +203,7 @@ def _bound(
     value = bound.get(what)
     if not value:
         return
-    seen = [row[end] for row in (*points, *curves) for end in ("low", "high")]
+    seen = [row[end] for row in (*points, *curves) for end in ("low", "value")]
     if min(seen) / 3 <= value <= max(seen) * 3:
         rule = _chart([{"value": float(value), "said": f"bound: {short(float(value))}"}])
         yield rule.mark_rule(color="#d62728", strokeDash=[3, 3]).encode(y="value:Q")
