@@ -214,3 +214,30 @@ def test_the_schema_says_how_a_constraint_is_written() -> None:
         assert not re.search(one["pattern"], text)
     assert "p95_ms <= 20" in choose["subject_to"]["description"]
     assert {"maximise", "minimise", "within", "prefer"} <= set(choose)
+
+
+LOADED = BASE.replace("measure:", "  load: [{clients: [1, 8], seconds: 1}]\nmeasure:").replace(
+    "index_mb <= 2 GB", "p95_ms <= 20 ms"
+)
+
+
+def test_a_load_measures_what_constraints_may_bound(tmp_path: Path) -> None:
+    choose = load(written(tmp_path, LOADED), {"choose.prefer": {"minimise": "p99_ms"}}).choose
+    assert choose is not None
+    assert choose.rule["subject_to"] == ["recall_of_exact@10 >= 0.95", "p95_ms <= 20"]
+    goal = {"maximise": "qps", "subject_to": "recall@1000t >= 0.5"}
+    assert load(written(tmp_path, LOADED), {"choose": goal}).choose is not None
+
+
+def test_loads_of_several_kinds_choose_no_index(tmp_path: Path) -> None:
+    """Clients are part of what is chosen; a filter, inserts or a cold start are what is asked."""
+    text = LOADED.replace("seconds: 1", "seconds: 1, selectivity: [1.0, 0.01]")
+    message = refusal(tmp_path, text)
+    assert "choose names p95_ms, and loads differ in selectivity (1.0, 0.01)" in message
+    assert load(written(tmp_path, text), {"choose.subject_to": None}).choose is not None
+
+
+def test_the_figures_of_a_load_are_those_that_loads_measure() -> None:
+    from mox.experiment.loads import LOAD_COSTS
+
+    assert set(LOAD_COSTS) == {name for name, cost in COSTS.items() if cost.by_load}
