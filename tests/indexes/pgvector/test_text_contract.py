@@ -10,7 +10,8 @@ from mox.indexes.pgvector.hybrid import PostgresHybrid
 from mox.indexes.pgvector.specs import PgExact
 from mox.indexes.pgvector.text import FtsSearch, PostgresFts
 from mox.testing.indexes import Setup
-from mox.testing.texts import PairIndexContract, TextIndexContract
+from mox.testing.pairs import PairIndexContract
+from mox.testing.texts import TextIndexContract
 
 
 def fts(config: Any = "english", **settings: Any) -> Setup:
