@@ -10,7 +10,10 @@ import typer
 from mox.cli.out import Json, refusals, say, show_json
 from mox.services.running import Server
 
-Name = Annotated[str | None, typer.Argument(metavar="SERVICE", help="milvus; all where left out.")]
+Name = Annotated[
+    str | None,
+    typer.Argument(metavar="SERVICE", help="milvus; what runs here, or all of it, else."),
+]
 Port = Annotated[
     int | None,
     typer.Option(
@@ -48,7 +51,10 @@ def up(service: Name = None, port: Port = None, as_json: Json = False) -> None:
 
 
 def down(service: Name = None, as_json: Json = False) -> None:
-    """End a server that `mox up` started here; its data stays. Without SERVICE: all of them."""
+    """End what `mox up` started here, with all its processes: SERVICE, or all of them.
+
+    Its data stays for the next `mox up`; removing `.mox/services/milvus` then gives back its disk.
+    """
     from mox import api
 
     with refusals(as_json=as_json):
