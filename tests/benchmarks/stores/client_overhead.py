@@ -205,13 +205,13 @@ def compared(store: str, found: Mapping[str, Sequence[tuple[int, int]]]) -> list
     rows = []
     for name in (name for name in found if name != "mox"):
         row = [f"{store}: {name}"]
-        reached = True
-        for what in (0, 1):
+        verdicts = []
+        for what, named in enumerate(("wall", "CPU")):
             ours, theirs = (blocks([pair[what] for pair in found[side]]) for side in ("mox", name))
             r = ratio(ours, theirs)
             row += [f"{_middle(theirs):.3f}", f"{_middle(ours):.3f}", str(r)]
-            reached = reached and r.mean <= MOST
-        rows.append([*row, verdict(reached)])
+            verdicts.append(f"{named} {verdict(r.mean <= MOST)}")
+        rows.append([*row, ", ".join(verdicts)])
     return rows
 
 
