@@ -32,13 +32,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from measuring import DIMS, head, load, made, milvus, ratio, say, spread, table, verdict
-from mox.load import Ask, Cell, Subject, find, measure, summary
 
 from mox.indexes import indexes
 from mox.indexes.exact import nearest
 from mox.indexes.milvus import build
 from mox.indexes.milvus.client import connected
 from mox.indexes.milvus.specs import EfSearch, Hnsw
+from mox.loadgen import Ask, Cell, Subject, find, measure, summary
 from mox.types import Place, Rows
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def warm(bench: Bench) -> None:
 
 
 def by_mox(bench: Bench, seed: int) -> Found:
-    """One round of `mox.load`, as `mox bench stores` runs it."""
+    """One round of `mox.loadgen`, as `mox bench stores` runs it."""
     subject = Subject(
         "mox", partial(indexes[SPEC].open, SPEC, bench.place), bench.queries,
         pid=find(bench.place.uri or ""),
