@@ -158,18 +158,24 @@ def test_a_dead_server_whose_number_another_process_has_now_stops_nobody(folder:
         lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
         sockets = (folder / "run" / ".s.PGSQL.5432.lock").read_text().splitlines()
     postgres.stop(folder)
-    living = str(os.getpid())
+    # Of the user that the server is of: another's it would not take for one.
+    other = subprocess.Popen(["sleep", "60"], user=65534 if os.geteuid() == 0 else None)
+    living = str(other.pid)
     (folder / "data" / "postmaster.pid").write_text("\n".join([living, *lines[1:]]) + "\n")
     (folder / "run" / ".s.PGSQL.5432.lock").write_text("\n".join([living, *sockets[1:]]) + "\n")
-    with postgres.serving(folder) as uri:
-        assert ask(uri, "select 1") == (1,)
+    try:
+        with postgres.serving(folder) as uri:
+            assert ask(uri, "select 1") == (1,)
+    finally:
+        other.kill()
+        other.wait(20)
 
 
 def test_its_folder_removed_it_ends(folder: Path) -> None:
     with postgres.serving(folder):
         server = server_pid(folder)
     shutil.rmtree(folder)
-    until(lambda: not alive(server), "nothing is left to serve")
+    until(lambda: not alive(server), "nothing is left to serve", limit_s=postgres.IDLE_S / 2)
 
 
 def test_a_folder_too_long_for_a_socket_is_served_by_a_short_one(tmp_path: Path) -> None:
