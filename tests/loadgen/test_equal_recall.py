@@ -118,3 +118,13 @@ def test_marks_go_along_and_a_document_has_it_all() -> None:
     assert [one["marks"] for one in at] == [["INVALID", "Lite"], ["3 errors", "2 short answers"]]
     assert [one["type"] for one in at] == ["A", "B"]
     assert at[0]["qps"] == sure(100).document()
+
+
+def test_a_single_round_shows_no_spread_and_so_no_difference() -> None:
+    once = table(row("A", 0.95, 500, rounds=1), row("B", 0.95, 50, rounds=1))
+    found = equal_recall(once, [0.9])
+    assert [one.rank for one in found.rows] == [(1, 2), (1, 2)]
+    assert found.document()["rows"][0]["qps"] == {"median": 500, "low": 0.0, "high": None}
+    assert [
+        one.rank for one in equal_recall(table(row("A", 0.95, 500), row("B", 0.95, 50)), [0.9]).rows
+    ] == [(1, 1), (2, 2)]

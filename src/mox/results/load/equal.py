@@ -52,8 +52,8 @@ class AtRecall:
             **{name: facts[name] for name in CONDITIONS},
             "type": self.type,
             "build": self.row.build,
-            "qps": self.qps.document(),
-            "p95_ms": self.p95_ms.document(),
+            "qps": _plain(self.qps),
+            "p95_ms": _plain(self.p95_ms),
             "qps_rank": said(self.rank),
             "index_mb": costs["index_mb"],
             "memory_mb": facts["memory_mb"],
@@ -61,6 +61,11 @@ class AtRecall:
             "exceeds": self.exceeds,
             "marks": self.row.marks,
         }
+
+
+def _plain(one: Spread) -> dict[str, float | None]:
+    """Numbers that JSON has; null for a bound that isn't known."""
+    return {name: v if math.isfinite(v) else None for name, v in one.document().items()}
 
 
 @dataclass(frozen=True)

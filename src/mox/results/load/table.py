@@ -230,9 +230,12 @@ def index_label(results: Results, trial: TrialRun) -> str:
 
 
 def spread(facts: Mapping[str, Any], name: str) -> Spread:
-    """A measured value with its interval; endless where there is none."""
+    """A measured value with its interval; endless where there is none, or a single round, which
+    shows no spread."""
     one = facts[name]
-    return Spread(**one) if one else Spread(float("inf"), 0.0, float("inf"))
+    if one and facts["rounds"] > 1:
+        return Spread(**one)
+    return Spread(one["median"] if one else float("inf"), 0.0, float("inf"))
 
 
 def said(rank: Sequence[int]) -> str:
