@@ -59,6 +59,15 @@ def test_a_share_of_losses_is_counted_by_hand() -> None:
     assert not found.equivalent, "5 points of recall are no tie"
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_mean_within_the_margin_is_not_enough(turned: bool) -> None:
+    """18 % of questions lose one hit of ten: 1.8 points on average, and surely no more than 2?"""
+    pair = (losing(0.18), TRUTH) if turned else (TRUTH, losing(0.18))
+    found = alike(VECTORS, QUERIES, pair, TRUTH)
+    assert abs(found.difference[0]) < found.margin
+    assert not found.equivalent
+
+
 def test_few_questions_prove_nothing() -> None:
     few = Hits(TRUTH.ids[:20], TRUTH.scores[:20])
     found = alike(VECTORS, QUERIES[:20], (few, few), few)
