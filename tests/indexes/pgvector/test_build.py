@@ -276,9 +276,9 @@ def test_what_is_sent_is_what_is_held(place: Place) -> None:
             (2, 2**31 - 1, "[1e-08,3,-1]", "110"),
         ]
         for at in (0, 2):
-            bits = wire.parameter("bit", vectors[at : at + 1], wire.BIT[0])
+            bits = wire.parameter("bit", vectors[at : at + 1])
             assert link.ask(f"select b = $1 from {link.table} where id = {at}", bits) == [(True,)]
-        half = wire.parameter("halfvec", vectors[:1], link.types["halfvec"][0])
+        half = wire.parameter("halfvec", vectors[:1])
         assert link.ask("select $1::text", half) == [("[0.5,-0.25,0]",)]
 
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from mox.errors import EngineError, SpecError
-from mox.indexes.pgvector import wire
 from mox.registry import missing_package
 from mox.services import postgres
 from mox.settings import redact
@@ -54,8 +53,6 @@ class Link:
     place: Place
     watch: Watch
     notices: list[str] = field(default_factory=list)
-    types: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Numbers of pgvector's types and their arrays; `bit` alone where it isn't installed."""
     _cursor: Any = None
 
     @property
@@ -110,9 +107,7 @@ class Link:
         """
         self._open()
         found = self.ask(
-            "select n.nspname, t.typname, t.oid, t.typarray from pg_extension e"
-            " join pg_namespace n on n.oid = e.extnamespace"
-            " join pg_type t on t.typnamespace = n.oid and t.typname in ('vector', 'halfvec')"
+            "select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace"
             " where e.extname = 'vector'"
         )
         path = ", ".join([SCHEMA, *{f'"{schema}"' for schema, *_ in found}, "pg_catalog"])
@@ -121,8 +116,10 @@ class Link:
         lines += [f"set {name} = '{value}'" for name, value in settings.items()]
         lines += ["select '[1]'::vector"] if found else []
         self.do("; ".join(lines))
-        self.types = {"bit": wire.BIT} | {name: (oid, many) for _, name, oid, many in found}
-        wire.register(self.connection, self.types)
+        if found:
+            from pgvector.psycopg import register_vector
+
+            register_vector(self.connection)
         self._open()
 
     @contextmanager

@@ -77,7 +77,7 @@ class PgPairSearcher:
         if sides[0]:
             whole = "halfvec" if self.dense.spec.column == "halfvec" else "vector"
             kinds = [whole, "bit"] if self.dense.spec.column == "bit" else [whole]
-            asked += [wire.parameter(kind, vector, self.link.types[kind][0]) for kind in kinds]
+            asked += [wire.parameter(kind, vector) for kind in kinds]
         return asked
 
     def _ask(self, query: str, asked: list[Any], sides: Sides) -> list[tuple[Any, ...]]:

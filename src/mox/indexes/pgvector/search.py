@@ -118,9 +118,9 @@ class PgSearcher:
             np.array([scores + [-math.inf] * short], dtype=np.float32),
         )
 
-    def _parameters(self, queries: Floats) -> list[wire.Parameter]:
+    def _parameters(self, queries: Floats) -> list[Any]:
         kinds = {"bit": ("vector", "bit")}.get(self.spec.column, (self.spec.column,))
-        return [wire.parameter(kind, queries, self.link.types[kind][0]) for kind in kinds]
+        return [wire.parameter(kind, queries) for kind in kinds]
 
     def _ask(
         self, queries: Floats, k: int, settings: PgSearch, where: Where | None

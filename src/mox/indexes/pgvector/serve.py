@@ -61,7 +61,7 @@ class PgWritable:
         query = f"insert into {link.table} ({', '.join(names)}) values ({places}) returning id"
         with link.said(), link.connection.transaction():
             for at, row in enumerate(ids.tolist()):
-                vector = wire.parameter(kind, vectors[at : at + 1], link.types[kind][0])
+                vector = wire.parameter(kind, vectors[at : at + 1])
                 numbers = [int(values[at]) for values in rows.fields.values()]
                 link.ask(query, row, *numbers, vector)
 

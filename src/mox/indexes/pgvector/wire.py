@@ -1,7 +1,7 @@
-"""Vectors as PostgreSQL's binary protocol has them, whole arrays at a time.
+"""Vectors as PostgreSQL gets them: a query's by the pgvector package, a table's by COPY's format.
 
-Sources: COPY's binary format in PostgreSQL's documentation; vector_recv, halfvec_recv of
-pgvector and bit_recv of PostgreSQL.
+Source: COPY's binary format in PostgreSQL's documentation; vector_recv and halfvec_recv of
+pgvector.
 """
 
 from __future__ import annotations
@@ -20,98 +20,24 @@ COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 COPY_END = struct.pack(">h", -1)
 CHUNK_BYTES = 1 << 20
 NULL = -1
-BIT = (1560, 1561)
-"""Numbers of the types `bit` and `bit[]`, the same in every PostgreSQL."""
 
 
-class Parameter:
-    """A query's parameter as it is sent. Each subclass is a type of PostgreSQL."""
-
-    __slots__ = ("raw",)
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-
-
-class Vector(Parameter):
-    """One `vector`."""
-
-
-class Vectors(Parameter):
-    """Several, as an array."""
-
-
-class Halfvec(Parameter):
-    """One `halfvec`: 16 bits a dimension."""
-
-
-class Halfvecs(Parameter):
-    """Several, as an array."""
-
-
-class Bit(Parameter):
-    """One `bit`."""
-
-
-class Bits(Parameter):
-    """Several, as an array."""
-
-
-CLASSES: Mapping[str, tuple[type[Parameter], type[Parameter]]] = {
-    "vector": (Vector, Vectors),
-    "halfvec": (Halfvec, Halfvecs),
-    "bit": (Bit, Bits),
-}
-
-
-def parameter(kind: str, queries: Floats, oid: int) -> Parameter:
-    """(queries, dims) vectors as one value where there is one, else as an array.
+def parameter(kind: str, queries: Floats) -> Any:
+    """(queries, dims) vectors as one value where there is one, else as a list, sent as an array.
 
     Args:
         kind: `vector`, `halfvec`, or `bit`: whether each dimension is positive, as
             `binary_quantize` has it.
-        oid: the type's number.
     """
-    import numpy as np
+    from pgvector import Bit, HalfVector, Vector
 
-    count, dims = queries.shape
-    if count == 1 and kind != "bit":
-        numbers = queries.astype(">f2" if kind == "halfvec" else ">f4")
-        return CLASSES[kind][0](struct.pack(">hh", dims, 0) + numbers.tobytes())
+    made: list[Any]
     if kind == "bit":
-        values: NDArray[Any] = np.packbits(queries > 0, axis=1)
-        head: list[tuple[Any, ...]] = [("dims", ">i4")]
-        shape: tuple[Any, ...] = ("values", "u1", values.shape[1:])
+        made = [Bit(signs) for signs in queries > 0]
     else:
-        values = queries
-        head = [("dims", ">i2"), ("unused", ">i2")]
-        shape = ("values", ">f2" if kind == "halfvec" else ">f4", (dims,))
-    made = np.zeros(count, dtype=[("bytes", ">i4"), *head, shape])
-    made["bytes"] = made.dtype.itemsize - 4
-    made["dims"], made["values"] = dims, values
-    one, many = CLASSES[kind]
-    if count == 1:
-        return one(made.tobytes()[4:])
-    # One dimension, nothing null, `count` elements from 1 on.
-    return many(struct.pack(">iiIii", 1, 0, oid, count, 1) + made.tobytes())
-
-
-def register(connection: Any, types: Mapping[str, tuple[int, int]]) -> None:
-    """Have a connection send parameters under their types' numbers in its database.
-
-    Args:
-        types: the numbers of `vector`, `halfvec` and `bit`, and of their arrays.
-    """
-    from psycopg.adapt import Dumper
-    from psycopg.pq import Format
-
-    def dump(_: Any, value: Parameter) -> bytes:
-        return value.raw
-
-    for name, oids in types.items():
-        for kind, oid in zip(CLASSES[name], oids, strict=True):
-            made = type(name, (Dumper,), {"format": Format.BINARY, "oid": oid, "dump": dump})
-            connection.adapters.register_dumper(kind, made)
+        of = HalfVector if kind == "halfvec" else Vector
+        made = [of(query) for query in queries]
+    return made[0] if len(made) == 1 else made
 
 
 def copied(
