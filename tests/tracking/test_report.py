@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mox.results import Results
+from mox.results.reading import Interval
 from mox.results.report.content import Bar, Code, Commands, Lines, Report, Section, Table
-from mox.results.results import Interval
 from mox.tracking.links import Place
 from mox.tracking.report import NOTE, markdown
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mox.results.results import Interval, Results
+    from mox.results.reading import Interval
+    from mox.results.results import Results
 
 SHORT = 0.05
 """Above this share of questions whose hits end before the context budget, choosing by it is

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mox.results.load.costs import load_document
 
 if TYPE_CHECKING:
-    from mox.results.results import Interval, Results
+    from mox.results.reading import Interval
+    from mox.results.results import Results
     from mox.results.run import TrialRun
     from mox.results.versus import Versus
 

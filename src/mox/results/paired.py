@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mox.errors import SpecError
 from mox.evaluation.statistics import mean_intervals, randomisation_p
 from mox.registry import nearest
-from mox.results.results import Interval
+from mox.results.reading import Interval
 
 if TYPE_CHECKING:
     import numpy as np

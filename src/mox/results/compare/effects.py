@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mox.results.results import Interval, Results
+    from mox.results.reading import Interval
+    from mox.results.results import Results
 
     Values = NDArray[np.float64]
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mox.results.results import Interval, Results
+    from mox.results.reading import Interval
+    from mox.results.results import Results
     from mox.results.run import TrialRun
 
     Rows = NDArray[np.intp]

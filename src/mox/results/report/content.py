@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mox.results.lineage.inspection import Inspection
-    from mox.results.results import Interval, Results
+    from mox.results.reading import Interval
+    from mox.results.results import Results
     from mox.results.show.figures import Figure
 
 Tone = Literal["chosen", "refused", "plain"]

@@ -33,7 +33,8 @@ from mox.results.show.markup import (
 from mox.results.verdict import failures, unfinished, verdict
 
 if TYPE_CHECKING:
-    from mox.results.results import Interval, Results
+    from mox.results.reading import Interval
+    from mox.results.results import Results
     from mox.results.run import TrialRun
 
 SHOWN = 10

@@ -22,7 +22,7 @@ from mox.results.show.markup import (
 
 if TYPE_CHECKING:
     from mox.results.compare.kinds import ByKind, Kind
-    from mox.results.results import Interval
+    from mox.results.reading import Interval
 
 
 def drawn(view: ByKind) -> str:
