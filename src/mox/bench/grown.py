@@ -21,9 +21,8 @@ from mox.bench.mixture import (
 )
 from mox.bench.vectors import Real
 from mox.indexes.vectors import directed
-from mox.pipeline.stages import Stage, make
+from mox.pipeline.stages import Output, Stage, make
 from mox.pipeline.store import Store
-from mox.pipeline.work import Output
 from mox.pipeline.worker import keep
 from mox.registry import versions
 

@@ -15,11 +15,11 @@ from mox.indexes.exact import nearest_where
 from mox.indexes.serving import served, writable
 from mox.indexes.vectors import directed
 from mox.loadgen import Ask, Cell, Measured, Subject, cores, find, measure, resident_bytes, summary
+from mox.pipeline.building import rebuild_if_gone, rows_of
 from mox.pipeline.context import Context, index_spec
 from mox.pipeline.fields import columns, share
 from mox.pipeline.recall import Truth, under_load
-from mox.pipeline.stages import Stage
-from mox.pipeline.work import Output, rebuild_if_gone, rows_of
+from mox.pipeline.stages import Output, Stage
 from mox.registry import validate
 from mox.retrieval.hits import ranked
 from mox.spec import IndexSpec

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mox.spec import digest
+
+if TYPE_CHECKING:
+    from mox.types import Arrays
 
 VERSIONS: Mapping[str, int] = {
     "documents": 1,
@@ -92,6 +95,13 @@ def leaves(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{inner}", one) for inner, one in leaves(value))
         else:
             yield name, value
+
+
+class Output(NamedTuple):
+    """A stage's result: arrays, and small facts for the sidecar."""
+
+    arrays: Arrays
+    facts: Mapping[str, Any]
 
 
 def kin(stage: Stage) -> tuple[str, ...] | None:

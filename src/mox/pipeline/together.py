@@ -14,8 +14,8 @@ from mox.evaluation.many import score_each
 from mox.evaluation.measures import Measure
 from mox.pipeline import codec
 from mox.pipeline.loading import load_all
-from mox.pipeline.stages import Stage
-from mox.pipeline.work import Output, lists_of, relevance_of
+from mox.pipeline.stages import Output, Stage
+from mox.pipeline.work import lists_of, relevance_of
 from mox.retrieval import fusions
 from mox.spec import canonical
 

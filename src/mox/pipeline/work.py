@@ -4,38 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from mox.chunking import chunkers
 from mox.chunking.cut import chunk_corpus
 from mox.embedding import embedders
 from mox.embedding.check import unread_share, verify
-from mox.errors import DataError, EngineError, SpecError
+from mox.errors import DataError, SpecError
 from mox.evaluation.agreement import recall_of_exact
 from mox.evaluation.measures import Measure
 from mox.evaluation.score import Relevance, TokenEnds, prepare, score
-from mox.indexes import engine_fusion, indexes
+from mox.indexes import engine_fusion
 from mox.indexes.exact import nearest
 from mox.pipeline import codec
+from mox.pipeline.building import build, rebuild_if_gone
 from mox.pipeline.context import Context, index_spec
-from mox.pipeline.fields import columns
+from mox.pipeline.loading import load_one
 from mox.pipeline.memo import VectorMemo
-from mox.pipeline.stages import Ref, Stage
+from mox.pipeline.stages import Output, Stage
 from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.retrieval.hits import ranked
-from mox.spec import IndexSpec, digest
-from mox.types import Asked, ChunkTable, Hits, Rows
+from mox.spec import digest
+from mox.types import Asked, ChunkTable, Hits
 
 if TYPE_CHECKING:
-    from mox.types import Arrays, Floats
-
-
-class Output(NamedTuple):
-    """A stage's result: arrays, and small facts for the sidecar."""
-
-    arrays: Arrays
-    facts: Mapping[str, Any]
+    from mox.types import Floats
 
 
 def chunk(stage: Stage, context: Context) -> Output:
@@ -113,54 +107,6 @@ def exact(stage: Stage, context: Context) -> Output:
     return Output(codec.pack_hits(ranked(ids, scores, k=k)), {"index_bytes": vectors.nbytes})
 
 
-def build(stage: Stage, context: Context) -> Output:
-    """Vectors, texts or both → a collection in an engine, verified."""
-    spec = index_spec(stage.spec["of"])
-    place = context.place(stage.ref, spec)
-    backend = indexes[spec]
-    _check_engine(stage, spec, backend.engine(place.uri))
-    backend.drop(place)
-    built = backend.build(spec, rows_of(stage, context), place)
-    return Output(
-        {},
-        {
-            "rows": built.rows,
-            "parameters": dict(built.parameters),
-            "index_bytes": built.index_bytes,
-            "bytes_are": built.bytes_are,
-            "build_s": built.build_s,
-        },
-    )
-
-
-def _check_engine(stage: Stage, spec: IndexSpec, engine: Mapping[str, str]) -> None:
-    """Refuse to build in another engine than the one that the key stands for.
-
-    Raises:
-        EngineError: the engine was changed after the plan was made.
-    """
-    ours = indexes.fingerprint(spec)
-    planned = {name: said for name, said in stage.fingerprint.items() if name not in ours}
-    if planned and planned != dict(engine):
-        raise EngineError(
-            f"this was planned for {_named(planned)}, and {_named(engine)} answers now.",
-            mend="plan and run again: what is stored for either stays so.",
-        )
-
-
-def _named(engine: Mapping[str, str]) -> str:
-    return " ".join(engine.values())
-
-
-def rows_of(stage: Stage, context: Context) -> Rows:
-    """What a build is made from: vectors, texts or both, and the fields that its spec names."""
-    holds = index_spec(stage.spec["of"]).holds
-    vectors = context.vectors(stage.inputs["embed"]) if holds != "texts" else None
-    texts = context.chunks(stage.inputs["chunk"]).texts if holds != "vectors" else None
-    rows = len(texts if vectors is None else vectors)  # type: ignore[arg-type]
-    return Rows(vectors, texts=texts, fields=columns(stage.spec.get("fields", ()), rows))
-
-
 def search(stage: Stage, context: Context) -> Output:
     """A built collection and questions → hits; where it holds vectors alone, also their agreement
     with exact search."""
@@ -207,27 +153,6 @@ def _search_texts(stage: Stage, context: Context) -> Output:
     return Output(codec.pack_hits(hits), {"short_answers": short})
 
 
-def rebuild_if_gone(source: Ref, inputs: Mapping[str, Ref], context: Context) -> None:
-    """A collection counts as stored only while the engine has it with its rows.
-
-    A rebuild that is killed may leave all rows and no index, or what the engine can't open: its
-    mark says so to the next one.
-
-    Args:
-        inputs: of a stage that stands on the build, and on what the build stands on.
-    """
-    note = context.store.sidecar(*source)
-    stage = Stage("build", source.key, note["spec"], inputs, note.get("fingerprint", {}))
-    spec = index_spec(dict(stage.spec["of"]))
-    place = context.place(stage.ref, spec)
-    mark = place.folder / f"{place.name}.rebuilding"
-    with context.store.lock(stage.key):
-        if mark.exists() or indexes[spec].rows(place) != note["facts"]["rows"]:
-            mark.touch()
-            build(stage, context)
-            mark.unlink()
-
-
 def lexical(stage: Stage, context: Context) -> Output:
     """Texts and questions → hits, without vectors."""
     spec = retrievers.parse(stage.spec["of"])
@@ -264,13 +189,6 @@ def score_hits(stage: Stage, context: Context) -> Output:
     hits = context.hits(stage.inputs["hits"])
     scores = score(relevance_of(stage, context), measures, hits, tick=context.tick)
     return Output(scores.values, {"short": dict(scores.short)})
-
-
-def load(stage: Stage, context: Context) -> Output:
-    """An index under a load. Those of a sweep are done together, see `loading`."""
-    from mox.pipeline.loading import load_one  # which stands on this module
-
-    return load_one(stage, context)
 
 
 def relevance_of(stage: Stage, context: Context) -> Relevance:
@@ -321,6 +239,6 @@ WORK: Mapping[str, Callable[[Stage, Context], Output]] = {
     "lexical": lexical,
     "fuse": fuse,
     "score": score_hits,
-    "load": load,
+    "load": load_one,
 }
 """What a worker can do. `documents` and `questions` are written by the process that read them."""
