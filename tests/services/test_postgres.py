@@ -156,13 +156,15 @@ def test_a_dead_server_whose_number_another_process_has_now_stops_nobody(folder:
     """As after a restart of a container, where the same numbers are given again."""
     with postgres.serving(folder):
         lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
-        sockets = (folder / "run" / ".s.PGSQL.5432.lock").read_text().splitlines()
+        lock = postgres.socket_folder(folder) / ".s.PGSQL.5432.lock"
+        sockets = lock.read_text().splitlines()
     postgres.stop(folder)
     # Of the user that the server is of: another's it would not take for one.
     other = subprocess.Popen(["sleep", "60"], user=65534 if os.geteuid() == 0 else None)
     living = str(other.pid)
     (folder / "data" / "postmaster.pid").write_text("\n".join([living, *lines[1:]]) + "\n")
-    (folder / "run" / ".s.PGSQL.5432.lock").write_text("\n".join([living, *sockets[1:]]) + "\n")
+    postgres.socket_folder(folder)
+    lock.write_text("\n".join([living, *sockets[1:]]) + "\n")
     try:
         with postgres.serving(folder) as uri:
             assert ask(uri, "select 1") == (1,)

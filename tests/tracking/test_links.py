@@ -77,7 +77,7 @@ def test_the_view_shows_the_sweeps_trials_sorted_by_what_is_chosen_by(
     assert shown["orderByKey"] == "metrics.`dev_ndcg_at_30t`"
     has = {f"metrics.`{name}`" for name in found[0].data.metrics}
     has |= {f"params.`{name}`" for run in found for name in run.data.params}
-    has |= {"tags.`mox.marks`"}
+    has |= {"tags.`mox.marks`", "tags.`mox.frontier`"}
     assert set(shown["selectedColumns"]) <= has
     measured = [name for name in shown["selectedColumns"] if "_at_" in name]
     assert measured == [

@@ -195,7 +195,8 @@ def _ensure(folder: Path, binaries: Path, sockets: Path) -> None:
         until = time.monotonic() + WAITS_S
         while not _answers(folder, sockets):
             if running(folder) is None:
-                _start(folder, binaries, sockets)
+                # Once more, since the keeper that has just ended took its socket's folder along.
+                _start(folder, binaries, socket_folder(folder))
                 break
             # It starts, ends, or was killed a moment ago: its keeper is about to know.
             if time.monotonic() > until:

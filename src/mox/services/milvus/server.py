@@ -102,13 +102,14 @@ def wait(server: running.Server, say: Say) -> tuple[int, ...]:
         EngineError: it ended, or doesn't answer in time.
     """
     port = int(server.uri.rpartition(":")[2])
+    ports = {port, *last_ports(Path(server.log).parent).values()}
     began = time.monotonic()
     said = 0
     while time.monotonic() - began < ANSWERS_WITHIN_S:
         if not server.alive:
             raise _ended(server)
-        if _elsewhere(port, server.pid):
-            raise TakenError(f"port {port} was taken meanwhile")
+        if taken := _elsewhere(ports, server.pid):
+            raise TakenError(f"port {min(taken)} was taken meanwhile")
         if _answers(port):
             _end_stale(server)
             return tuple(sorted({one.port for one in listening(server.pid) if one.is_open}))
@@ -185,12 +186,13 @@ def _environment(data: Path, ports: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def _elsewhere(port: int, pid: int) -> bool:
-    """Whether another process has the port: Milvus then takes another one, without a word."""
+def _elsewhere(ports: set[int], pid: int) -> set[int]:
+    """Those of its ports that another process has. For its own Milvus then takes another one
+    without a word; and where a part's was taken, its parts may not find each other, for ever."""
     if not readable(pid):
-        return False  # another user's: where it listens isn't told
+        return set()  # another user's: where it listens isn't told
     # In this order: what begins to listen in between is ours.
-    return port in {one.port for one in listeners()} - {one.port for one in listening(pid)}
+    return (ports & {one.port for one in listeners()}) - {one.port for one in listening(pid)}
 
 
 def _answers(port: int) -> bool:
