@@ -66,13 +66,20 @@ class Grower:
 
     def rehearsals(self) -> list[Rehearsal]:
         """Every recipe's; none where all sizes are real."""
-        if self.largest <= self.rows:
+        stage = self.rehearsed
+        if stage is None:
             return []
-        stage = self._stage("rehearse", {"factor": self.largest / self.rows, "k": self.k})
         if not self.store.has(*stage.ref):
             with self.store.lock(stage.key):
                 self._rehearse(stage)
         return [_rehearsal(one) for one in self.store.read(*stage.ref).facts["tried"]]
+
+    @property
+    def rehearsed(self) -> Stage | None:
+        """What a recipe is chosen by; None where all sizes are real."""
+        if self.largest <= self.rows:
+            return None
+        return self._stage("rehearse", {"factor": self.largest / self.rows, "k": self.k})
 
     def _rehearse(self, stage: Stage) -> None:
         began = time.perf_counter()

@@ -71,6 +71,8 @@ def grow(
     grower.rehearsal()
     deadline = began + 60 * asked.minutes if asked.minutes else None
     run = _Run(experiment, asked, real, grower, store, settings, progress, deadline)
+    if grower.rehearsed is not None:
+        run.roots.append(grower.rehearsed.ref)
     for n in sizes:
         run.size(n, ways)
     found = run.growth(sizes, ways, notes)

@@ -81,10 +81,11 @@ def main(folder: Path, binaries: Path, sockets: Path, idle_s: float) -> int:
         os._exit(1)
     os.write(writing, b"ready")
     os.close(writing)
-    _keep(folder, server, idle_s)
+    there = _keep(folder, server, idle_s)
     os.truncate(lock, 0)  # so that nobody mistakes a later process for this one
-    if sockets.parent != folder:
-        shutil.rmtree(sockets, ignore_errors=True)  # a short one, of this server alone
+    # A short one is this server's alone, unless its folder is gone: then a new one may have it.
+    if there and sockets.parent != folder:
+        shutil.rmtree(sockets, ignore_errors=True)
     os._exit(0)
 
 
@@ -205,8 +206,9 @@ def last_words(log: Path) -> str:
     return "; ".join(" ".join(word.split()) for word in words) or "it said nothing"
 
 
-def _keep(folder: Path, server: subprocess.Popen[bytes], idle_s: float) -> None:
-    """Until the server ends, nobody has used it for a while, or its folder is gone."""
+def _keep(folder: Path, server: subprocess.Popen[bytes], idle_s: float) -> bool:
+    """Until the server ends, nobody has used it for a while, or its folder is gone; whether that
+    is there still."""
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     path = folder / "users.lock"
@@ -233,6 +235,7 @@ def _keep(folder: Path, server: subprocess.Popen[bytes], idle_s: float) -> None:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+    return not _gone(path, users)
 
 
 def _segment(folder: Path) -> int:
