@@ -1,8 +1,8 @@
 """What pymilvus really sends for every type, recorded by a stub server, against what Milvus
 documents: also for what no engine here has.
 
-The names and values were taken from Milvus' documentation (docs 2.6, one page a type) and from
-its engine's own tables (knowhere, `src/index`), by hand.
+The names and values were taken by hand from tables of Milvus' documentation and of its engine
+(knowhere, `src/index`); the pages themselves were read for the GPU types, AISAQ and DISKANN.
 """
 
 from __future__ import annotations
