@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.indexes.milvus import lite
-from mox.indexes.milvus.build import Contents, blank_rows, create, fill, held_rows, patience_s
+from mox.indexes.milvus.build import Contents, create, fill, patience_s
 from mox.indexes.milvus.client import connected, server_engine
+from mox.indexes.milvus.collection import drop, rows_of
 from mox.indexes.milvus.search import opened
 from mox.indexes.milvus.serve import served
 from mox.indexes.milvus.specs import SPECS, MilvusSpec, check_engine
@@ -77,20 +78,10 @@ class MilvusBackend:
         return writable(_ours(spec), place)
 
     def rows(self, place: Place) -> int | None:
-        if place.uri is None and not lite.folder(place).exists():
-            return None
-        with connected(place) as link:
-            if not link.client.has_collection(link.name, timeout=link.limits.answer):
-                return None
-            return held_rows(link) + len(blank_rows(link))
+        return rows_of(place)
 
     def drop(self, place: Place) -> None:
-        if place.uri is None:
-            lite.drop(place)
-            return
-        with connected(place) as link:
-            if link.client.has_collection(link.name, timeout=link.limits.answer):
-                link.client.drop_collection(link.name, timeout=link.limits.step)
+        drop(place)
 
 
 def _ours(spec: IndexSpec) -> MilvusSpec:

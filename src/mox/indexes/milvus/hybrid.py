@@ -18,10 +18,10 @@ from mox.indexes import indexes
 from mox.indexes.fused import EngineRrf, EngineWeighted
 from mox.indexes.milvus import backend, build, lite, specs, text, text_build, verify
 from mox.indexes.milvus.client import Link, server_engine
+from mox.indexes.milvus.collection import drop, rows_of, whole
 from mox.indexes.milvus.hybrid_search import opened_pairs
 from mox.indexes.milvus.specs import MilvusSpec
 from mox.indexes.milvus.text import MOST_BYTES, MilvusText, SparseInvertedIndex
-from mox.indexes.milvus.text_backend import drop, rows_of, whole
 from mox.indexes.pairs import Pair, PairSearch, part_of
 from mox.indexes.texts import texts_of
 from mox.indexes.vectors import dense

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from mox.errors import EngineError, SpecError
+from mox.errors import SpecError
 from mox.indexes import indexes
 from mox.indexes.milvus import lite
-from mox.indexes.milvus.build import held_rows
-from mox.indexes.milvus.client import Link, connected, server_engine
+from mox.indexes.milvus.client import Link, server_engine
+from mox.indexes.milvus.collection import drop, rows_of, whole
 from mox.indexes.milvus.text import MOST_BYTES, TEXTS, MilvusText, check_engine, check_search
 from mox.indexes.milvus.text_build import create, fill
 from mox.indexes.milvus.text_search import opened_texts
@@ -61,49 +61,6 @@ class MilvusTextBackend:
 
     def drop(self, place: Place) -> None:
         drop(place)
-
-
-def whole(place: Place, begin: Callable[[Link], None], fill: Callable[[Link], T]) -> T:
-    """Build a collection that is there whole afterwards, or not at all.
-
-    Args:
-        begin: checks and creates it. fill: all the rest; what it returns is returned.
-
-    Raises:
-        EngineError: the engine is away, refuses, or built something else.
-    """
-    made = False
-    try:
-        with connected(place) as link:
-            begin(link)
-            made = True
-            return fill(link)
-    except Exception:
-        # What cannot be dropped now either is nobody's: `mox gc` names it.
-        with suppress(EngineError):
-            if made:
-                drop(place)
-        raise
-
-
-def rows_of(place: Place) -> int | None:
-    """How many rows a collection has; None where there is none."""
-    if place.uri is None and not lite.folder(place).exists():
-        return None
-    with connected(place) as link:
-        if not link.client.has_collection(link.name, timeout=link.limits.answer):
-            return None
-        return held_rows(link)
-
-
-def drop(place: Place) -> None:
-    """Remove a collection; no error where there is none."""
-    if place.uri is None:
-        lite.drop(place)
-        return
-    with connected(place) as link:
-        if link.client.has_collection(link.name, timeout=link.limits.answer):
-            link.client.drop_collection(link.name, timeout=link.limits.step)
 
 
 def _ours(spec: IndexSpec) -> MilvusText:

@@ -1,0 +1,58 @@
+"""A collection as a whole: made or not at all, counted, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from mox.errors import EngineError
+from mox.indexes.milvus import lite
+from mox.indexes.milvus.build import blank_rows, held_rows
+from mox.indexes.milvus.client import Link, connected
+from mox.types import Place
+
+T = TypeVar("T")
+
+
+def whole(place: Place, begin: Callable[[Link], None], fill: Callable[[Link], T]) -> T:
+    """Build a collection that is there whole afterwards, or not at all.
+
+    Args:
+        begin: checks and creates it. fill: all the rest; what it returns is returned.
+
+    Raises:
+        EngineError: the engine is away, refuses, or built something else.
+    """
+    made = False
+    try:
+        with connected(place) as link:
+            begin(link)
+            made = True
+            return fill(link)
+    except Exception:
+        # What cannot be dropped now either is nobody's: `mox gc` names it.
+        with suppress(EngineError):
+            if made:
+                drop(place)
+        raise
+
+
+def rows_of(place: Place) -> int | None:
+    """How many rows a collection has; None where there is none."""
+    if place.uri is None and not lite.folder(place).exists():
+        return None
+    with connected(place) as link:
+        if not link.client.has_collection(link.name, timeout=link.limits.answer):
+            return None
+        return held_rows(link) + len(blank_rows(link))
+
+
+def drop(place: Place) -> None:
+    """Remove a collection; no error where there is none."""
+    if place.uri is None:
+        lite.drop(place)
+        return
+    with connected(place) as link:
+        if link.client.has_collection(link.name, timeout=link.limits.answer):
+            link.client.drop_collection(link.name, timeout=link.limits.step)
