@@ -58,12 +58,12 @@ MEMO = (
     "pipeline.memo._append: rename to hashes",
 )
 LITE = (
-    "indexes.milvus.lite.embedded: make a collection",
-    "indexes.milvus.lite.embedded: make collections",
-    "indexes.milvus.lite.embedded: make databases",
-    "indexes.milvus.lite.embedded: open a collection's LOCK",
-    "indexes.milvus.lite.embedded: lock a collection's LOCK",
-    "indexes.milvus.lite.embedded: make .database-staging",
+    "indexes.milvus.lite._opened: make a collection",
+    "indexes.milvus.lite._opened: make collections",
+    "indexes.milvus.lite._opened: make databases",
+    "indexes.milvus.lite._opened: open a collection's LOCK",
+    "indexes.milvus.lite._opened: lock a collection's LOCK",
+    "indexes.milvus.lite._opened: make .database-staging",
     "milvus_lite.db.create_collection: make the collection's folder",
     "milvus_lite.schema.persistence.save_schema: open schema.json.tmp",
     "milvus_lite.schema.persistence.save_schema: sync schema.json.tmp",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,15 +57,43 @@ def test_another_process_searches_what_this_one_built_and_lives_on(
     assert answer.stdout.strip() == str(ids.tolist())
 
 
-def test_a_second_process_is_told_who_holds_the_folder(place: Place) -> None:
-    build(place)
+def holding(place: Place) -> subprocess.Popen[str]:
+    """A process that opens a collection, says so, and holds it until it is written to."""
     script = ASK.format(name=place.name, folder=str(place.folder)).replace(
         "print(ids.tolist())", ""
     )
     script = script.replace("    ids, _ =", "    print('open', flush=True); input()\n    ids, _ =")
-    holder = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+
+
+def test_a_process_that_is_done_soon_is_waited_for(place: Place) -> None:
+    build(place)
+    holder = holding(place)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        told = threading.Event()
+
+        def end() -> None:
+            told.set()
+            holder.communicate("\n", timeout=30)
+
+        threading.Timer(1, end).start()
+        assert BACKEND.rows(place) == 400
+        assert told.is_set(), "not while the other had it"
+    finally:
+        holder.kill()
+        holder.wait(20)
+
+
+def test_a_second_process_is_told_who_holds_the_folder(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lite, "WAITS_S", 0.2)
+    build(place)
+    holder = holding(place)
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "open\n"

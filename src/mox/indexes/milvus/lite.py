@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ from mox.types import Place
 _users: Counter[Path] = Counter()
 _lock = threading.Lock()
 # Beside milvus_lite's own process-wide table of servers, which counts nobody.
+
+
+WAITS_S = 10.0
+"""A search of some hundred questions takes a second or two in Lite."""
+POLL_S = 0.05
 
 
 def engine() -> dict[str, str]:
@@ -52,19 +58,22 @@ def quieten() -> None:
 def embedded(place: Place) -> Iterator[str]:
     """The address of a Lite server for a collection's folder, shared within this process.
 
+    Another process that has the folder open is waited for: two sweeps on one store search the
+    same collection in turn.
+
     Raises:
-        EngineError: another process has the folder open, or Lite cannot read it.
+        EngineError: it has it open for longer, or Lite cannot read it.
     """
     from milvus_lite.server_manager import server_manager_instance as servers
 
     quieten()
     path = folder(place)
-    with _lock:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        uri = servers.start_and_get_uri(str(path))
-        if uri is None:
-            raise _why(path)
-        _users[path] += 1
+    until = time.monotonic() + WAITS_S
+    while (uri := _opened(path)) is None:
+        error = _why(path)
+        if not isinstance(error, _HeldError) or time.monotonic() > until:
+            raise error
+        time.sleep(POLL_S)
     try:
         yield uri
     finally:
@@ -73,6 +82,22 @@ def embedded(place: Place) -> Iterator[str]:
             if not _users[path]:
                 del _users[path]
                 servers.release_server(str(path))
+
+
+def _opened(path: Path) -> str | None:
+    """The address of a folder's server, with one more user; None where it doesn't open."""
+    from milvus_lite.server_manager import server_manager_instance as servers
+
+    with _lock:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        uri: str | None = servers.start_and_get_uri(str(path))
+        if uri is not None:
+            _users[path] += 1
+        return uri
+
+
+class _HeldError(EngineError):
+    """Another process has the folder open, or had a moment ago."""
 
 
 def _why(path: Path) -> EngineError:
@@ -89,13 +114,13 @@ def _why(path: Path) -> EngineError:
             f"Milvus Lite cannot open {path} ({type(error).__name__}: {error}).",
             mend="see that the disk is writable and not full; else drop the index and run again.",
         )
-    return EngineError(f"Milvus Lite did not open {path} at first.", mend="run again.")
+    return _HeldError(f"Milvus Lite did not open {path} at first.", mend="run again.")
 
 
 def _held(path: Path) -> EngineError:
     pid = _holder(path)
     who = f"process {pid}" if pid else "another process"
-    return EngineError(
+    return _HeldError(
         f"{who} has {path} open, and Milvus Lite lets one process in at a time.",
         mend="end it (a notebook's kernel, a running sweep or `mox ask`), or set MOX_MILVUS_URI"
         " to a Milvus server, which many may use.",
