@@ -159,7 +159,9 @@ def perform(stage: Stage, context: Any) -> tuple[float, bool]:
         except TimeoutError as error:
             if str(error) != stage.key:
                 raise
-            # Another process does this very stage: waiting for it is no standstill.
+            # Another process does this very stage: waiting for it is no standstill. It may need
+            # the collection that is open here, and in Milvus Lite one process has it at a time.
+            context.close_engine()
             context.tick()
 
 
