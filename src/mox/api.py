@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.bench import auto, record
-from mox.errors import MoxError, SpecError
+from mox.errors import MirrorWarning, MoxError, SpecError
 from mox.pipeline import describe
 from mox.pipeline import plan as plans
 from mox.pipeline.estimate import learn
@@ -24,16 +21,14 @@ from mox.results import Results, going
 from mox.results import run as runs
 from mox.results.collect.gc import Swept, sweep
 from mox.services.running import located
-from mox.settings import Settings, settings
+from mox.settings import settings
 
 if TYPE_CHECKING:
     from mox.release.ask import Answer
-    from mox.release.bundle import Release
-    from mox.release.registry import Registered
+    from mox.release.promotion import Promotion
     from mox.results.lineage.explain import Explained
     from mox.results.load.stores import Stores
     from mox.services.running import Server
-    from mox.tracking.mirror import Mirror
 
 ExperimentLike = str | Path | Mapping[str, Any]
 
@@ -91,7 +86,11 @@ def run(
         raise SpecError("a plan's settings are fixed.", mend="give `set` to `mox.plan`.")
     made = experiment if isinstance(experiment, plans.Plan) else plan(experiment, set=set)
     here = located(settings())
-    mirroring = None if offline else _Mirroring(made, here)
+    mirroring = None
+    if not offline:
+        from mox.tracking.mirroring import Mirroring
+
+        mirroring = Mirroring(made, here)
     try:
         with announced(made, record=going.provisional(made)):
             outcome = execute(made, here, watcher(quiet=quiet))
@@ -139,70 +138,6 @@ def bench_stores(
     return stores(run(made, offline=offline, quiet=quiet))
 
 
-class _Mirroring:
-    """MLflow's side of one run: reachable before it starts, begun beside it, written after it.
-
-    MLflow is imported in a thread of its own while workers do stages, and not at all for a run
-    that is mirrored already. A server that is lost on the way costs a warning, never a result.
-    """
-
-    def __init__(self, made: plans.Plan, here: Settings) -> None:
-        from mox.tracking import server
-
-        self._made = made
-        self._uri = server.tracking_uri(here.root)
-        server.reachable(self._uri)
-        self._mirror: Mirror | None = None
-        self._lost: MoxError | None = None
-        self._thread: threading.Thread | None = None
-        if made.pending():
-            self._thread = threading.Thread(target=self._begin, daemon=True)
-            self._thread.start()
-
-    def _begin(self) -> None:
-        from mox.tracking import mirror
-
-        made = self._made
-        folder = made.experiment.source.base
-        try:
-            self._mirror = mirror.begin(
-                made.store, made.run_id, made.experiment.name, self._uri, folder=folder
-            )
-        except MoxError as error:
-            self._lost = error
-
-    def finish(self, results: Results) -> None:
-        from mox.tracking import mirror
-
-        if self._thread is not None:
-            self._thread.join()
-        try:
-            if self._lost is not None:
-                raise self._lost
-            mirror.finish(results, self._uri, self._mirror)
-        except MoxError as error:
-            warnings.warn(f"not mirrored to MLflow: {error}", MirrorWarning, stacklevel=3)
-        except KeyboardInterrupt:
-            said = "interrupted while MLflow was written: the results are kept, and `mox sync`"
-            warnings.warn(f"{said} writes the rest.", MirrorWarning, stacklevel=3)
-
-    def abandon(self) -> None:
-        """End a parent run that gets no results."""
-        from mox.tracking import mirror
-
-        if self._thread is not None:
-            self._thread.join()
-        if self._mirror is not None:
-            try:
-                mirror.end(self._mirror, "FAILED")
-            except MoxError as error:
-                warnings.warn(f"MLflow's run stays open: {error}", MirrorWarning, stacklevel=3)
-
-
-class MirrorWarning(UserWarning):
-    """Results are kept in the store, and MLflow doesn't have them yet; `mox sync` writes them."""
-
-
 def load(run: str | Path) -> Results:
     """Results of a run, by its id, or the latest state of an experiment's file.
 
@@ -243,33 +178,6 @@ def explain(trial: str, question: str | None = None, *, run: str | Path | None =
     )
 
 
-@dataclass(frozen=True)
-class Promotion:
-    """A release, and where it is registered; `registered` is None where that wasn't asked for."""
-
-    release: Release
-    registered: Registered | None
-
-    def document(self) -> dict[str, Any]:
-        """The JSON of `mox promote --json`."""
-        return {
-            "schema": 1,
-            "release": str(self.release.path),
-            "sha256": self.release.sha256,
-            "trial": self.release.content["trial"],
-            "registered": asdict(self.registered) if self.registered else None,
-        }
-
-    def text(self) -> str:
-        """The same for a reader."""
-        lines = [f"{self.release.path}", f"  {self.release.content['choice']['reason']}"]
-        if self.registered:
-            r = self.registered
-            before = f" (before: version {r.previous})" if r.previous else ""
-            lines.append(f"  MLflow model {r.model}, version {r.version}, alias {r.alias}{before}")
-        return "\n".join(lines)
-
-
 def promote(
     run: str | Path | Results,
     *,
@@ -291,6 +199,7 @@ def promote(
         MoxError: nothing is chosen, or MLflow is away.
     """
     from mox.release import bundle, registry, standing
+    from mox.release.promotion import Promotion
     from mox.tracking import server
 
     registry.check_alias(alias)

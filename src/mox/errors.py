@@ -61,3 +61,7 @@ class StoreError(MoxError):
 
 class StageError(MoxError):
     """A stage failed or its worker died."""
+
+
+class MirrorWarning(UserWarning):
+    """Results are kept in the store, and MLflow doesn't have them yet; `mox sync` writes them."""
