@@ -79,7 +79,7 @@ def recalls(grower: Grower, queries: Floats) -> None:
     from mox.indexes.exact import nearest
     from mox.indexes.vectors import directed
     from mox.registry import validate
-    from mox.testing.indexes import recall
+    from mox.testing.vectors import recall
     from mox.types import Place, Rows
 
     rehearsal = grower.rehearsal()

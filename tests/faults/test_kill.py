@@ -86,7 +86,7 @@ def test_two_processes_on_one_store_share_the_work(sweep: Any) -> None:
     import json
 
     one, two = (json.loads(out) for out, _ in outs)
-    assert [t['error'] for d in (one,two) for t in d['trials'] if t['error']] == []
+    assert [t["error"] for d in (one, two) for t in d["trials"] if t["error"]] == []
     assert scores(one) == scores(two)
     assert one["stages"]["total"] == two["stages"]["total"]
     ran = one["stages"]["run"] + two["stages"]["run"]

@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,3 +131,27 @@ def python(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
         )  # fmt: skip
 
     return run
+
+
+@contextmanager
+def _struck(home: Path, builds: int, strike: Callable[[], None]) -> Iterator[None]:
+    """Strike as soon as so many builds are stored, while the sweep goes on."""
+
+    def wait() -> None:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and len(list(home.glob("artifacts/build/*"))) < builds:
+            time.sleep(0.01)
+        strike()
+
+    striker = threading.Thread(target=wait)
+    striker.start()
+    try:
+        yield
+    finally:
+        striker.join(130)
+
+
+@pytest.fixture
+def struck() -> Callable[..., AbstractContextManager[None]]:
+    """`with struck(home, builds, strike)`: strikes a sweep that goes on inside."""
+    return _struck

@@ -19,7 +19,8 @@ from mox.indexes.milvus.specs import (
     RefinedEf,
     RefinedNprobe,
 )
-from mox.testing.indexes import ROWS, IndexContract, Setup, differing
+from mox.testing.indexes import IndexContract
+from mox.testing.vectors import ROWS, Setup, differing
 
 GRAPH_WHERE = {1: 0.3, 10: 0.9, 50: 0.95, 99: 0.95}
 """Of a graph that walks on and drops what doesn't pass: of 64 candidates too few are left."""

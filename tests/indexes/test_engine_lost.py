@@ -7,10 +7,9 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from mox.errors import EngineError
 from mox.results import Results
 from mox.results.document import document
 
+Struck = Callable[..., AbstractContextManager[None]]
 pytestmark = pytest.mark.timeout(400)
 BUILDS = 8
 RELAY = Path(__file__).with_name("relay.py")
@@ -46,24 +46,6 @@ def experiment(corpus: Path, builds: int, kind: str = "HNSW") -> dict[str, Any]:
 
 def sweep(corpus: Path, builds: int = BUILDS, kind: str = "HNSW") -> Results:
     return mox.run(experiment(corpus, builds, kind), offline=True, quiet=True)
-
-
-@contextmanager
-def struck(home: Path, builds: int, strike: Callable[[], None]) -> Iterator[None]:
-    """Strike as soon as so many builds are stored, while the sweep goes on."""
-
-    def wait() -> None:
-        until = time.monotonic() + 120
-        while time.monotonic() < until and len(list(home.glob("artifacts/build/*"))) < builds:
-            time.sleep(0.01)
-        strike()
-
-    striker = threading.Thread(target=wait)
-    striker.start()
-    try:
-        yield
-    finally:
-        striker.join(130)
 
 
 def only_what_needed_it_failed(results: Results, needs: str = "HNSW") -> None:
@@ -124,6 +106,7 @@ def test_a_server_that_is_away_is_said_within_seconds(
 
 @pytest.mark.parametrize("data", ["kept", "lost"])
 def test_killed_in_mid_sweep_and_back_again(
+    struck: Struck,
     data: str,
     corpus: Path,
     start_lite: Callable[[], Any],
@@ -151,6 +134,7 @@ def test_killed_in_mid_sweep_and_back_again(
 
 
 def test_cut_off_from_a_server_that_lives_on(
+    struck: Struck,
     corpus: Path,
     shared_lite_server: Any,
     start_process: Callable[..., Any],
@@ -182,6 +166,7 @@ def test_cut_off_from_a_server_that_lives_on(
 
 @pytest.mark.slow
 def test_a_real_server_killed_in_mid_sweep_and_back_again(
+    struck: Struck,
     corpus_writer: Callable[..., Path],
     own_milvus: Any,
     monkeypatch: pytest.MonkeyPatch,

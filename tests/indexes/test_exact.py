@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from mox.errors import EngineError
 from mox.indexes.exact import Exact, ExactBackend, nearest
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place, Rows
 
 AXES = st.integers(-3, 3)

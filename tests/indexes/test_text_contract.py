@@ -9,9 +9,9 @@ import pytest
 from mox.indexes.milvus.hybrid import MilvusHybrid
 from mox.indexes.milvus.specs import Flat
 from mox.indexes.milvus.text import MOST_BYTES, SparseInvertedIndex, SparseSearch
-from mox.testing.indexes import Setup
 from mox.testing.pairs import PairIndexContract
 from mox.testing.texts import TextIndexContract
+from mox.testing.vectors import Setup
 
 LITE_HAS_ONE = "Milvus Lite refuses all values but one; see test_text_milvus"
 

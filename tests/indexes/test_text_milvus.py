@@ -28,8 +28,8 @@ from mox.indexes.milvus.text import (
 )
 from mox.retrieval.bm25 import Bm25
 from mox.retrieval.bm25 import search as bm25_search
-from mox.testing.indexes import clustered
 from mox.testing.texts import QUERIES, TEXTS
+from mox.testing.vectors import clustered
 from mox.types import Asked, Place, Rows
 
 LITE = {"engine": "milvus-lite", "version": "3.2.2"}

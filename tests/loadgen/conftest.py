@@ -14,7 +14,7 @@ import pytest
 from mox.indexes import indexes
 from mox.indexes.exact import Exact
 from mox.loadgen import Subject
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place, Rows
 
 _found = importlib.util.spec_from_file_location(

@@ -28,7 +28,7 @@ from mox.pipeline.recall import Truth, under_load
 from mox.retrieval.hits import ranked
 from mox.services import postgres
 from mox.spec import IndexSpec, SearchSettings
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place, Rows, Served, Where
 
 ROWS, QUERIES, K = 2_000, 40, 10

@@ -24,7 +24,7 @@ from mox.indexes.exact import Exact, nearest
 from mox.indexes.milvus.specs import Hnsw
 from mox.loadgen import Ask, Cell, Subject, cores, find, measure, summary
 from mox.loadgen.engine import cpu_s, memory_bytes, processes
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place, Rows
 
 Strange = Callable[..., Subject]
@@ -244,7 +244,7 @@ from functools import partial
 import strange_store
 from mox.indexes.exact import Exact
 from mox.loadgen import Ask, Cell, Subject, measure
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 subject = Subject("s", partial(strange_store.opened, strange_store.nothing, {log!r}),
                   clustered(10, 5)[1])
 measure([Cell("a", subject, Ask(3, Exact.Search()), clients=2, seconds=60, rounds=1)])

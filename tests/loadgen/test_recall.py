@@ -12,7 +12,7 @@ from mox.indexes.exact import nearest, nearest_where
 from mox.loadgen import Round
 from mox.pipeline.recall import Truth, under_load
 from mox.retrieval.hits import ranked
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Hits
 
 

@@ -11,7 +11,7 @@ import pytest
 from mox.indexes.exact import Exact
 from mox.loadgen import Ask, Cell, Measured, Round, Spread, Subject, percentile, ranks, summary
 from mox.loadgen.summary import over_rounds
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 
 
 def a_round(answers: int, **more: Any) -> Round:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -20,89 +19,21 @@ from mox.indexes import indexes
 from mox.indexes.exact import nearest, nearest_where
 from mox.registry import validate
 from mox.spec import IndexSpec, SearchSettings
-from mox.types import Built, IndexBackend, Place, Rows, Where
+from mox.testing.filters import FilterContract
+from mox.testing.vectors import BLANK, DIMS, QUERIES, ROWS, Bench, K, Setup, clustered, recall
+from mox.types import Place, Rows
 
 if TYPE_CHECKING:
     from mox.types import Floats, Ints
 
     Found = tuple[Ints, Floats]
 
-ROWS, QUERIES, DIMS, K = 2_000, 100, 32, 10
-BLANK = (0, 700, ROWS - 1)
-"""Rows without direction."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A build and a search of it."""
-
-    spec: IndexSpec
-    settings: SearchSettings
-    where: Where | None = None
-    """By the field `n`: 0 to 99 in turn. For settings that matter to filtered searches only."""
-
-
-def differing(
-    spec: IndexSpec, settings: SearchSettings, **values: tuple[Any, Any]
-) -> dict[str, tuple[Setup, Setup]]:
-    """Each named field → two set-ups that differ from a given one, and from each other, in it
-    alone; of the Spec where that has the field, else of the search settings."""
-
-    def setup(name: str, value: Any) -> Setup:
-        changed = {name: value}
-        if name in type(spec).model_fields:
-            return Setup(type(spec)(**{**spec.model_dump(), **changed}), settings)
-        return Setup(spec, type(settings)(**{**settings.model_dump(), **changed}))
-
-    return {name: (setup(name, a), setup(name, b)) for name, (a, b) in values.items()}
-
 
 class Foreign(SearchSettings):
     """Settings of no index at all."""
 
 
-def clustered(rows: int, queries: int, *, dims: int = DIMS) -> tuple[Floats, Floats]:
-    """Unit vectors around 50 centres, and queries of the same kind that are none of them.
-
-    So wide that a graph of 2 links or one cell of 64 loses neighbours, and one of 48 links or
-    16 cells doesn't: every setting shows.
-    """
-    import numpy as np
-
-    draw = np.random.default_rng(0)
-    centres = draw.normal(size=(50, dims))
-    found = centres[draw.integers(0, 50, rows + queries)]
-    found += 0.8 * draw.normal(size=found.shape)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    return found[:rows].astype(np.float32), found[rows:].astype(np.float32)
-
-
-def recall(ids: Ints, truth: Ints) -> float:
-    """Mean share of each query's true neighbours among its hits."""
-    return float((ids[:, :, None] == truth[:, None, :]).any(axis=1).mean())
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A built index and what it was built from."""
-
-    backend: IndexBackend
-    spec: IndexSpec
-    place: Place
-    vectors: Floats
-    queries: Floats
-    built: Built
-
-    def search(self, settings: SearchSettings, *, k: int = K, first: int = QUERIES) -> Found:
-        with self.backend.open(self.spec, self.place) as searcher:
-            found: Found = searcher.search(self.queries[:first], k=k, settings=settings)
-        return found
-
-    def beside(self, name: str) -> Place:
-        return Place(f"{self.place.name}_{name}", self.place.folder, self.place.uri)
-
-
-class IndexContract:
+class IndexContract(FilterContract):
     """Set `spec`, and whichever of the other attributes does not fit.
 
     What the tests look at is built once for a class. To point them at a server, override the
@@ -124,14 +55,10 @@ class IndexContract:
     where recall stays."""
     recall: ClassVar[float] = 0.9
     """Share of the 10 exact neighbours that `settings` must find, of 2,000 vectors."""
-    recall_where: ClassVar[Mapping[int, float]] = {1: 0.9, 10: 0.9, 50: 0.9, 99: 0.9}
-    """The same where only so many percent of the rows pass a filter."""
     tolerance: ClassVar[float] = 0.02
     """How far a score may be from the cosine; less where vectors are not rounded."""
     bits: ClassVar[int] = 8
     """Fewest bits that it may take for a dimension."""
-    filters: ClassVar[bool] = True
-    """Whether it takes `Rows.fields` and answers `Where`."""
     reaches_all: ClassVar[bool] = True
     """Whether `widest` finds every row; a graph may have rows that nothing links to."""
 
@@ -272,68 +199,6 @@ class IndexContract:
                 searcher.search(bench.queries, k=K, settings=Foreign())
             with pytest.raises(SpecError, match="dimensions"):
                 searcher.search(bench.queries[:, 1:], k=K, settings=settings)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def filtered(cls, bench: Bench) -> Iterator[Bench]:
-        """The same rows with a field: 0 to 99 in turn, so that `n < 10` lets a tenth pass."""
-        import numpy as np
-
-        if not cls.filters:
-            pytest.skip("it says that it takes no filters")
-        place = bench.beside("filtered")
-        fields = {"n": np.arange(ROWS, dtype=np.int32) % 100}
-        built = bench.backend.build(cls.spec, Rows(bench.vectors, fields=fields), place)
-        yield replace(bench, place=place, built=built)
-        bench.backend.drop(place)
-
-    def test_a_filter_lets_only_what_passes_be_found(self, filtered: Bench) -> None:
-        import numpy as np
-
-        settings = self.settings or type(self.spec).Search()
-        with filtered.backend.open(self.spec, filtered.place) as searcher:
-            for below in (1, 10, 50, 99):
-                passing = np.arange(ROWS) % 100 < below
-                where = Where("n", below)
-                ids, _ = searcher.search(filtered.queries, k=K, settings=settings, where=where)
-                assert passing[ids[ids >= 0]].all()
-                truth, _ = nearest_where(filtered.vectors, filtered.queries, K, passing)
-                assert recall(ids, truth) >= self.recall_where[below], f"n < {below}"
-
-    def test_what_has_no_direction_passes_a_filter_or_not_like_the_rest(
-        self, filtered: Bench
-    ) -> None:
-        import numpy as np
-
-        nothing = np.zeros((1, DIMS), dtype=np.float32)
-        widest = self.widest or type(self.spec).Search()
-        k, where = ROWS // 100 + 5, Where("n", 1)
-        with filtered.backend.open(self.spec, filtered.place) as searcher:
-            ids, _ = searcher.search(filtered.queries[:3], k=k, settings=widest, where=where)
-            none, scores = searcher.search(nothing, k=3, settings=widest, where=where)
-        for row in ids:
-            found = row[row >= 0].tolist()
-            assert not self.reaches_all or (len(found) == ROWS // 100 and found[-2:] == [0, 700])
-            assert all(at % 100 == 0 for at in found)
-        assert none.tolist() == [[100, 200, 300]], "row 0 has no direction itself"
-        assert scores.tolist() == [[0.0, 0.0, 0.0]]
-
-    def test_it_refuses_a_filter_by_what_it_has_not(self, bench: Bench) -> None:
-        settings = self.settings or type(self.spec).Search()
-        with (
-            bench.backend.open(self.spec, bench.place) as searcher,
-            pytest.raises(SpecError, match="not 'm'"),
-        ):
-            searcher.search(bench.queries, k=K, settings=settings, where=Where("m", 1))
-
-    def test_it_refuses_fields_that_it_cannot_hold(self, bench: Bench) -> None:
-        import numpy as np
-
-        place = bench.beside("fields")
-        for name, length in {"a b": ROWS, "n": 3}.items():
-            rows = Rows(bench.vectors, fields={name: np.zeros(length, dtype=np.int32)})
-            with pytest.raises(SpecError, match=r"give .* whole numbers under a plain name"):
-                bench.backend.build(self.spec, rows, place)
 
     def test_it_refuses_to_hold_nothing(self, bench: Bench) -> None:
         with pytest.raises(MoxError, match="vectors"):

@@ -19,8 +19,9 @@ from mox.indexes import engine_fusion, indexes
 from mox.indexes.exact import nearest
 from mox.registry import validate
 from mox.spec import IndexSpec, SearchSettings, Spec
-from mox.testing.indexes import Foreign, clustered, recall
+from mox.testing.indexes import Foreign
 from mox.testing.texts import ONCE, QUERIES, TEXTS, K
+from mox.testing.vectors import clustered, recall
 from mox.types import Asked, Built, Hits, IndexBackend, Place, Rows
 
 if TYPE_CHECKING:

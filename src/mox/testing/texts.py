@@ -19,7 +19,8 @@ from mox.errors import DataError, EngineError, SpecError
 from mox.indexes import indexes
 from mox.registry import validate
 from mox.spec import IndexSpec, SearchSettings
-from mox.testing.indexes import Foreign, Setup
+from mox.testing.indexes import Foreign
+from mox.testing.vectors import Setup
 from mox.types import Built, IndexBackend, Place, Rows
 
 if TYPE_CHECKING:

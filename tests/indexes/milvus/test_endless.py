@@ -14,7 +14,7 @@ from mox.errors import EngineError
 from mox.indexes.milvus.backend import MilvusBackend
 from mox.indexes.milvus.client import connected
 from mox.indexes.milvus.specs import DiskAnn, Hnsw, MilvusSpec, Scann
-from mox.testing.indexes import ROWS, clustered
+from mox.testing.vectors import ROWS, clustered
 from mox.types import Place, Rows
 
 pytestmark = pytest.mark.timeout(400)

@@ -16,7 +16,7 @@ from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.indexes.milvus import lite
 from mox.indexes.milvus.specs import EfSearch, Flat, Hnsw, HnswSq, IvfFlat, IvfSq8, MilvusSpec
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Built, Place, Rows
 
 Run = Callable[[str], subprocess.CompletedProcess[str]]
@@ -27,7 +27,7 @@ ASK = """
 from pathlib import Path
 from mox.indexes import indexes
 from mox.indexes.milvus.specs import EfSearch, Hnsw
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place
 
 spec = Hnsw(m=8, ef_construction=40)
@@ -209,7 +209,7 @@ from pathlib import Path
 from mox.indexes import indexes
 from mox.indexes.milvus import lite
 from mox.indexes.milvus.specs import IvfFlat
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place, Rows
 
 spec, place = IvfFlat(nlist=64), Place("mox_quiet", Path({str(tmp_path)!r}))

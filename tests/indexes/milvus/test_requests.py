@@ -55,7 +55,7 @@ from mox.indexes.milvus.specs import (
     Scann,
     SearchList,
 )
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place, Rows, Where
 
 ROWS, K = 300, 5

@@ -20,7 +20,7 @@ from mox.indexes.milvus.specs import (
     NprobeSearch,
 )
 from mox.indexes.milvus.verify import verify
-from mox.testing.indexes import ROWS, clustered, recall
+from mox.testing.vectors import ROWS, clustered, recall
 from mox.types import Place, Rows, Searcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -25,7 +25,8 @@ from mox.indexes.milvus.specs import (
     ReorderSearch,
     Scann,
 )
-from mox.testing.indexes import ROWS, IndexContract, Setup, differing
+from mox.testing.indexes import IndexContract
+from mox.testing.vectors import ROWS, Setup, differing
 
 if TYPE_CHECKING:
     from mox.types import Floats

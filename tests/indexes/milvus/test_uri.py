@@ -16,7 +16,7 @@ from mox.errors import EngineError, MoxError, SpecError
 from mox.indexes import indexes
 from mox.indexes.milvus.client import said
 from mox.indexes.milvus.specs import Flat, IvfFlat, NprobeSearch
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place, Rows
 
 SPEC = IvfFlat(nlist=4)

@@ -16,7 +16,7 @@ from mox.indexes import indexes
 from mox.indexes.milvus.client import Link, connected
 from mox.indexes.milvus.specs import Flat, Hnsw, HnswSq, IvfFlat, IvfSq8, MilvusSpec
 from mox.indexes.milvus.verify import verify
-from mox.testing.indexes import clustered
+from mox.testing.vectors import clustered
 from mox.types import Place, Rows
 
 ROWS = 300

@@ -25,7 +25,7 @@ from mox.indexes.pgvector import wire
 from mox.indexes.pgvector.client import connected, server_folder
 from mox.indexes.pgvector.specs import HnswSearch, Ivfflat, PgExact, PgHnsw, PgSearch, PgSpec
 from mox.services import postgres
-from mox.testing.indexes import ROWS, clustered, recall
+from mox.testing.vectors import ROWS, clustered, recall
 from mox.types import Place, Rows
 
 pytestmark = pytest.mark.timeout(170)

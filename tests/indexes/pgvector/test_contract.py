@@ -17,7 +17,8 @@ from mox.indexes.pgvector.specs import (
     PgSearch,
 )
 from mox.services import postgres
-from mox.testing.indexes import ROWS, IndexContract, Setup
+from mox.testing.indexes import IndexContract
+from mox.testing.vectors import ROWS, Setup
 from mox.types import Where
 
 TENTH = Where("n", 10)

@@ -9,10 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from mox.results import Results
 from mox.results.document import document
 from mox.services import postgres
 
+Struck = Callable[..., AbstractContextManager[None]]
 pytestmark = pytest.mark.timeout(170)
 
 
@@ -100,25 +100,8 @@ def test_beside_exact_search_and_milvus_lite_it_finds_the_same(
     assert postgres.running(embedded(home)) is None, "hits that are stored open no engine"
 
 
-@contextmanager
-def struck(home: Path, builds: int, strike: Callable[[], None]) -> Iterator[None]:
-    """Strike as soon as so many builds are stored, while the sweep goes on."""
-
-    def wait() -> None:
-        until = time.monotonic() + 120
-        while time.monotonic() < until and len(list(home.glob("artifacts/build/*"))) < builds:
-            time.sleep(0.01)
-        strike()
-
-    striker = threading.Thread(target=wait)
-    striker.start()
-    try:
-        yield
-    finally:
-        striker.join(130)
-
-
 def test_a_server_that_is_killed_and_stays_away_fails_what_needs_it_and_nothing_else(
+    struck: Struck,
     small_corpus: Path,
     own_state: Path,
     postgres_copy: Callable[[Path], None],
@@ -164,7 +147,7 @@ def test_a_server_that_is_killed_and_stays_away_fails_what_needs_it_and_nothing_
 
 @pytest.mark.slow
 def test_the_embedded_server_killed_in_mid_sweep_is_there_again_for_the_next_stage(
-    small_corpus: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    struck: Struck, small_corpus: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOX_WORKERS", "1")
     asked = [{"kind": "pgvector"}]

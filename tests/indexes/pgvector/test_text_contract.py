@@ -9,9 +9,9 @@ import pytest
 from mox.indexes.pgvector.hybrid import PostgresHybrid
 from mox.indexes.pgvector.specs import PgExact
 from mox.indexes.pgvector.text import FtsSearch, PostgresFts
-from mox.testing.indexes import Setup
 from mox.testing.pairs import PairIndexContract
 from mox.testing.texts import TextIndexContract
+from mox.testing.vectors import Setup
 
 
 def fts(config: Any = "english", **settings: Any) -> Setup:

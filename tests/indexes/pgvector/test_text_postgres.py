@@ -16,8 +16,8 @@ from mox.indexes.pgvector.client import connected
 from mox.indexes.pgvector.hybrid import PostgresHybrid
 from mox.indexes.pgvector.specs import Ivfflat, PgExact, PgHnsw
 from mox.indexes.pgvector.text import FtsSearch, PostgresFts
-from mox.testing.indexes import clustered, recall
 from mox.testing.texts import QUERIES, TEXTS
+from mox.testing.vectors import clustered, recall
 from mox.types import Asked, Place, Rows
 
 SPEC = PostgresFts()

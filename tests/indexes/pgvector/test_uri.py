@@ -22,7 +22,7 @@ from mox.indexes.pgvector import client
 from mox.indexes.pgvector.client import server_folder
 from mox.indexes.pgvector.specs import HnswSearch, PgExact, PgHnsw, PgSearch
 from mox.services import postgres
-from mox.testing.indexes import ROWS, clustered, recall
+from mox.testing.vectors import ROWS, clustered, recall
 from mox.types import Place, Rows
 
 pytestmark = pytest.mark.timeout(120)

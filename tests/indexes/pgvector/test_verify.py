@@ -13,7 +13,7 @@ from mox.indexes import indexes
 from mox.indexes.pgvector.client import connected
 from mox.indexes.pgvector.search import PgSearcher
 from mox.indexes.pgvector.specs import HnswSearch, Ivfflat, PgExact, PgHnsw, PgSearch, PgSpec
-from mox.testing.indexes import ROWS, clustered
+from mox.testing.vectors import ROWS, clustered
 from mox.types import Place, Rows, Where
 
 pytestmark = pytest.mark.timeout(120)
