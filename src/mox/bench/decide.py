@@ -45,7 +45,8 @@ class Prediction:
     p95_ms: Estimate
     recall: Estimate
     holds: Holds
-    """Whether it keeps the bound: with its whole interval, with a part of it, or not at all."""
+    """Whether it keeps the bound: with its whole interval, by its curve alone, or not. An interval
+    that reaches the bound says too little of a curve that breaks it."""
 
     @property
     def outside(self) -> bool:
@@ -142,7 +143,8 @@ def decide(points: Iterable[Point], rows: int, bound: Bound) -> Decision:
             mend="loosen the bound, or measure further settings with `mox bench growth`.",
         )
     if bound.p95_ms is None and "no" not in verdicts:
-        return _faster(rows, bound, simple, large, f"both keep {where}")
+        may = "" if verdicts == ("yes", "yes") else "may "
+        return _faster(rows, bound, simple, large, f"both {may}keep {where}")
     if simple.holds == "yes":
         return Decision(rows, bound, simple, large, f"pgvector keeps {where}, and is simpler.")
     if large.holds == "yes" or simple.holds == "no":
@@ -212,7 +214,7 @@ def _holds(p95: Estimate, recall: Estimate, bound: Bound) -> Holds:
     limit = bound.p95_ms if bound.p95_ms is not None else float("inf")
     if p95.high <= limit and recall.low >= bound.recall:
         return "yes"
-    return "no" if p95.low > limit or recall.high < bound.recall else "perhaps"
+    return "perhaps" if p95.value <= limit and recall.value >= bound.recall else "no"
 
 
 @dataclass(frozen=True)
