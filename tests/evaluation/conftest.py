@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from mox.evaluation.cuts import TokenEnds
 from mox.evaluation.measures import Measure
-from mox.evaluation.score import Scores, TokenEnds, prepare, score
+from mox.evaluation.relevance import prepare
+from mox.evaluation.score import Scores, score
 from mox.types import ChunkTable, Evidence, Hits, Question, Span
 
 Row = tuple[str, Sequence[tuple[int, int]]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mox.errors import DataError
-from mox.evaluation.score import prepare
+from mox.evaluation.relevance import prepare
 
 # Three chunks of 10 characters; tokens end after 4, 8 and 10 of them.
 ROWS = [("d", [(0, 10)]), ("d", [(10, 20)]), ("d", [(20, 30)])]

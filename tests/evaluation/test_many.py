@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mox.evaluation import many
+from mox.evaluation.cuts import TokenEnds
 from mox.evaluation.many import layers, score_each
 from mox.evaluation.measures import Measure
-from mox.evaluation.score import TokenEnds, prepare, score
+from mox.evaluation.relevance import prepare
+from mox.evaluation.score import score
 from mox.retrieval.hits import ranked
 from mox.types import ChunkTable, Evidence, Question, Span
 

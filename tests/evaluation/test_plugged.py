@@ -13,7 +13,8 @@ from pydantic import create_model
 from mox.errors import DataError, SpecError, StageError
 from mox.evaluation import metrics
 from mox.evaluation.measures import Measure, check, fingerprint
-from mox.evaluation.score import prepare, score
+from mox.evaluation.relevance import prepare
+from mox.evaluation.score import score
 from mox.spec import Spec
 from mox.testing.evaluation import MetricContract
 from mox.types import Span

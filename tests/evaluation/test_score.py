@@ -7,7 +7,8 @@ import pytest
 
 from mox.errors import DataError
 from mox.evaluation.measures import Measure
-from mox.evaluation.score import prepare, score
+from mox.evaluation.relevance import prepare
+from mox.evaluation.score import score
 
 ROWS = [("b", [(0, 10)]), ("a", [(0, 10)]), ("a", [(10, 20)])]
 

@@ -23,7 +23,7 @@ from mox.chunking.cut import chunk_corpus
 from mox.chunking.tokenizers import open_tokenizer
 from mox.corpus import corpora
 from mox.evaluation.cuts import first_hits, row_texts
-from mox.evaluation.score import prepare
+from mox.evaluation.relevance import prepare
 from mox.types import ChunkTable, Document, Evidence, Question, Span
 
 CHUNKERS = ("fixed", "recursive")

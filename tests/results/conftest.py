@@ -13,8 +13,10 @@ import pytest
 from mox.chunking import chunkers
 from mox.chunking.cut import chunk_corpus
 from mox.chunking.tokenizers import open_tokenizer
+from mox.evaluation.cuts import TokenEnds
 from mox.evaluation.measures import Measure
-from mox.evaluation.score import TokenEnds, prepare, score
+from mox.evaluation.relevance import prepare
+from mox.evaluation.score import score
 from mox.pipeline import codec
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store

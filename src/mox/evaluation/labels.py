@@ -11,12 +11,11 @@ import numpy as np
 
 from mox.evaluation.arrays import ranges, sums, union_lengths
 from mox.evaluation.atoms import Atoms, ChunkSpans, GoldSpans, cut, on_one_axis, overlaps
-from mox.evaluation.spans import SpansSeen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mox.evaluation.cuts import Context, RowTexts
+    from mox.evaluation.cuts import RowTexts
     from mox.types import ChunkTable, Question
 
     Reals = NDArray[np.float64]
@@ -66,35 +65,6 @@ class SpanLabels:
     demand: Reals
     ceiling: Reals
 
-    def see(self, texts: RowTexts, context: Context) -> SpansSeen:
-        """What the hits of each question show of its evidence."""
-        questions, k = context.ids.shape
-        hit, atom, shown = self._shown(len(texts), context)
-        # Hits come in order of rank, and only the last one of a question may be cut within an
-        # atom; so the first hit that shows an atom shows all that will be seen of it.
-        atom, at = np.unique(atom, return_index=True)
-        touches = np.zeros(questions * k, dtype=np.bool_)
-        touches[hit] = True
-        hit, fresh = hit[at], shown[at]
-        found = sums(hit, fresh, questions * k).reshape(questions, k)
-        inside, covered = self._by_span(k, atom, hit % k, fresh)
-        gold = self.gold
-        share = np.cumsum(covered, axis=1) / gold.length[:, None]
-        groups_hit = gold.sum_of_question((gold.best_of_group(inside) > 0).astype(np.float64))
-        whole = gold.best_of_group((inside >= gold.length).astype(np.float64))
-        return SpansSeen(
-            coverage=gold.sum_of_question(gold.best_of_group(share) * gold.weight[:, None]),
-            demand=self.demand,
-            ceiling=self.ceiling,
-            found=np.cumsum(found, axis=1),
-            touches=touches.reshape(questions, k),
-            groups_hit=groups_hit / np.bincount(gold.question),
-            whole=gold.sum_of_question(whole) > 0,
-            context=context,
-            pieces=self._pieces(texts, context),
-            labels=self,
-        )
-
     @cached_property
     def omega(self) -> Reals:
         """(questions,) Chroma's precision_omega; see `spans.omega`."""
@@ -119,40 +89,6 @@ class SpanLabels:
             for owner, start, end in (taken, evidence, both)
         )
         return (of_chunks + of_evidence - of_both) / of_both
-
-    def _shown(self, rows: int, context: Context) -> tuple[Whole, Whole, Whole]:
-        """Hits (question·k + rank) ascending, the atoms that they show, characters of these."""
-        hit = np.flatnonzero(context.kept)
-        key = hit // context.ids.shape[1] * rows + context.ids.ravel()[hit]
-        at = np.searchsorted(self.shows.keys, key)
-        known = np.append(self.shows.keys, -1)[at] == key
-        at = at[known]
-        pick, entry = ranges(self.shows.first[at], self.shows.first[at + 1])
-        hit, atom = hit[known][pick], self.shows.atom[entry]
-        left = context.kept.ravel()[hit] - self.shows.offset[entry]
-        shown = np.clip(left, 0, self.atom_length[atom])
-        some = shown > 0
-        return hit[some], atom[some], shown[some]
-
-    def _by_span(self, k: int, atom: Whole, rank: Whole, shown: Whole) -> tuple[Reals, Reals]:
-        """(spans,) characters shown of each span; (spans, k) of its own ones, by rank."""
-        pick, entry = ranges(self.holders.first[atom], self.holders.first[atom + 1])
-        span, own = self.holders.span[entry], self.holders.own[entry]
-        rank, shown, spans = rank[pick], shown[pick], len(self.gold.group)
-        inside = sums(span, shown, spans)
-        covered = sums(span[own] * k + rank[own], shown[own], spans * k)
-        return inside, covered.reshape(spans, k)
-
-    def _pieces(self, texts: RowTexts, context: Context) -> tuple[Whole, Whole, Whole]:
-        """Each shown stretch of text: question, start and end on the axis."""
-        hit = np.flatnonzero(context.kept)
-        row = context.ids.ravel()[hit]
-        pick, span = ranges(self.chunks.first[row], self.chunks.first[row + 1])
-        hit = hit[pick]
-        start = self.chunks.start[span]
-        left = np.maximum(context.kept.ravel()[hit] - texts.offset[span], 0)
-        end = np.minimum(self.chunks.end[span], start + left)
-        return hit // context.ids.shape[1], start, end
 
 
 def lay(table: ChunkTable, texts: RowTexts, questions: Sequence[Question]) -> SpanLabels:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.evaluation.measures import Measure
-    from mox.evaluation.score import Relevance
+    from mox.evaluation.relevance import Relevance
 
     Whole = NDArray[np.int64]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.evaluation.documents import DocumentsSeen
-    from mox.evaluation.spans import SpansSeen
+    from mox.evaluation.seen import SpansSeen
 
     Reals = NDArray[np.float64]
 

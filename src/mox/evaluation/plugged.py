@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mox.evaluation.cuts import Context
     from mox.evaluation.measures import Measure
-    from mox.evaluation.score import Relevance
+    from mox.evaluation.relevance import Relevance
     from mox.types import ChunkTable, Floats, Metric
 
     Reals = NDArray[np.float64]

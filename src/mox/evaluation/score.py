@@ -1,8 +1,8 @@
-"""Scores per question: gold evidence is laid over a chunk table once, then hits are looked up."""
+"""Scores per question: hits looked up in the evidence that was laid over their chunk table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,48 +10,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mox.errors import DataError
-from mox.evaluation.cuts import TokenEnds, first_hits, row_texts, within_tokens
-from mox.evaluation.documents import judge
-from mox.evaluation.labels import lay
+from mox.evaluation.cuts import first_hits, within_tokens
 from mox.evaluation.measures import judge_of
 from mox.evaluation.ours import Ours
 from mox.evaluation.plugged import judge as judge_one_by_one
 from mox.evaluation.plugged import show
+from mox.evaluation.seen import see
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mox.evaluation.cuts import Context, RowTexts
+    from mox.evaluation.cuts import Context
     from mox.evaluation.documents import DocumentLabels, DocumentsSeen
     from mox.evaluation.labels import SpanLabels
     from mox.evaluation.measures import Measure, Unit
     from mox.evaluation.ours import Evidence
-    from mox.evaluation.spans import SpansSeen
-    from mox.types import ChunkTable, Hits, Question
+    from mox.evaluation.relevance import Relevance
+    from mox.evaluation.seen import SpansSeen
+    from mox.types import Hits
 
     Reals = NDArray[np.float64]
     Truths = NDArray[np.bool_]
     Whole = NDArray[np.int64]
-
-__all__ = ["Relevance", "Scores", "TokenEnds", "prepare", "score", "view"]
-
-
-@dataclass(frozen=True)
-class Relevance:
-    """Evidence of all questions over one chunk table. Made once, read by every trial.
-
-    `by_spans`, `by_documents`: indices of the questions with either form of evidence. `sources`:
-    text of each document by id, for third parties' metrics alone.
-    """
-
-    table: ChunkTable
-    asked: tuple[Question, ...]
-    texts: RowTexts
-    by_spans: Whole
-    spans: SpanLabels | None
-    by_documents: Whole
-    documents: DocumentLabels | None
-    sources: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -67,41 +47,6 @@ class Scores:
     values: dict[str, Reals]
     short: dict[str, float]
     early: dict[str, Truths]
-
-
-def prepare(
-    table: ChunkTable,
-    questions: Sequence[Question],
-    *,
-    ends: TokenEnds | None = None,
-    sources: Mapping[str, str] | None = None,
-) -> Relevance:
-    """Lay the evidence of questions over a chunk table.
-
-    Args:
-        ends: the tokens of each row's returned text; measures of tokens need them.
-        sources: text of each document by id; third parties' metrics need them.
-
-    Raises:
-        DataError: evidence without characters, or token ends of another table.
-    """
-    texts = row_texts(table, ends)
-    by_spans = [i for i, question in enumerate(questions) if question.evidence.groups]
-    by_documents = [
-        i
-        for i, question in enumerate(questions)
-        if question.evidence.grades and not question.evidence.groups
-    ]
-    return Relevance(
-        table=table,
-        asked=tuple(questions),
-        texts=texts,
-        by_spans=np.array(by_spans, dtype=np.int64),
-        spans=lay(table, texts, [questions[i] for i in by_spans]) if by_spans else None,
-        by_documents=np.array(by_documents, dtype=np.int64),
-        documents=judge(table, [questions[i] for i in by_documents]) if by_documents else None,
-        sources=sources,
-    )
 
 
 def score(
@@ -205,7 +150,7 @@ def _by_spans(relevance: Relevance, labels: SpanLabels, ids: Whole, cut: int, un
     else:
         context, early = first_hits(texts, ids, cut), np.full(len(ids), ids.shape[1] < cut)
     return _Part(
-        "spans", relevance.by_spans, early, lambda: labels.see(texts, context), lambda: context
+        "spans", relevance.by_spans, early, lambda: see(labels, texts, context), lambda: context
     )
 
 

@@ -17,64 +17,16 @@ So coverage never falls as hits are added. With one alternative to a group, cove
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mox.evaluation.arrays import union_lengths
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mox.evaluation.cuts import Context
-    from mox.evaluation.labels import SpanLabels
+    from mox.evaluation.seen import SpansSeen
 
     Reals = NDArray[np.float64]
-    Whole = NDArray[np.int64]
-    Truths = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class SpansSeen:
-    """What the hits of each question show of its evidence: all that a metric is made from.
-
-    Arrays with ranks are (questions, k), and column r says it of the first r + 1 hits.
-    `coverage`, `demand` and `ceiling` are defined above.
-    """
-
-    coverage: Reals
-    demand: Reals
-    ceiling: Reals
-    found: Reals
-    """(questions, k) characters of any alternative in ⋃c: all of them are verbatim evidence."""
-    touches: Truths
-    """(questions, k) whether the hit at this very rank shows a character of any span."""
-    groups_hit: Reals
-    """(questions,) share of groups of which any hit shows a character."""
-    whole: Truths
-    """(questions,) whether any one span lies wholly in ⋃c."""
-    context: Context
-    pieces: tuple[Whole, Whole, Whole]
-    """Each shown stretch of text: question, start and end, on one axis for all documents."""
-    labels: SpanLabels
-    """The evidence over the whole chunk table, hits or not."""
-
-    @property
-    def missing(self) -> Reals:
-        """(questions,) evidence that no hit shows; |E \\ ⋃c| with one alternative to a group."""
-        return self.ceiling - self.coverage[:, -1]
-
-    @property
-    def returned(self) -> Reals:
-        """(questions,) characters shown, Σ|cⱼ|: text shown twice counts twice."""
-        return np.asarray(self.context.kept.sum(axis=1), dtype=np.float64)
-
-    @cached_property
-    def distinct(self) -> Reals:
-        """(questions,) |⋃c|: text shown twice counts once."""
-        return union_lengths(*self.pieces, len(self.demand))
 
 
 def recall(seen: SpansSeen) -> Reals:

@@ -12,8 +12,10 @@ from mox.embedding import embedders
 from mox.embedding.check import unread_share, verify
 from mox.errors import DataError, SpecError
 from mox.evaluation.agreement import recall_of_exact
+from mox.evaluation.cuts import TokenEnds
 from mox.evaluation.measures import Measure
-from mox.evaluation.score import Relevance, TokenEnds, prepare, score
+from mox.evaluation.relevance import Relevance, prepare
+from mox.evaluation.score import score
 from mox.indexes import engine_fusion
 from mox.indexes.exact import nearest
 from mox.pipeline import codec

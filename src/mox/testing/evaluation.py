@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from mox.evaluation import metrics
+from mox.evaluation.cuts import TokenEnds
 from mox.evaluation.measures import Measure
-from mox.evaluation.score import TokenEnds, prepare, score
+from mox.evaluation.relevance import prepare
+from mox.evaluation.score import score
 from mox.retrieval.hits import ranked
 from mox.spec import Spec
 from mox.types import ChunkTable, Evidence, Question, Span

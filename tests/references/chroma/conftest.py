@@ -14,7 +14,8 @@ from mox.chunking.cut import chunk_corpus
 from mox.chunking.tokenizers import open_tokenizer
 from mox.corpus import corpora
 from mox.evaluation.measures import Measure
-from mox.evaluation.score import prepare, score
+from mox.evaluation.relevance import prepare
+from mox.evaluation.score import score
 from mox.types import ChunkTable, Corpus, Hits, Question
 
 CUTS = ("1", "3", "5", "10")

@@ -13,7 +13,7 @@ from typing import Any
 
 from mox.evaluation.documents import DocumentsSeen
 from mox.evaluation.measures import Measure
-from mox.evaluation.spans import SpansSeen
+from mox.evaluation.seen import SpansSeen
 
 Numbers = Mapping[str, float]
 Step = Mapping[str, Any]

@@ -36,8 +36,10 @@ def worked_out(
     """(questions,) values by measure, worked out from hits and evidence; and which differ."""
     import numpy as np
 
+    from mox.evaluation.cuts import TokenEnds
     from mox.evaluation.measures import Measure
-    from mox.evaluation.score import TokenEnds, prepare, score
+    from mox.evaluation.relevance import prepare
+    from mox.evaluation.score import score
 
     [link] = (link for link in links if link.ref == trial.roles["score"])
     ends = None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mox.evaluation.cuts import TokenEnds
-    from mox.evaluation.score import Relevance
+    from mox.evaluation.relevance import Relevance
     from mox.results.results import Results
     from mox.results.run import TrialRun
 
@@ -37,7 +37,7 @@ class Closely:
 
     @cached_property
     def relevance(self) -> Relevance:
-        from mox.evaluation.score import prepare
+        from mox.evaluation.relevance import prepare
 
         return prepare(self.table, [self.question], ends=self.ends)
 
