@@ -45,6 +45,16 @@ def table(*rows: LoadRow) -> LoadTable:
     return LoadTable(rows, {"cpu": "c", "cores": "2"})
 
 
+def test_a_table_says_once_of_each_engine_why_its_disk_is_not_known() -> None:
+    why = {"engine": "milvus 9", "no_disk": "it doesn't say"}
+    read = {"engine": "milvus 2", "disk_mb": 1.5, "no_disk": None}
+    notes = table(row("A", 1, 1, **why), row("B", 1, 1, **why), row("C", 1, 1, **read)).notes
+    said = [note for note in notes if note.startswith("No disk")]
+    assert said == ["No disk of milvus 9: it doesn't say."]
+    older = table(row("A", 1, 1)).notes  # measured before a reason was kept
+    assert not any(note.startswith("No disk") for note in older)
+
+
 def test_between_two_points_lies_what_the_line_through_their_logarithms_says() -> None:
     # Half way from 100 to 400 by logarithms is 200; a quarter of the way 100 · 4^(1/4).
     assert between(sure(100), sure(400), 0.5).median == pytest.approx(200)

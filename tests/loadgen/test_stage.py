@@ -184,6 +184,7 @@ def test_each_trial_has_its_load_and_its_costs(ran: mox.Results) -> None:
             assert load[name]["low"] <= load[name]["median"] <= load[name]["high"]
             assert costs[name] == load[name]["median"]
         assert costs["disk_mb"] > 0
+        assert load["no_disk"] is None
         assert load["interleaved"] == 6, "all in one job"
         assert load["host"]["cores"] == str(len(os.sched_getaffinity(0)))
 

@@ -219,6 +219,7 @@ def _output(
         "interleaved": together,
         "memory_mb": None if ready.memory is None else ready.memory / MB,
         "disk_mb": None if about.disk_bytes is None else about.disk_bytes / MB,
+        "no_disk": about.no_disk if about.disk_bytes is None else None,
         **under_load(measured.rounds, truth_of(stage, context)),
     }
     rounds = measured.rounds

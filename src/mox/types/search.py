@@ -201,7 +201,9 @@ class Served:
     cold: str = "every connection opened anew"
     """What closing and opening does to it: what `cold` means there."""
     disk_bytes: int | None = None
-    """What the collection takes on disk, texts aside; None where the engine doesn't say."""
+    """What the collection takes on disk, texts aside; None where it can't be told."""
+    no_disk: str = "its back end doesn't say"
+    """Why it can't be told, where it can't."""
 
 
 class IndexServer(Protocol):

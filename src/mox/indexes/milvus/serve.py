@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from mox.indexes.milvus import lite
+from mox.indexes.milvus.disk import disk_bytes
 from mox.types import Place, Served
 
 COLD = "collection released and loaded"
@@ -21,7 +22,16 @@ def served(place: Place) -> Iterator[Served]:
     others are its clients, at the address on the loopback by which Lite serves even its owner.
     """
     if place.uri is not None:
-        yield Served(place, address=place.uri, releases=True, consistency="Bounded", cold=COLD)
+        size, why_not = disk_bytes(place)
+        yield Served(
+            place,
+            address=place.uri,
+            releases=True,
+            consistency="Bounded",
+            cold=COLD,
+            disk_bytes=size,
+            no_disk=why_not,
+        )
         return
     with lite.embedded(place) as uri:
         yield Served(

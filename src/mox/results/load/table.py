@@ -139,6 +139,11 @@ class LoadTable:
                 found.append(f"{word} ({times} of {len(self.rows)} rows): {meaning}")
         if any(row.facts["p99_ms"] is None for row in self.rows):
             found.append("No p99 under 1,000 answers.")
+        # Loads that were measured before they had a reason to give have none.
+        whys = dict.fromkeys(
+            (row.facts["engine"], why) for row in self.rows if (why := row.facts.get("no_disk"))
+        )
+        found += [f"No disk of {engine}: {why}." for engine, why in whys]
         meanings = dict.fromkeys(row.facts["cold_is"] for row in self.rows)
         found += [f"Cold: {one} before each round, and no query before." for one in meanings if one]
         if (few := min(row.facts["rounds"] for row in self.rows)) < ROUNDS:
