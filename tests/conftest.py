@@ -157,10 +157,38 @@ class MilvusServer:
 
 
 GUARD = """\
-read _
-pid=$(sed -n 's/.*"pid": \\([0-9]*\\),.*/\\1/p' "$0/services/milvus.json") && kill -KILL -- "-$pid"
+read _ && exit
+ended=
+for _ in $(seq 60); do
+  for pid in $(sed -n 's/.*"pid": \\([0-9]*\\),.*/\\1/p' "$0/services/milvus.json") \\
+      $(find /proc -maxdepth 2 -name cwd -lname "$0/services/milvus" | cut -d / -f 3); do
+    case "$ended " in
+      *" $pid "*) ;;
+      *) kill -s KILL -- "-$pid" && ended="$ended $pid" ;;
+    esac
+  done
+  sleep 0.5
+done
 """
-"""Ends the server of a state folder as soon as its starter's end of a pipe closes."""
+"""Ends the servers of a state folder once its starter's end of a pipe closes without a line.
+
+For 30 s: a test's own process may be about to start one, and goes on when pytest is killed. Each
+is found by its record, and where it has none yet by where it works (Linux); and ended once, since
+a number is used again. dash's `kill` takes no `--` after a signal without `-s`."""
+
+
+@pytest.fixture(scope="session")
+def guard() -> Callable[[Path], subprocess.Popen[bytes]]:
+    """Starts a guard of a state folder; a line on its standard input ends it."""
+
+    def started(home: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, home],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+    return started
 
 
 @pytest.fixture(scope="session")
@@ -189,7 +217,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def milvus_home(
-    tmp_path_factory: pytest.TempPathFactory, milvus_programs: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    milvus_programs: Path,
+    guard: Callable[[Path], subprocess.Popen[bytes]],
 ) -> Iterator[Callable[[], Path]]:
     """Makes state folders that have Milvus' binary already. At the end their servers are ended,
     also where pytest itself is killed, and their data is removed."""
@@ -199,16 +229,13 @@ def milvus_home(
         path = tmp_path_factory.mktemp("milvus")
         (path / "services").mkdir()
         milvus.programs_of(path).symlink_to(milvus_programs)
-        made[path] = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, path],
-            stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        made[path] = guard(path)
         return path
 
     yield home
     for path, watching in made.items():
         updown.down("milvus", path)
-        watching.communicate(timeout=20)
+        watching.communicate(b"\n", timeout=20)
         shutil.rmtree(path)
 
 
