@@ -133,7 +133,11 @@ def _other(link: Link, what: str) -> EngineError:
 
 
 def index_bytes(link: Link, spec: MilvusSpec, rows: int, dims: int) -> tuple[int, str]:
-    """Bytes of what answers, vectors included, and whether they were `measured` or by `formula`."""
+    """Bytes of what answers, vectors included, and whether they were `measured` or by `formula`.
+
+    On a server by formula, also where its files can be read (`disk`): they are compressed, which
+    what answers isn't, and a FLAT has none but the log of its rows.
+    """
     if link.is_embedded:
         files = lite.index_files(link.place)
         return sum(file.stat().st_size for file in files), "measured"
