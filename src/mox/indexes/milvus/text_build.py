@@ -16,6 +16,7 @@ from mox.errors import EngineError
 from mox.indexes.milvus.build import BATCH_BYTES, BATCH_ROWS, FIELD, load, patience_s
 from mox.indexes.milvus.client import Link
 from mox.indexes.milvus.text import MOST_BYTES, MilvusText
+from mox.indexes.milvus.verify import check_rows, differs
 from mox.indexes.vectors import directed
 
 if TYPE_CHECKING:
@@ -149,12 +150,12 @@ def check_described(link: Link, spec: MilvusText) -> None:
     ]
     if filled != [([TEXT], [SPARSE])]:
         # So of Milvus 2.3.5: it creates the collection, without the function.
-        raise _other(link, f"the functions {filled}, not BM25 from {TEXT} to {SPARSE}")
+        raise differs(link, f"the functions {filled}, not BM25 from {TEXT} to {SPARSE}")
     field = next(field for field in about["fields"] if field["name"] == TEXT)
     analyzer = field["params"].get("analyzer_params", "{}")
     held = json.loads(analyzer) if isinstance(analyzer, str) else analyzer
     if held != spec.analyzer_params():
-        raise _other(link, f"the analyzer {held}, not {spec.analyzer_params()}")
+        raise differs(link, f"the analyzer {held}, not {spec.analyzer_params()}")
     said = described(link)
     params = said.get("params", {}) if link.is_lite else said
     asked = {"index_type": spec.kind, "metric_type": "BM25"}
@@ -162,24 +163,7 @@ def check_described(link: Link, spec: MilvusText) -> None:
         for name, value in wanted.items():
             # A server answers numbers as text.
             if str(found.get(name)) != str(value):
-                raise _other(link, f"an index with {name} = {found.get(name)}, not {value}")
-
-
-def count(link: Link, rows: int) -> None:
-    """Hold the number of rows that can be found to those that were sent.
-
-    Raises:
-        EngineError: it differs.
-    """
-    counted = link.client.query(
-        link.name,
-        filter="",
-        output_fields=["count(*)"],
-        consistency_level="Strong",
-        timeout=link.limits.search,
-    )[0]["count(*)"]
-    if counted != rows:
-        raise _other(link, f"{counted} rows where {rows} were sent")
+                raise differs(link, f"an index with {name} = {found.get(name)}, not {value}")
 
 
 def fill(link: Link, spec: MilvusText, texts: Sequence[str]) -> None:
@@ -192,12 +176,4 @@ def fill(link: Link, spec: MilvusText, texts: Sequence[str]) -> None:
     index_texts(link, spec, len(texts))
     load(link, len(texts))
     check_described(link, spec)
-    count(link, len(texts))
-
-
-def _other(link: Link, what: str) -> EngineError:
-    return EngineError(
-        f"{link.where} built something else: {link.name} has {what}.",
-        mend="drop it and build again; if that repeats, this version of the engine or of pymilvus"
-        " does not do what is asked of it.",
-    )
+    check_rows(link, len(texts))

@@ -49,6 +49,16 @@ def verify(link: Link, spec: MilvusSpec, rows: int) -> Mapping[str, Any]:
         found |= _check_files(link, spec, rows)
     elif not link.is_lite:
         _check_segments(link, spec, rows)
+    check_rows(link, rows)
+    return found
+
+
+def check_rows(link: Link, rows: int) -> None:
+    """Hold the number of rows that can be found to those that were sent.
+
+    Raises:
+        EngineError: it differs.
+    """
     counted = link.client.query(
         link.name,
         filter="",
@@ -57,8 +67,7 @@ def verify(link: Link, spec: MilvusSpec, rows: int) -> Mapping[str, Any]:
         timeout=link.limits.search,
     )[0]["count(*)"]
     if counted != rows:
-        raise _other(link, f"{counted} rows where {rows} were sent")
-    return found
+        raise differs(link, f"{counted} rows where {rows} were sent")
 
 
 def check_described(link: Link, spec: MilvusSpec) -> None:
@@ -79,7 +88,7 @@ def _compare(link: Link, found: Mapping[str, Any], asked: Mapping[str, Any], wha
         # A server answers numbers as text.
         if str(found.get(name)) != str(value):
             has = f"{name} = {found[name]}" if name in found else f"no {name}"
-            raise _other(link, f"an {what} with {has} where {name} = {value} was asked for")
+            raise differs(link, f"an {what} with {has} where {name} = {value} was asked for")
 
 
 def _check_files(link: Link, spec: MilvusSpec, rows: int) -> dict[str, Any]:
@@ -94,7 +103,7 @@ def _check_files(link: Link, spec: MilvusSpec, rows: int) -> dict[str, Any]:
         if spec.kind == "AUTOINDEX":
             resolved = {"m": found["M"], "ef_construction": found["efConstruction"]}
     if held != rows:
-        raise _other(link, f"index files over {held} rows where {rows} were sent")
+        raise differs(link, f"index files over {held} rows where {rows} were sent")
     return resolved
 
 
@@ -124,7 +133,8 @@ def _answering(link: Link, spec: MilvusSpec) -> int:
     )
 
 
-def _other(link: Link, what: str) -> EngineError:
+def differs(link: Link, what: str) -> EngineError:
+    """That an engine made something else than was asked for."""
     return EngineError(
         f"{link.where} built something else: {link.name} has {what}.",
         mend="drop it and build again; if that repeats, this version of the engine or of pymilvus"
