@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mox.bench.decide import Bound
+from mox.bench.known import points_like
 from mox.bench.points import Point, Spread, Way
-from mox.bench.record import Growth, Left, content, every, points_like, save, standing
+from mox.bench.record import Growth, Left, content, every, save, standing
 from mox.errors import MissingError, StoreError
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store

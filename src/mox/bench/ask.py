@@ -11,9 +11,10 @@ from mox.bench import growth as growing
 from mox.bench.auto import concrete, written
 from mox.bench.decide import Bound, Decision
 from mox.bench.decide import decide as pick
+from mox.bench.known import points_like
 from mox.bench.ladder import check_sizes, ladder
 from mox.bench.mixture import TOLERANCE
-from mox.bench.record import Growth, points_like
+from mox.bench.record import Growth
 from mox.bench.vectors import embed_all, read_corpora, subject
 from mox.experiment import Experiment
 from mox.experiment.experiment import parse

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mox.bench.decide import Bound, Decision, decide
-from mox.bench.record import alike_of, points_like
+from mox.bench.known import alike_of, points_like
 from mox.bench.vectors import do, no_engine
 from mox.errors import FieldError, SpecError
 from mox.experiment import Experiment

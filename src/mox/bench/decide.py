@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mox.bench.fits import Crossing, Estimate, Power, fits
-from mox.bench.points import Point, Way, by_way, is_lite
+from mox.bench.points import Point, Way, by_way
 from mox.errors import MissingError, SpecError
+from mox.results.growth.words import is_lite
 
 STORES: Mapping[str, str] = {"postgres": "pgvector", "milvus": "Milvus"}
 """Service of an index → how it is called, the simpler one first."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mox.bench.points import Point, Spread, Way, is_lite
+from mox.bench.formula import formula_mb
+from mox.bench.points import Point, Spread, Way
 from mox.errors import SpecError
 from mox.experiment import Experiment, Trial
 from mox.experiment.loads import Load
@@ -16,6 +17,7 @@ from mox.pipeline.plan import Plan, PlannedTrial
 from mox.pipeline.stages import Ref, Stage, make
 from mox.pipeline.store import Store
 from mox.registry import validate, versions
+from mox.results.growth.words import is_lite
 from mox.settings import Settings
 from mox.spec import IndexSpec, SearchSettings
 from mox.types import IndexBackend
@@ -146,4 +148,14 @@ def point(way: Staged, n: int, real: int, store: Store) -> Point | None:
     if load.get("memory_mb") is not None and not is_lite(way.under.engine):
         values["memory_mb"] = Spread.of(load["memory_mb"])
     values["index_mb"] = Spread.of(built["index_bytes"] / 1e6)
-    return Point(way.under.way, n, real, values, way.under.engine, load.get("invalid"))
+    dims = store.sidecar(*way.search.inputs["queries"])["facts"]["dims"]
+    index = way.under.way.index
+    return Point(
+        way.under.way,
+        n,
+        real,
+        values,
+        way.under.engine,
+        load.get("invalid"),
+        formula_mb(index, n, dims),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mox.results.growth.words import named
 from mox.spec import canonical
 
 FALLING = ("recall", "qps")
@@ -42,11 +43,7 @@ class Way:
     @property
     def name(self) -> str:
         """`HNSW m=16 ef=64, 4 clients`."""
-        parts = {**self.index, **self.search}
-        kind = parts.pop("kind")
-        rest = " ".join(f"{name}={value}" for name, value in parts.items() if value is not None)
-        clients = "1 client" if self.clients == 1 else f"{self.clients} clients"
-        return f"{' '.join(part for part in (str(kind), rest) if part)}, {clients}"
+        return named(self.index, self.search, self.clients)
 
     @property
     def key(self) -> str:
@@ -76,6 +73,8 @@ class Point:
     """Name and version of what answered."""
     invalid: str | None = None
     """Why its latencies and its throughput aren't to be used."""
+    formula_mb: float | None = None
+    """Its memory by its type's formula; None where there is none. No curve is fitted to it."""
 
     def document(self) -> dict[str, Any]:
         """Its row in the JSON."""
@@ -88,6 +87,7 @@ class Point:
             "n": self.n,
             "mixed": self.n - self.real,
             **plain,
+            "formula_mb": self.formula_mb,
             "engine": dict(self.engine),
             "invalid": self.invalid,
         }
@@ -98,12 +98,15 @@ class Point:
         values = {what: Spread.of(plain[what]) for what in WHAT if plain.get(what) is not None}
         way = Way(plain["index"], plain["search"], plain["clients"])
         real = plain["n"] - plain["mixed"]
-        return cls(way, plain["n"], real, values, plain["engine"], plain["invalid"])
-
-
-def is_lite(engine: Mapping[str, str]) -> bool:
-    """Whether Milvus Lite answered: its latencies and its memory are its own, and no index's."""
-    return engine.get("engine") == "milvus-lite"
+        return cls(
+            way,
+            plain["n"],
+            real,
+            values,
+            plain["engine"],
+            plain["invalid"],
+            plain.get("formula_mb"),
+        )
 
 
 def by_way(points: Iterable[Point]) -> dict[str, list[Point]]:

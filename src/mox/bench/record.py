@@ -1,4 +1,4 @@
-"""What a growth found: as JSON for figures and reports, kept in the store, read back by `auto`.
+"""What a growth found: as JSON for figures and reports, kept in the store.
 
 ```
 {"schema": 1, "growth": ID, "experiment", "at", "host": {…}, "embed": {…}, "dims", "k", "questions",
@@ -17,11 +17,14 @@
  "decisions": [{"rows", "store", "index", "search", "clients", "why", "estimate", "predictions"}],
  "alike": [{"n", "pair": [{…}, {…}], "recall": [2], "overlap", "difference": {…}, "same",
             "margin", "equivalent"}],
+ "estimates": [{"index", "n", "formula_mb", "estimate": true}],
  "left_out": [{"n", "index", "search", "clients", "why", "expected_s", "failed"}],
  "notes": […]}
 ```
 `low` and `high` of a fit are its exponent's interval, those of its curve the curve's. A quartile
-triple is of the local intrinsic dimension. `estimate`: no such size was measured.
+triple is of the local intrinsic dimension. `estimate`: no such size was measured. `formula_mb` is
+memory by the formula of an index's type, null where its Spec has none; `estimates` has it at the
+sizes that an index wasn't built at, and at ten times the largest.
 """
 
 from __future__ import annotations
@@ -33,16 +36,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mox.bench.decide import Bound, Decision, Suffices, decide, suffices_until
+from mox.bench.decide import Bound, decide, suffices_until
 from mox.bench.fits import Power, fits
+from mox.bench.formula import estimates
 from mox.bench.points import Point, Way, by_way
-from mox.errors import MissingError, MoxError, StoreError
+from mox.errors import MoxError, StoreError
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, write_whole
 from mox.results.collect.gc import Standing
-from mox.spec import canonical, digest, readable
+from mox.spec import digest, readable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mox.results.show.figures import Figure
 
 SCHEMA = 1
@@ -73,7 +79,7 @@ class Left:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Growth:
     """A growth's document, and what of the store it stands on."""
 
@@ -109,9 +115,25 @@ class Growth:
 
     def text(self) -> str:
         """The same for a reader."""
-        from mox.bench.show import text
+        from mox.results.growth.text import text
 
         return text(self.content)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per point: settings, what was measured with its spread, memory by formula."""
+        import pandas as pd
+
+        from mox.results.growth.table import rows
+
+        return pd.DataFrame(rows(self.content))
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        from mox.results.growth.html import drawn
+
+        return drawn(self.content)
 
 
 def content(
@@ -129,6 +151,7 @@ def content(
         rest: `sizes`, `mixtures`, `alike`, `notes`.
     """
     ways = sorted({point.way.key for point in points} | {one.way.key for one in left})
+    sizes = [*rest["sizes"], round(BEYOND * max(rest["sizes"]))]
     stops = suffices_until(points, bound)
     return {
         "schema": SCHEMA,
@@ -140,7 +163,8 @@ def content(
         "fits": list(_fits(points)),
         "bound": {"p95_ms": bound.p95_ms, "recall": bound.recall, "clients": bound.clients},
         "crossing": stops.document() if stops else None,
-        "decisions": _decisions(points, rest["sizes"], bound, stops),
+        "decisions": _decisions(points, sizes, bound),
+        "estimates": estimates(points, (one.way for one in left), sizes, about["dims"]),
         "left_out": [one.document() for one in left],
     }
 
@@ -169,16 +193,17 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _decisions(
-    points: Sequence[Point], sizes: Sequence[int], bound: Bound, stops: Suffices | None
-) -> list[dict[str, Any]]:
+def _decisions(points: Sequence[Point], sizes: Sequence[int], bound: Bound) -> list[dict[str, Any]]:
     """What would be taken at each size, and at ten times the largest; or why nothing would."""
+    measured = [point.n for point in points]
     found = []
-    for rows in [*sizes, round(BEYOND * max(sizes))]:
+    for rows in sizes:
         try:
             found.append(decide(points, rows, bound).document())
         except MoxError as error:
-            found.append({"rows": rows, "store": None, "why": error.message, "estimate": None})
+            outside = not (measured and min(measured) <= rows <= max(measured))
+            said = {"rows": rows, "store": None, "why": error.message, "estimate": outside}
+            found.append(said)
     return found
 
 
@@ -226,49 +251,3 @@ def standing(store: Store) -> list[Standing]:
         Standing(f"{FOLDER}/{one.id}.json", one.id, "", frozenset(one.roots), "growth")
         for one in every(store)
     ]
-
-
-def points_like(
-    store: Store, *, host: Mapping[str, str], embed: Mapping[str, Any], k: int
-) -> list[Point]:
-    """Measured points of this host, this embedding and so many hits; of two the newer.
-
-    Raises:
-        MissingError: there are none; says what there is.
-    """
-    known = every(store)
-    here = [one for one in known if one.content["host"] == dict(host)]
-    fitting = [one for one in here if one.content["embed"] == dict(embed) and one.content["k"] == k]
-    if not fitting:
-        raise MissingError(_lacking(known, here, embed, k), mend="run `mox bench growth FILE`.")
-    found: dict[tuple[str, int], Point] = {}
-    for one in reversed(fitting):
-        found |= {(point.way.key, point.n): point for point in one.points}
-    return list(found.values())
-
-
-def _lacking(
-    known: Sequence[Growth], here: Sequence[Growth], embed: Mapping[str, Any], k: int
-) -> str:
-    if here:
-        have = ", ".join(
-            sorted({f"{one.content['embed']['kind']} with k = {one.content['k']}" for one in here})
-        )
-        return f"no curve was measured for {embed['kind']} with k = {k} on this host, only {have}."
-    if known:
-        return "no curve was measured on this host: latencies of another one say nothing of it."
-    return "no curve was measured on this host, and there is no default for what it would show."
-
-
-def alike_of(store: Store, found: Decision) -> Mapping[str, Any] | None:
-    """How alike the two configurations of a decision answered; None where nobody compared them."""
-
-    def name(way: Mapping[str, Any]) -> str:
-        return canonical([way["index"], way["search"]])
-
-    asked = {name(one.way.document()) for one in (found.taken, found.other)}
-    for one in every(store):
-        for pair in one.content["alike"]:
-            if {name(way) for way in pair["pair"]} == asked:
-                return dict(pair)
-    return None

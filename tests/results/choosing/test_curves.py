@@ -214,6 +214,17 @@ def test_a_curve_without_an_upper_end_has_no_band_there() -> None:
     assert figure.png[:4] == b"\x89PNG"
 
 
+def test_of_several_loads_the_bounds_own_is_drawn_and_the_rest_is_said() -> None:
+    document = grown()
+    document["points"] += [{**one, "clients": 4} for one in document["points"]]
+    figure = growth({**document, "bound": {**document["bound"], "clients": 4}})
+    assert len(rows(figure, "point")) == 6
+    assert {row["clients"] for row in rows(figure, "point")} == {4}
+    assert "drawn: 4 clients as the bound has it, of 2 loads" in subtitle(figure)
+    every = growth({**document, "bound": {**document["bound"], "clients": 9}})
+    assert {row["clients"] for row in rows(every, "point")} == {1, 4}
+
+
 def test_growth_of_what_was_not_measured_is_refused() -> None:
     with pytest.raises(SpecError, match="no size was measured for 'qps'"):
         growth(grown(), "qps")

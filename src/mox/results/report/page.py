@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Iterable
@@ -22,7 +21,7 @@ from mox.results.report.content import (
     interval_text,
     words,
 )
-from mox.results.show.markup import Html, around_zero, bar, details, div, joined, tag
+from mox.results.show.markup import Html, around_zero, bar, details, div, image, joined, tag
 
 MOST = 1_000_000
 """Characters of questions looked at, of all of them together; later ones are said in a line."""
@@ -215,5 +214,4 @@ def _drawn(block: Picture) -> Html:
     if len(svg) <= VECTORS:
         said = tag("svg", more={"role": "img", "aria-label": block.alt}).text.split(">")[0]
         return Html(svg[svg.index("<svg") :].replace("<svg", said, 1))
-    source = f"data:image/png;base64,{base64.b64encode(block.figure.png).decode()}"
-    return Html(tag("img", more={"src": source, "alt": block.alt}).text.removesuffix("</img>"))
+    return image(block.figure.png, block.alt)

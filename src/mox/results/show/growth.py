@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Configurations that are drawn; of more, each index type's best at the largest size."""
+WIDTH = 560
+"""Pixels between the axes."""
 ESTIMATE = "estimate"
 FALLING = ("recall", "qps")
 """What gets less as a corpus grows."""
@@ -56,7 +58,8 @@ def growth(document: Mapping[str, Any], what: str = "p95_ms") -> Figure:
     kinds = list(dict.fromkeys(row["index"] for row in points))
     colour = alt.Color(
         "index:N", title="index", scale=alt.Scale(domain=kinds, range=list(PALETTE[: len(kinds)])),
-        legend=alt.Legend(symbolOpacity=1, symbolType="circle"),
+        # Beneath, since a page that shows an artifact is narrow, and cuts what stands beside.
+        legend=alt.Legend(symbolOpacity=1, symbolType="circle", orient="bottom", columns=4),
     )  # fmt: skip
     scale = alt.Scale(type="log", nice=False, padding=14)
     x = alt.X("n:Q", title="vectors", scale=scale, axis=alt.Axis(format="~s", labelOverlap=True))
@@ -70,7 +73,7 @@ def growth(document: Mapping[str, Any], what: str = "p95_ms") -> Figure:
     notes = [*_notes(points, curves), *_crossing(document, what), *left]
     name = document.get("experiment", "growth")
     title = titled(f"{name}: {TITLES.get(what, what)} by number of vectors", notes)
-    chart = alt.layer(*layers).properties(width=600, height=360, title=title)
+    chart = alt.layer(*layers).properties(width=WIDTH, height=360, title=title)
     return figure(chart.configure(axis=alt.AxisConfig(gridOpacity=0.4)))
 
 
@@ -103,17 +106,27 @@ def _way(one: Mapping[str, Any]) -> Row:
     return {
         "way": canonical([one["index"], one["search"], clients]),
         "index": kind,
-        "settings": " ".join([*settings, f"{clients} client{'s' if clients > 1 else ''}"]),
+        "settings": " ".join([*settings, _clients(clients)]),
+        "clients": clients,
     }
 
 
 def _shown(
     points: Sequence[Row], what: str, bound: Mapping[str, Any]
 ) -> tuple[set[str], list[str]]:
-    """Configurations that are drawn, and what is said of the others."""
+    """Configurations that are drawn, and what is said of the others.
+
+    Of several loads the one that the bound is of: they have one colour, and would hide each other.
+    """
+    loads = {row["clients"] for row in points}
+    asked = bound.get("clients")
+    said = []
+    if asked is not None and len(loads) > 1 and asked in loads:
+        points = [row for row in points if row["clients"] == asked]
+        said = [f"drawn: {_clients(asked)} as the bound has it, of {len(loads)} loads"]
     ways = dict.fromkeys(row["way"] for row in points)
     if len(ways) <= MOST:
-        return set(ways), []
+        return set(ways), said
     last: dict[str, Row] = {}
     for row in points:
         if row["way"] not in last or row["n"] > last[row["way"]]["n"]:
@@ -129,8 +142,12 @@ def _shown(
             best[row["index"]] = row
     kept = {row["way"] for row in best.values()} or set(list(ways)[:MOST])
     held = f" with a recall of {least:g} or more" if least else ""
-    said = f"drawn: each index type's best{held} at its largest size, {len(kept)} of {len(ways)}"
-    return kept, [said]
+    best_of = f"drawn: each index type's best{held} at its largest size, {len(kept)} of {len(ways)}"
+    return kept, [*said, best_of]
+
+
+def _clients(count: int) -> str:
+    return f"{count} client{'s' if count > 1 else ''}"
 
 
 def _curves(fits: Iterable[Mapping[str, Any]], what: str, shown: set[str]) -> Iterable[Row]:

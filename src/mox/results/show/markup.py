@@ -8,6 +8,7 @@ dark theme both bear, and every number also stands there as text.
 
 from __future__ import annotations
 
+import base64
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -106,6 +107,13 @@ def headline(name: str, facts: str) -> Html:
         span(bold(name), style="font-size:15px;padding-right:8px"),
         span(facts, style=f"{SMALL};{DIM}"),
     )
+
+
+def image(png: bytes, alt: str, *, style: str = "") -> Html:
+    """A picture that is part of the page."""
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    made = tag("img", style=style, more={"src": source, "alt": alt})
+    return Html(made.text.removesuffix("</img>"))
 
 
 def badge(said: str, colour: str = GREY) -> Html:
