@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mox.api import Plan, ask, down, explain, load, plan, promote, run, up
+    from mox.bench.notebook import growth
     from mox.errors import MoxError
     from mox.results import Results
 
@@ -27,6 +28,7 @@ _WHERE = {
     "up": "mox.api",
     "down": "mox.api",
     "Plan": "mox.api",
+    "growth": "mox.bench.notebook",
     "Results": "mox.results",
     "MoxError": "mox.errors",
 }
@@ -38,6 +40,7 @@ __all__ = [
     "ask",
     "down",
     "explain",
+    "growth",
     "load",
     "plan",
     "promote",

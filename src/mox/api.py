@@ -288,7 +288,7 @@ def _progress(text: str) -> None:
 
 
 def sync() -> list[str]:
-    """Mirror every run that MLflow hasn't got yet; returns their ids.
+    """Mirror every run and growth that MLflow hasn't got yet; returns their ids.
 
     Raises:
         EngineError: MLflow is away.
@@ -298,7 +298,8 @@ def sync() -> list[str]:
     here = settings()
     uri = server.tracking_uri(here.root)
     server.reachable(uri)
-    return mirror.sync(Store(here.root), uri)
+    store = Store(here.root)
+    return mirror.sync(store, uri, [found.content for found in record.every(store)])
 
 
 __all__ = [

@@ -89,7 +89,9 @@ _KEPT: dict[Path, Growth] = {}
 def grown(there: Path, shared_data: Path) -> Growth:
     """Grown once; `there` is each test's own environment, so this can't be a module's fixture."""
     if there not in _KEPT:
-        _KEPT[there] = ask.growth(experiment(shared_data, *KINDS), wanted(shared_data), quiet=True)
+        _KEPT[there] = ask.growth(
+            experiment(shared_data, *KINDS), wanted(shared_data), offline=True, quiet=True
+        )
     return _KEPT[there]
 
 
@@ -146,6 +148,14 @@ class TestGrown:
         fits = {(f["index"]["kind"], f["what"]): f for f in grown.content["fits"]}
         assert fits["FLAT", "index_mb"]["b"] == pytest.approx(1.0, abs=0.02)
 
+    def test_memory_by_formula_stands_beside_and_is_estimated_beyond(self, grown: Growth) -> None:
+        # FLAT: 256 dimensions of 4 bytes a row.
+        assert [p["formula_mb"] for p in by_kind(grown)["FLAT"]] == [n * 1_024 / 1e6 for n in SIZES]
+        beyond = {one["index"]["kind"]: one for one in grown.content["estimates"]}
+        assert {one["n"] for one in beyond.values()} == {26_000}
+        assert beyond["FLAT"]["formula_mb"] == 26_000 * 1_024 / 1e6
+        assert beyond["pgvector"]["formula_mb"] > 26_000 * 1_024 / 1e6, "pages have heads"
+
     def test_both_stores_are_shown_to_answer_alike_where_both_are_exact(
         self, grown: Growth
     ) -> None:
@@ -175,7 +185,9 @@ class TestGrown:
         assert "local intrinsic dimension (k = 100" in said
 
     def test_again_it_measures_nothing(self, grown: Growth, shared_data: Path) -> None:
-        again = ask.growth(experiment(shared_data, *KINDS), wanted(shared_data), quiet=True)
+        again = ask.growth(
+            experiment(shared_data, *KINDS), wanted(shared_data), offline=True, quiet=True
+        )
         assert again.content["points"] == grown.content["points"]
         assert again.id == grown.id
 
@@ -252,30 +264,39 @@ def test_without_any_curves_auto_is_refused(shared_data: Path) -> None:
         mox.plan(asked)
 
 
+def test_a_server_that_was_started_here_is_the_one_that_is_grown_on(
+    milvus_server: Any, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record says that it lacks DISKANN, which nobody else would say in these words."""
+    monkeypatch.setenv("MOX_HOME", str(milvus_server.home))
+    with pytest.raises(SpecError, match=r"the milvus 2\.3\.5 that `mox up milvus` started here"):
+        ask.growth(experiment(shared_data, "DISKANN"), wanted(shared_data), offline=True)
+
+
 def test_several_chunkings_are_refused(shared_data: Path) -> None:
     asked = experiment(shared_data, "HNSW")
     asked["axes"]["chunk"] = [{"kind": "recursive", "size": [60, 80]}]
     with pytest.raises(SpecError, match=r"2 alternatives of axes.chunk: a set grows from one"):
-        ask.growth(asked, wanted(shared_data), quiet=True)
+        ask.growth(asked, wanted(shared_data), offline=True, quiet=True)
 
 
 def test_a_corpus_that_is_named_twice_is_refused(shared_data: Path) -> None:
     asked = experiment(shared_data, "HNSW")
     twice = wanted(shared_data, corpora=(asked["corpus"],))
     with pytest.raises(SpecError, match="xquad_en is named twice"):
-        ask.growth(asked, twice, quiet=True)
+        ask.growth(asked, twice, offline=True, quiet=True)
 
 
 def test_mixtures_that_cannot_be_like_the_real_ones_are_refused(shared_data: Path) -> None:
     asked = wanted(shared_data, tolerance=0.0001)
     with pytest.raises(DataError, match=r"no mixture of these 2060 vectors is like them"):
-        ask.growth(experiment(shared_data, "HNSW"), asked, quiet=True)
+        ask.growth(experiment(shared_data, "HNSW"), asked, offline=True, quiet=True)
 
 
 def test_what_the_time_is_too_short_for_is_listed_the_cheapest_first(shared_data: Path) -> None:
     """Of no time at all nothing is measured, and everything is listed with what it would take."""
     asked = wanted(shared_data, sizes=(500, 800, 1_000), minutes=0.001)
-    found = ask.growth(experiment(shared_data, "HNSW", "FLAT"), asked, quiet=True)
+    found = ask.growth(experiment(shared_data, "HNSW", "FLAT"), asked, offline=True, quiet=True)
     left = found.content["left_out"]
     assert len(left) == 6
     assert not found.whole
@@ -290,7 +311,7 @@ from mox.bench import ask
 asked, wanted = json.loads(sys.argv[1])
 wanted = {**wanted, "sizes": tuple(wanted["sizes"]), "corpora": tuple(wanted["corpora"]),
           "clients": tuple(wanted["clients"])}
-ask.growth(asked, ask.Wanted(**wanted), quiet=True)
+ask.growth(asked, ask.Wanted(**wanted), offline=True, quiet=True)
 """
 
 
@@ -326,7 +347,9 @@ def test_killed_in_the_middle_it_loses_what_was_under_way_and_nothing_else(
         for path in (own_state / "artifacts" / kind).glob("[!.]*/artifact.json")
     }
     assert record.every(Store(own_state)) == [], "nothing was told as finished"
-    found = ask.growth(asked, Wanted(**{**plain, "corpora": (), "clients": (1,)}), quiet=True)
+    found = ask.growth(
+        asked, Wanted(**{**plain, "corpora": (), "clients": (1,)}), offline=True, quiet=True
+    )
     measured = {(p["index"]["kind"], p["n"]) for p in found.content["points"]}
     assert measured == {(kind, n) for kind in ("HNSW", "FLAT") for n in sizes}
     assert {path: path.stat().st_mtime_ns for path in before} == before, "made once"

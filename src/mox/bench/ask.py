@@ -21,7 +21,11 @@ from mox.experiment.experiment import parse
 from mox.loadgen import host
 from mox.pipeline.progress import Silent, watcher
 from mox.pipeline.store import Store
+from mox.services.running import located
 from mox.settings import settings
+from mox.tracking import growth as mirror
+from mox.tracking import server
+from mox.tracking.mirroring import kept
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,9 @@ class Wanted:
     def bound(self, experiment: Experiment) -> Bound:
         """Of the largest number of clients."""
         written = [trial.load.clients for trial in experiment.trials if trial.load is not None]
-        return Bound(self.recall, max(self.clients or written, default=1), self.p95_ms)
+        # Floats, so that 50 from a notebook and 50.0 from the command line are one bound.
+        p95_ms = None if self.p95_ms is None else float(self.p95_ms)
+        return Bound(float(self.recall), max(self.clients or written, default=1), p95_ms)
 
 
 def growth(
@@ -59,17 +65,26 @@ def growth(
     wanted: Wanted | None = None,
     *,
     set: Mapping[str, Any] | None = None,  # noqa: A002  as `mox.plan` has it
+    offline: bool = False,
     quiet: bool = False,
 ) -> Growth:
     """Measure an experiment's indexes at growing sizes; what is stored isn't measured again.
 
+    Args:
+        offline: don't mirror it to MLflow; `mox sync` does it later.
+
     Raises:
-        MoxError: it can't be grown, an engine is away, or no mixture is like its vectors.
+        MoxError: it can't be grown, an engine is away, no mixture is like its vectors, or MLflow
+            is away and `offline` isn't set.
     """
     asked = wanted or Wanted()
-    here = settings()
+    here = located(settings())
     made = parse(concrete(written(experiment, set)))
-    return growing.grow(
+    uri = None if offline else server.tracking_uri(here.root)
+    if uri is not None:
+        server.reachable(uri)
+    store = Store(here.root)
+    found = growing.grow(
         made,
         growing.Asked(
             check_sizes(asked.sizes) if asked.sizes else ladder(asked.largest),
@@ -79,10 +94,14 @@ def growth(
             asked.load,
             asked.tolerance,
         ),
-        Store(here.root),
+        store,
         here,
         watcher(quiet=quiet),
     )
+    if uri is not None:
+        with kept():
+            mirror.finish(store, found.content, uri, folder=made.source.base)
+    return found
 
 
 def decide(
@@ -99,7 +118,7 @@ def decide(
         SpecError: neither store keeps the bound.
     """
     asked = wanted or Wanted()
-    here = settings()
+    here = located(settings())
     store = Store(here.root)
     made = parse(concrete(written(experiment, set)))
     trial = subject(made)

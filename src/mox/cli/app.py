@@ -250,7 +250,7 @@ def gc(
 
 @app.command()
 def sync(as_json: Json = False) -> None:
-    """Mirror to MLflow the runs that it doesn't have yet."""
+    """Mirror to MLflow the runs and growths that it doesn't have yet."""
     from mox import api
 
     with refusals(as_json=as_json):
@@ -258,4 +258,5 @@ def sync(as_json: Json = False) -> None:
         if as_json:
             show_json({"schema": 1, "mirrored": written})
         else:
-            say(f"{len(written)} runs mirrored." if written else "MLflow has every run already.")
+            said = f"{len(written)} runs and growths mirrored."
+            say(said if written else "MLflow has every run and every growth already.")

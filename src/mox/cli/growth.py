@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mox.cli.out import FAILED, Json, Sets, parse_sets, refusals, say, show_json
+
+if TYPE_CHECKING:
+    from mox.bench.record import Growth
 
 
 def growth(
@@ -47,6 +50,10 @@ def growth(
         int | None, typer.Option(help="With --decide: for so many vectors.", min=1)
     ] = None,
     set_: Sets = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Don't mirror to MLflow now; `mox sync` does it later."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -73,13 +80,25 @@ def growth(
             else:
                 say(decision.text())
             return
-        found = ask.growth(file, wanted, set=parse_sets(set_), quiet=quiet)
+        found = ask.growth(file, wanted, set=parse_sets(set_), offline=offline, quiet=quiet)
         if as_json:
             show_json(found.document())
         else:
             say(found.text())
+            _next_steps(found)
     if not found.whole:
         raise typer.Exit(FAILED)
+
+
+def _next_steps(found: Growth) -> None:
+    """Where to look next."""
+    from mox.pipeline.store import Store
+    from mox.settings import settings
+    from mox.tracking.growth import next_links
+
+    say("\nLook next:")
+    for name, line in next_links(Store(settings().root), found.content):
+        say(f"  {name:<14} {line}")
 
 
 def numbers(text: str | None, *, name: str) -> tuple[int, ...]:

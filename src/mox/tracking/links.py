@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,11 +108,20 @@ def next_links(results: Results) -> list[tuple[str, str]]:
     if found is None:
         return [("to MLflow", "mox sync")]
     there = Place(found.experiment_id, found.parent_id, results.run.id)
-    command = ui_command(uri)
-    lines = [("MLflow", command)] if command else []
     pages = {
         "its verdict": there.parent,
         "its trials": there.trials,
         "its report": there.artifact(PAGE),
     }
-    return lines + [(name, base(uri) + page) for name, page in pages.items()]
+    return shown(uri, pages)
+
+
+def shown(uri: str, paths: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(what, line) of the command that shows MLflow, where it takes one, and of pages in it.
+
+    Args:
+        paths: what → its path from the server's root.
+    """
+    command = ui_command(uri)
+    lines = [("MLflow", command)] if command else []
+    return lines + [(name, base(uri) + path) for name, path in paths.items()]

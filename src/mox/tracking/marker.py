@@ -1,4 +1,4 @@
-"""What is known to be mirrored: a small file per run, so that nothing is written twice.
+"""What is known to be mirrored: a small file per run or growth, so that nothing is written twice.
 
 A run that is mirrored already costs a read of that file, and MLflow isn't imported.
 """
@@ -29,17 +29,14 @@ class Mirrored:
     """Of what was mirrored."""
     experiment_id: str
     parent_id: str
-    """The sweep's run."""
+    """The sweep's run, or the growth's."""
     trials: Mapping[str, str]
     """Trial id → its run, for trials that have one."""
 
 
 def mirrored(store: Store, run: Run, uri: str) -> Mirrored | None:
     """Where a run is mirrored, whole and as it is now; None where it isn't."""
-    found = _read(store, run.id).get(_name(uri))
-    if found is None or found.digest != content(run) or not _is_there(uri, found.parent_id):
-        return None
-    return found
+    return known(store, run.id, uri, content(run))
 
 
 def is_mirrored(store: Store, run: Run, uri: str) -> bool:
@@ -47,11 +44,19 @@ def is_mirrored(store: Store, run: Run, uri: str) -> bool:
     return mirrored(store, run, uri) is not None
 
 
-def mark(store: Store, run: Run, uri: str, found: Mirrored) -> None:
-    """Note that a run is mirrored."""
-    every = {**_read(store, run.id), _name(uri): found}
-    raw = json.dumps({name: asdict(entry) for name, entry in every.items()}, indent=1)
-    write_whole(_path(store, run.id), raw.encode())
+def known(store: Store, name: str, uri: str, said: str) -> Mirrored | None:
+    """Where what goes by a name is mirrored; None where it isn't there with this digest."""
+    found = _read(store, name).get(_name(uri))
+    if found is None or found.digest != said or not _is_there(uri, found.parent_id):
+        return None
+    return found
+
+
+def mark(store: Store, name: str, uri: str, found: Mirrored) -> None:
+    """Note that what goes by a name (a run by its id) is mirrored."""
+    every = {**_read(store, name), _name(uri): found}
+    raw = json.dumps({server: asdict(entry) for server, entry in every.items()}, indent=1)
+    write_whole(_path(store, name), raw.encode())
 
 
 def content(run: Run) -> str:
@@ -71,8 +76,8 @@ def content(run: Run) -> str:
     )
 
 
-def _path(store: Store, run_id: str) -> Path:
-    return store.root / "mirrored" / f"{run_id}.json"
+def _path(store: Store, name: str) -> Path:
+    return store.root / "mirrored" / f"{name}.json"
 
 
 def _name(uri: str) -> str:
@@ -80,10 +85,10 @@ def _name(uri: str) -> str:
     return digest(uri)[:16]
 
 
-def _read(store: Store, run_id: str) -> dict[str, Mirrored]:
+def _read(store: Store, name: str) -> dict[str, Mirrored]:
     try:
-        plain = json.loads(_path(store, run_id).read_bytes())
-        return {name: Mirrored(**entry) for name, entry in plain.items()}
+        plain = json.loads(_path(store, name).read_bytes())
+        return {server: Mirrored(**entry) for server, entry in plain.items()}
     except (OSError, ValueError, TypeError):
         return {}  # nothing is known: the run is looked up in MLflow and completed there
 

@@ -7,21 +7,20 @@ completed by the next, and nothing stands there twice.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mox.errors import SpecError, StoreError
 from mox.pipeline.store import Store
 from mox.results import Results, Run
-from mox.results.git import commit
 from mox.results.run import every
-from mox.settings import DISTRIBUTION
-from mox.tracking import links, marker, parent, server, trials, view
+from mox.tracking import growth, links, marker, parent, server, trials, view
 from mox.tracking.keys import PARAM, TAG, fitted
 from mox.tracking.marker import Mirrored, is_mirrored, mirrored
-from mox.tracking.writing import Runs
+from mox.tracking.writing import Runs, made_with
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -56,7 +55,7 @@ def begin(store: Store, run_id: str, name: str, uri: str, *, folder: Path | None
         runs = _runs(store, run_id, uri, experiment_id)
         found = next(iter(runs.search("sweep")), None)
         if found is None:
-            tags = {"mox.kind": "sweep", **_source(folder)}
+            tags = {"mox.kind": "sweep", **made_with(folder)}
             found = runs.create(f"sweep {run_id[:8]}", tags, int(1000 * time.time()))
         elif found.info.status != "RUNNING":
             runs.client.update_run(found.info.run_id, status="RUNNING")
@@ -88,7 +87,7 @@ def finish(results: Results, uri: str, mirror: Mirror | None = None) -> Mirrored
         _write_parent(runs, mirror.parent_id, results)
         runs.client.set_terminated(mirror.parent_id, ended(run))
     found = Mirrored(marker.content(run), mirror.experiment_id, mirror.parent_id, written)
-    marker.mark(store, run, uri, found)
+    marker.mark(store, run.id, uri, found)
     return found
 
 
@@ -102,24 +101,31 @@ def end(mirror: Mirror, status: Status) -> None:
         server.client(mirror.uri).set_terminated(mirror.parent_id, status)
 
 
-def sync(store: Store, uri: str) -> list[str]:
-    """Mirror every run of a store that isn't mirrored yet.
+def sync(store: Store, uri: str, growths: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """Mirror every run of a store that isn't mirrored yet, and every growth.
+
+    Args:
+        growths: their documents.
 
     Returns:
-        Their ids.
+        The ids of what was mirrored.
 
     Raises:
         EngineError: the server is away.
-        StoreError: some runs can't be: their artifacts are gone, or their experiment was
-            deleted in MLflow. The others are mirrored.
+        StoreError: some can't be: their artifacts are gone, or their experiment was deleted in
+            MLflow. The others are mirrored.
     """
+    jobs: dict[str, Callable[[], Mirrored | None]] = {
+        run.id: partial(finish, Results(run, store), uri) for run in every(store)
+    }
+    jobs |= {one["growth"]: partial(growth.finish, store, one, uri) for one in growths}
     written, lost = [], {}
-    for run in every(store):
+    for name, job in jobs.items():
         try:
-            if finish(Results(run, store), uri) is not None:
-                written.append(run.id)
+            if job() is not None:
+                written.append(name)
         except (StoreError, SpecError) as error:
-            lost[run.id] = error.message
+            lost[name] = error.message
     if lost:
         said = "; ".join(f"{name}: {message}" for name, message in lost.items())
         raise StoreError(
@@ -154,13 +160,3 @@ def _write_parent(runs: Runs, parent_id: str, results: Results) -> None:
 def _runs(store: Store, run_id: str, uri: str, experiment_id: str) -> Runs:
     common = {"mox.run_id": run_id, "mox.store": store.id}
     return Runs(server.client(uri), uri, experiment_id, common)
-
-
-def _source(folder: Path | None) -> dict[str, str]:
-    """What a sweep is made with, as far as it is known while it runs."""
-    tags = {"mox.version": metadata.version(DISTRIBUTION)}
-    found = commit(folder) if folder else None
-    if found is not None:
-        tags["mlflow.source.git.commit"] = found.sha
-        tags["mox.git_dirty"] = str(found.dirty).lower()
-    return tags

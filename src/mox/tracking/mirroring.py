@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mox.errors import MirrorWarning, MoxError
@@ -14,6 +16,18 @@ from mox.tracking import server
 
 if TYPE_CHECKING:
     from mox.tracking.mirror import Mirror
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """What goes wrong while MLflow is written costs a warning: the results are in the store."""
+    try:
+        yield
+    except MoxError as error:
+        warnings.warn(f"not mirrored to MLflow: {error}", MirrorWarning, stacklevel=5)
+    except KeyboardInterrupt:
+        said = "interrupted while MLflow was written: the results are kept, and `mox sync`"
+        warnings.warn(f"{said} writes the rest.", MirrorWarning, stacklevel=5)
 
 
 class Mirroring:
@@ -51,15 +65,10 @@ class Mirroring:
 
         if self._thread is not None:
             self._thread.join()
-        try:
+        with kept():
             if self._lost is not None:
                 raise self._lost
             mirror.finish(results, self._uri, self._mirror)
-        except MoxError as error:
-            warnings.warn(f"not mirrored to MLflow: {error}", MirrorWarning, stacklevel=3)
-        except KeyboardInterrupt:
-            said = "interrupted while MLflow was written: the results are kept, and `mox sync`"
-            warnings.warn(f"{said} writes the rest.", MirrorWarning, stacklevel=3)
 
     def abandon(self) -> None:
         """End a parent run that gets no results."""

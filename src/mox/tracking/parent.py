@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.pipeline.stages import Ref
@@ -13,7 +11,7 @@ from mox.pipeline.store import DamagedError
 from mox.results.document import document
 from mox.results.report.about import yaml_text
 from mox.results.report.content import Picture
-from mox.secrets import hide, scrubbed
+from mox.secrets import scrubbed
 from mox.spec import canonical
 from mox.tracking import tables
 from mox.tracking.keys import (
@@ -29,13 +27,13 @@ from mox.tracking.keys import (
 )
 from mox.tracking.report import NOTE, PAGE, REPORT, markdown
 from mox.tracking.trials import numbers
+from mox.tracking.writing import figure_page
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
     from mox.results import Results
     from mox.results.report.content import Report
-    from mox.results.show.figures import Figure
     from mox.tracking.links import Place
 
 FIGURE = "pareto.html"
@@ -138,10 +136,10 @@ def files(results: Results, report: Report, place: Place) -> dict[str, str | byt
         "experiment.yaml": yaml_text(scrubbed(results.run.settings)),
     }
     if results.finished:
-        found[FIGURE] = _figure(results.pareto())
+        found[FIGURE] = figure_page(results.pareto())
     for one in (block for section in report.sections for block in section.blocks):
         if isinstance(one, Picture) and one.file:
-            found[one.file] = _figure(one.figure)
+            found[one.file] = figure_page(one.figure)
     _, long = fitted(params(results), PARAM)
     _, long_tags = fitted(tags(results), TAG)
     if long or long_tags:
@@ -184,15 +182,6 @@ def _stage(results: Results, ref: Ref) -> dict[str, Any]:
             said = {}  # damaged meanwhile: it counts as not stored, and is redone by the next run
     kept = {name: said[name] for name in ("spec", "inputs", "seconds", "bytes") if name in said}
     return {"stage": ref.kind, "key": ref.key, "stored": bool(said), **kept}
-
-
-def _figure(figure: Figure) -> bytes:
-    """A figure as a page that needs no network."""
-    with tempfile.TemporaryDirectory(prefix="mox-") as folder:
-        path = Path(folder) / FIGURE
-        figure.save(path)
-        # Secrets word by word: `scrub` would take a script's `&key=` for a query's.
-        return hide(path.read_text(encoding="utf-8")).encode()
 
 
 def _json(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mox.results.report.content import (
@@ -33,25 +33,37 @@ TOP = 8
 
 
 def markdown(report: Report, place: Place, *, most: int | None = None) -> str:
-    """The report, without what only a page can show: charts, and what is folded there.
+    """A sweep's report; see `described`.
 
     Args:
         place: where the run stands in MLflow, for links.
+    """
+    return described(report, _pages(place, report), most=most)
+
+
+def described(
+    report: Report, pages: Sequence[tuple[str, str]], *, page: str = PAGE, most: int | None = None
+) -> str:
+    """A report, without what only a page can show: charts, and what is folded there.
+
+    Args:
+        pages: (what, where) to look, as links.
+        page: the artifact that holds the whole report.
         most: characters that it may have; sections that matter least are left out first.
     """
     said = report.mapped(scrub)
     if most is not None:
-        said = said.mapped(lambda text: shortened(text, LONGEST, see=PAGE))
-    opening = list(_opening(said, place))
+        said = said.mapped(lambda text: shortened(text, LONGEST, see=page))
+    opening = list(_opening(said, pages))
     kept = list(said.sections)
     while True:
-        text = _joined([*opening, *map(_section, kept), _left_out(said, kept)])
+        text = _joined([*opening, *map(_section, kept), _left_out(said, kept, page)])
         if most is None or len(text) <= most:
             return text
         if not kept:
             break
         kept.remove(max(kept, key=lambda section: section.weight))
-    end = f"\n\n… The rest is in the artifact `{PAGE}`.\n"
+    end = f"\n\n… The rest is in the artifact `{page}`.\n"
     return text[: most - len(end)] + end
 
 
@@ -59,20 +71,20 @@ def _joined(parts: list[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _opening(report: Report, place: Place) -> Iterator[str]:
+def _opening(report: Report, pages: Sequence[tuple[str, str]]) -> Iterator[str]:
     if report.unfinished:
         yield f"**{plain(report.unfinished)}**"
     first, *rest = report.verdict
     yield f"**{plain(first)}**" if report.tone != "plain" else plain(first)
     yield from map(plain, rest)
-    yield _links(place, report)
+    yield f"Look: {' · '.join(f'[{title}]({path})' for title, path in pages)}"
     yield plain(report.facts)
 
 
-def _links(place: Place, report: Report) -> str:
+def _pages(place: Place, report: Report) -> list[tuple[str, str]]:
     drawn = [block for section in report.sections for block in section.blocks]
     figures = [one for one in drawn if isinstance(one, Picture) and one.file]
-    pages = [
+    return [
         ("the whole report", place.artifact(PAGE)),
         ("all trials, sorted", place.trials),
         ("leaderboard", place.artifact("leaderboard.json")),
@@ -80,14 +92,13 @@ def _links(place: Place, report: Report) -> str:
         *((one.alt.split(" of ")[0].lower(), place.artifact(one.file)) for one in figures),
         ("plan", place.artifact("plan.json")),
     ]
-    return f"Look: {' · '.join(f'[{title}]({page})' for title, page in pages)}"
 
 
-def _left_out(report: Report, kept: list[Section]) -> str:
+def _left_out(report: Report, kept: list[Section], page: str) -> str:
     names = [section.title for section in report.sections if section not in kept]
     if not names:
         return ""
-    return f"Left out here for want of room, and in `{PAGE}`: {plain(', '.join(names))}."
+    return f"Left out here for want of room, and in `{page}`: {plain(', '.join(names))}."
 
 
 def _section(section: Section) -> str:

@@ -7,14 +7,19 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mox.secrets import scrub
+from mox.results.git import commit
+from mox.secrets import hide, scrub
+from mox.settings import DISTRIBUTION
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
+
+    from mox.results.show.figures import Figure
 
 PARAMS, METRICS, TAGS = 100, 1000, 100
 """Most entries of one batch, from mlflow/utils/validation.py."""
@@ -23,7 +28,7 @@ PAGE = 1000
 
 @dataclass(frozen=True)
 class Runs:
-    """One sweep's runs in one experiment of one server.
+    """The runs of one sweep or growth in one experiment of one server.
 
     `common`: tags that all of them carry, by which they are found again.
     """
@@ -34,9 +39,9 @@ class Runs:
     common: Mapping[str, str]
 
     def search(self, kind: str) -> list[MlflowRun]:
-        """The runs of this sweep with the tag `mox.kind`, oldest first; deleted ones don't count.
+        """Its runs with the tag `mox.kind`, oldest first; deleted ones don't count.
 
-        What a colleague's store mirrored of the same sweep isn't ours.
+        What a colleague's store mirrored of the same isn't ours.
         """
         wanted = {"mox.kind": kind, **self.common}
         text = " and ".join(f"tags.`{name}` = '{value}'" for name, value in wanted.items())
@@ -112,6 +117,49 @@ class Runs:
             now = [part[:size] for part, size in zip(new, sizes, strict=True)]
             new = [part[size:] for part, size in zip(new, sizes, strict=True)]
             self.client.log_batch(run.info.run_id, metrics=now[0], params=now[1], tags=now[2])
+
+    def log_steps(self, run: MlflowRun, series: Mapping[str, Mapping[int, float]]) -> None:
+        """Log values by metric and step, those that a run hasn't got.
+
+        A value that has changed is logged beside the old one, since MLflow takes none back; its
+        pages show the later.
+        """
+        from mlflow.entities import Metric
+
+        at = int(1000 * time.time())
+        new = []
+        for key, values in series.items():
+            has = {}
+            if key in run.data.metrics:
+                every = self.client.get_metric_history(run.info.run_id, key)
+                ordered = sorted(every, key=lambda metric: int(metric.timestamp))
+                has = {metric.step: metric.value for metric in ordered}
+            new += [Metric(key, v, at, step) for step, v in values.items() if has.get(step) != v]
+        for start in range(0, len(new), METRICS):
+            self.client.log_batch(run.info.run_id, metrics=new[start : start + METRICS])
+
+
+def made_with(folder: Path | None) -> dict[str, str]:
+    """Tags that say what something is made with, as far as that is known.
+
+    Args:
+        folder: the working tree whose commit is noted; None where it isn't made from one now.
+    """
+    tags = {"mox.version": metadata.version(DISTRIBUTION)}
+    found = commit(folder) if folder else None
+    if found is not None:
+        tags["mlflow.source.git.commit"] = found.sha
+        tags["mox.git_dirty"] = str(found.dirty).lower()
+    return tags
+
+
+def figure_page(figure: Figure) -> bytes:
+    """A figure as a page that needs no network."""
+    with tempfile.TemporaryDirectory(prefix="mox-") as folder:
+        path = Path(folder) / "figure.html"
+        figure.save(path)
+        # Secrets word by word: `scrub` would take a script's `&key=` for a query's.
+        return hide(path.read_text(encoding="utf-8")).encode()
 
 
 def user() -> str:
