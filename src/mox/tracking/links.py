@@ -12,7 +12,6 @@ from urllib.parse import urlparse
 
 from mox.settings import redact
 from mox.tracking import view
-from mox.tracking.report import PAGE
 from mox.tracking.server import QUIET, tracking_uri
 
 if TYPE_CHECKING:
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 PORT = 5055
 """Where `ui_command` serves; 5000 is taken on macOS."""
-
-
+PAGE = "report.html"
+"""A sweep's report among its artifacts."""
 SERVING = (
     "MLFLOW_DISABLE_TELEMETRY",
     "MLFLOW_MODEL_CATALOG_URI",

@@ -25,7 +25,8 @@ from mox.tracking.keys import (
     shortened,
     text_of,
 )
-from mox.tracking.report import NOTE, PAGE, REPORT, markdown
+from mox.tracking.links import PAGE
+from mox.tracking.report import NOTE, REPORT, markdown
 from mox.tracking.trials import numbers
 from mox.tracking.writing import figure_page
 

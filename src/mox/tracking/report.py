@@ -17,6 +17,7 @@ from mox.results.report.content import (
 )
 from mox.secrets import scrub
 from mox.tracking.keys import TAG, shortened
+from mox.tracking.links import PAGE
 
 if TYPE_CHECKING:
     from mox.results.report.content import Block, Cell, Report, Section
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 NOTE = TAG
 """Most characters of a run's description."""
 REPORT = "report.md"
-PAGE = "report.html"
 LONGEST = 600
 """Characters of a sentence, a cell or a message in a description."""
 TOP = 8
