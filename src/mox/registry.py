@@ -1,8 +1,8 @@
 """Back ends by kind: ours, and third parties' through entry points.
 
-A room owns one registry. Its own modules register when the room first looks a kind up;
-a third party's module is imported only when its kind is asked for, so a broken plugin
-stops nothing that doesn't use it.
+A room owns one registry. Its own modules register when a kind is looked up, in turn until one
+has it: exact search imports nothing of Milvus'. A third party's module is imported only when
+its kind is asked for, so a broken plugin stops nothing that doesn't use it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import difflib
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -49,10 +50,10 @@ class Registry(Generic[B]):
 
     def __init__(self, group: str, ours: Iterable[str]) -> None:
         self.group = group
-        self._ours = tuple(ours)
+        self._ours = list(ours)
         self._entries: dict[str, Entry[B]] = {}
         self._broken: dict[str, str] = {}
-        self._loaded_ours = False
+        self._importing = threading.RLock()
         self._loading: str | None = None
 
     def register(
@@ -81,7 +82,7 @@ class Registry(Generic[B]):
 
     def kinds(self) -> list[str]:
         """All kinds that can be asked for, sorted; plugins by the names of their entry points."""
-        self._load_ours()
+        self._load_ours(None)
         return sorted(
             {*self._entries, *(point.name for point in self._plugins())} - {*self._broken}
         )
@@ -93,15 +94,26 @@ class Registry(Generic[B]):
             SpecError: no such kind; names the nearest.
             MissingError: a plugin has it, and cannot be imported.
         """
-        self._load_ours()
-        if kind not in self._entries:
-            self._load_plugin(kind)
-        if kind not in self._entries:
+        found = self.known(kind)
+        if found is None:
             raise SpecError(
                 f"unknown kind {kind!r} in {self.group}{nearest(kind, self.kinds())}.",
                 mend=f"use one of {', '.join(self.kinds())}, or install what brings {kind!r}.",
             )
-        return self._entries[kind]
+        return found
+
+    def known(self, kind: object) -> Entry[B] | None:
+        """The back end of a kind; None where there is no such kind.
+
+        Raises:
+            MissingError: a plugin has it, and cannot be imported.
+        """
+        if not isinstance(kind, str):
+            return None
+        self._load_ours(kind)
+        if kind not in self._entries:
+            self._load_plugin(kind)
+        return self._entries.get(kind)
 
     def __getitem__(self, spec: Spec) -> B:
         return self.entry(spec.kind).backend
@@ -126,7 +138,7 @@ class Registry(Generic[B]):
 
     def broken(self) -> dict[str, str]:
         """Plugins that cannot be loaded: entry point → what it said. Tries all of them."""
-        self._load_ours()
+        self._load_ours(None)
         for point in self._plugins():
             if point.name not in self._entries:
                 try:
@@ -135,11 +147,11 @@ class Registry(Generic[B]):
                     self._broken[point.name] = error.message
         return dict(self._broken)
 
-    def _load_ours(self) -> None:
-        if not self._loaded_ours:
-            self._loaded_ours = True
-            for module in self._ours:
-                importlib.import_module(module)
+    def _load_ours(self, kind: str | None) -> None:
+        """Import our modules until one registers the kind; all of them for None."""
+        with self._importing:
+            while self._ours and kind not in self._entries:
+                importlib.import_module(self._ours.pop(0))
 
     def _plugins(self) -> tuple[metadata.EntryPoint, ...]:
         return _entry_points(self.group, _installed())

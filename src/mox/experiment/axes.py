@@ -80,9 +80,8 @@ def expand_axis(source: Source, axis: str, registry: Registry[Any], notes: list[
 def respell(registry: Registry[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """An engine's own spellings (`M`, `efConstruction`) to ours, where a Spec lists them."""
     kind = raw.get("kind")
-    spellings: Mapping[str, str] = {}
-    if isinstance(kind, str) and kind in registry.kinds():
-        spellings = getattr(registry.entry(kind).spec, "spellings", {})
+    entry = registry.known(kind)
+    spellings: Mapping[str, str] = getattr(entry.spec, "spellings", {}) if entry else {}
     found: dict[str, Any] = {}
     for name, value in raw.items():
         ours = spellings.get(name, name)
@@ -138,10 +137,10 @@ def loads(source: Source, notes: list[str]) -> list[Load]:
 
 
 def _list_fields(registry: Registry[Any] | None, entry: Mapping[str, Any]) -> frozenset[str]:
-    kind = entry.get("kind")
-    if registry is None or not isinstance(kind, str) or kind not in registry.kinds():
+    known = registry.known(entry.get("kind")) if registry else None
+    if known is None:
         return frozenset()
-    fields = registry.entry(kind).spec.model_fields
+    fields = known.spec.model_fields
     return frozenset(
         name
         for name, field in fields.items()

@@ -141,4 +141,5 @@ def part_of(name: str, value: Any, of: type[P], what: str) -> P:
 
 def _spec(settings: Mapping[str, Any]) -> type[Any] | None:
     kind = settings.get("kind")
-    return indexes.entry(kind).spec if isinstance(kind, str) and kind in indexes.kinds() else None
+    found = indexes.known(kind)
+    return found.spec if found else None

@@ -186,21 +186,19 @@ def _holds_texts(trial: Trial) -> bool:
 def _unread_notes(experiment: Experiment) -> list[str]:
     """Names chunk settings that are larger than an embedder reads."""
     notes: dict[str, None] = {}
-    for trial in experiment.trials:
-        if trial.embed is None:
+    for chunk, embed in dict.fromkeys((trial.chunk, trial.embed) for trial in experiment.trials):
+        if embed is None:
             continue
-        reads = embedders.entry(trial.embed.kind).traits["reads"](trial.embed)
-        size = size_of(trial.chunk)
+        reads = embedders.entry(embed.kind).traits["reads"](embed)
+        size = size_of(chunk)
         if reads is not None and (size is None or size > reads):
-            named = trial.chunk.kind if size is None else f"{trial.chunk.kind} size {size}"
+            named = chunk.kind if size is None else f"{chunk.kind} size {size}"
             fate = (
                 "the rest stays unread (truncate: true)"
-                if getattr(trial.embed, "truncate", False)
+                if getattr(embed, "truncate", False)
                 else "trials with longer texts are refused unless `truncate: true`"
             )
-            notes[f"{trial.embed.kind} reads {reads} tokens and {named} may exceed it: {fate}."] = (
-                None
-            )
+            notes[f"{embed.kind} reads {reads} tokens and {named} may exceed it: {fate}."] = None
     return list(notes)
 
 
