@@ -62,6 +62,19 @@ def test_imports_stay_light(statement: str) -> None:
     assert done.stdout.strip() == ""
 
 
+def test_a_kind_is_found_without_importing_the_rooms_of_others() -> None:
+    code = (
+        "import sys; from mox.indexes import indexes\n"
+        "assert indexes.known('exact')\n"
+        "print(*[m for m in sys.modules if m.startswith(('mox.indexes.milvus', 'mox.indexes.pg'))])\n"
+        "assert indexes.known('pgvector_hnsw') and indexes.known('HNSW')\n"
+        "assert indexes.known('no such kind') is None"
+    )
+    done = run(sys.executable, "-c", code, seconds=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
 def test_every_public_name_of_mox_is_there() -> None:
     import mox
 
