@@ -66,7 +66,7 @@ def test_a_kind_is_found_without_importing_the_rooms_of_others() -> None:
     code = (
         "import sys; from mox.indexes import indexes\n"
         "assert indexes.known('exact')\n"
-        "print(*[m for m in sys.modules if m.startswith(('mox.indexes.milvus', 'mox.indexes.pg'))])\n"
+        "print(*[m for m in sys.modules if m.startswith(('mox.indexes.mil', 'mox.indexes.pg'))])\n"
         "assert indexes.known('pgvector_hnsw') and indexes.known('HNSW')\n"
         "assert indexes.known('no such kind') is None"
     )
