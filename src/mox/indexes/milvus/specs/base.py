@@ -20,6 +20,11 @@ MOST_HITS = 16_384
 """Hits per query that a Milvus server gives at most; it refuses more (measured, 2.3.5)."""
 MOST_CELLS = 65_536
 INT32 = 2**31 - 1
+ROW_BYTES = 40
+"""What a server keeps for each row beside its index: the id, the row's number and the time of its
+insertion, 8 bytes each, and a pair of id and place, 16, by which it finds a row of an id."""
+PAGE_BYTES = 4_096
+"""What a system gives memory out in."""
 BITS = {"SQ4": 4, "SQ4U": 4, "SQ6": 6, "SQ8": 8, "FP16": 16, "BF16": 16, "FP32": 32}
 """Bits of a dimension under each rounding."""
 
@@ -98,6 +103,12 @@ class MilvusSpec(IndexSpec):
         """Bytes in memory of what answers. Within 0.1 % of faiss' files where those were read:
         FLAT, IVF_FLAT, IVF_SQ8, IVF_PQ, IVF_RABITQ, HNSW, HNSW_SQ and HNSW_PQ."""
         return rows * dims * 4
+
+    def memory_bytes(self, rows: int, dims: int) -> int:
+        """Bytes that a server's process holds of a loaded collection: what answers, what it
+        keeps for each row, and what an allocator rounds up. Fields beside id and vector, 8
+        bytes a row each, come on top."""
+        return self.formula_bytes(rows, dims) + rows * ROW_BYTES
 
     def disk_bytes(self, rows: int, dims: int) -> int:
         """Bytes of what answers from the disk beside that."""
