@@ -126,16 +126,18 @@ def resident(
 
 
 def formula_bytes(spec: IndexSpec, rows: int, dims: int) -> int:
-    """Bytes that a loaded collection takes in memory, by the formula of its index type.
+    """Bytes that a loaded collection takes in memory, by the formula of its index type: with all
+    that its engine holds beside the index where the Spec says so (`resident_bytes`), else of what
+    answers.
 
     Raises:
         EngineError: its Spec has none.
     """
-    made = getattr(spec, "memory_bytes", None)
+    made = getattr(spec, "resident_bytes", None) or getattr(spec, "formula_bytes", None)
     if made is None:
         raise EngineError(
             f"nothing is known of the memory that {spec.kind} takes.",
-            mend="give its Spec a `memory_bytes`.",
+            mend="give its Spec a `formula_bytes`.",
         )
     return int(made(rows, dims))
 

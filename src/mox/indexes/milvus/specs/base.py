@@ -104,7 +104,7 @@ class MilvusSpec(IndexSpec):
         FLAT, IVF_FLAT, IVF_SQ8, IVF_PQ, IVF_RABITQ, HNSW, HNSW_SQ and HNSW_PQ."""
         return rows * dims * 4
 
-    def memory_bytes(self, rows: int, dims: int) -> int:
+    def resident_bytes(self, rows: int, dims: int) -> int:
         """Bytes that a server's process holds of a loaded collection: what answers, what it
         keeps for each row, and what an allocator rounds up. Fields beside id and vector, 8
         bytes a row each, come on top."""

@@ -107,11 +107,11 @@ class InvertedFile(MilvusSpec):
     def formula_bytes(self, rows: int, dims: int) -> int:
         return rows * (dims * 4 + 8) + self.nlist * dims * 4
 
-    def memory_bytes(self, rows: int, dims: int) -> int:
+    def resident_bytes(self, rows: int, dims: int) -> int:
         # The codes of each cell are a block of their own. A large one begins and ends inside a
         # page; a small one is rounded up to one of four sizes in each doubling.
         rounded = min(self.nlist * PAGE_BYTES, self.formula_bytes(rows, dims) // 8)
-        return super().memory_bytes(rows, dims) + rounded
+        return super().resident_bytes(rows, dims) + rounded
 
 
 class IvfFlat(InvertedFile):
