@@ -91,7 +91,7 @@ def test_the_text_has_both_memories_and_marks_the_estimate(both: Growth) -> None
     row = lines[lines.index(head) + 2].split()
     assert row[0] == "2,000"
     assert row[-3:] == ["4", "2.13", "2.0"], "memory, formula, index"
-    assert "  FLAT at 40,000: 43 MB by formula, an ESTIMATE" in lines
+    assert "  FLAT at 40,000: 42.6 MB by formula, an ESTIMATE" in lines
     assert repr(both) == both.text()
 
 
@@ -121,7 +121,7 @@ def test_a_notebook_sees_verdict_figure_and_table(both: Growth) -> None:
     assert base64.b64decode(png)[:4] == b"\x89PNG"
     assert html.index("<img") < html.index("<table")
     assert html.count("<tr") == 1 + len(both.content["points"])
-    assert "FLAT at 40,000: 43 MB by formula, an ESTIMATE" in said
+    assert "FLAT at 40,000: 42.6 MB by formula, an ESTIMATE" in said
     assert not re.search(r"<(style|script|svg)", html), "a notebook drops these"
 
 
