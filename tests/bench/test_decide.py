@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,15 @@ def test_every_pair_of_verdicts(pgvector: dict, milvus: dict, taken: str, why: s
     assert found.taken.store == taken
     assert found.other.store != taken
     assert re.search(why, found.why)
+
+
+def test_what_was_not_validly_measured_is_named_and_not_said_to_fail() -> None:
+    """HNSW's clients took too much of the machine: FLAT alone speaks for Milvus."""
+    graph = [replace(point, invalid="clients took 33 %") for point in curve("HNSW", **YES)]
+    points = curve("pgvector_hnsw", **PERHAPS, engine=POSTGRES) + curve("FLAT", **NO) + graph
+    why = decide(points, 10_000, BOUND).why
+    assert "Milvus does not. Without a valid curve, so not considered: HNSW ef=64." in why
+    assert "not considered" not in decide(points[:12], 10_000, BOUND).why
 
 
 def test_neither_keeps_it_and_that_is_refused_with_both_predictions() -> None:

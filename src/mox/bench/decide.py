@@ -6,13 +6,13 @@ Decided from measured curves alone. Where neither store has any on this host, no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mox.bench.fits import Crossing, Estimate, Power, fits
 from mox.bench.points import Point, Way, by_way
 from mox.errors import MissingError, SpecError
-from mox.results.growth.words import is_lite
+from mox.results.growth.words import is_lite, named
 
 STORES: Mapping[str, str] = {"postgres": "pgvector", "milvus": "Milvus"}
 """Service of an index → how it is called, the simpler one first."""
@@ -130,12 +130,20 @@ def decide(points: Iterable[Point], rows: int, bound: Bound) -> Decision:
     run. Milvus is taken where it does and pgvector doesn't surely do. Where neither surely
     does, the one that is faster by more than both intervals is taken, else pgvector.
 
+    Configurations without a valid curve aren't considered, and are named.
+
     Raises:
         MissingError: a store has no curves for so many clients.
         SpecError: neither store can keep the bound at this size.
     """
-    sides = _predictions(list(points), rows, bound)
+    every = list(points)
+    sides = _predictions(every, rows, bound)
     simple, large = (min(sides[name], key=_order) for name in STORES.values())
+    found = _decided(rows, bound, simple, large)
+    return replace(found, why=f"{found.why}{_unheard(every, sides, bound)}")
+
+
+def _decided(rows: int, bound: Bound, simple: Prediction, large: Prediction) -> Decision:
     verdicts = (simple.holds, large.holds)
     where = f"{bound} at {rows:,} vectors"
     if verdicts == ("no", "no"):
@@ -166,6 +174,17 @@ def _faster(rows: int, bound: Bound, simple: Prediction, large: Prediction, star
         return Decision(rows, bound, simple, large, f"{start}, and pgvector is faster.")
     why = f"{start}, their latencies are not told apart, and pgvector is simpler."
     return Decision(rows, bound, simple, large, why)
+
+
+def _unheard(points: Iterable[Point], sides: Mapping[str, list[Prediction]], bound: Bound) -> str:
+    """Which configurations had no say, for want of three sizes that were validly measured."""
+    heard = {one.way.key for side in sides.values() for one in side}
+    names = dict.fromkeys(
+        named(point.way.index, point.way.search)
+        for point in points
+        if store_of(point) and point.way.clients == bound.clients and point.way.key not in heard
+    )
+    return f" Without a valid curve, so not considered: {'; '.join(names)}." if names else ""
 
 
 def _order(one: Prediction) -> tuple[int, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.errors import SpecError
 from mox.registry import nearest
+from mox.results.growth.words import size
 from mox.results.show.charts import titled
 from mox.results.show.curves import INVALID, LITE, MEANS, PALETTE, SIMULATED, TITLES
 from mox.results.show.figures import Figure, figure
@@ -245,11 +246,10 @@ def _crossing(document: Mapping[str, Any], what: str) -> Iterable[str]:
     found = document.get("crossing")
     if not found or what not in ("p95_ms", "recall") or not found.get("n"):
         return
-    ends = [short(float(end)) if end is not None else "…" for end in (found["low"], found["high"])]
     mark = ", an estimate" if found.get("estimate") else ""
+    between = f"[{size(found['low'])} to {size(found['high'])}]"
     kind = found["index"]["kind"]
-    until = short(float(round(found["n"])))
-    yield f"{kind} keeps the bound until {until} vectors [{', '.join(ends)}]{mark}"
+    yield f"{kind} keeps the bound up to {size(found['n'])} vectors {between}{mark}"
 
 
 def _tips() -> list[Any]:
