@@ -15,6 +15,7 @@ from mox.indexes.milvus.specs import (
     GpuCagra,
     GpuIvfFlat,
     GpuIvfPq,
+    HnswPq,
     HnswSq,
     IvfFlat,
     IvfPq,
@@ -85,6 +86,7 @@ def test_a_gpu_server_has_the_others_too() -> None:
     ("spec", "field", "first", "before"),
     [
         (HnswSq(sq_type="SQ4U"), "sq_type = SQ4U", "2.6.8", "2.6.7"),
+        (HnswPq(refine=True, refine_type="SQ4U"), "refine_type = SQ4U", "2.6.8", "2.6.7"),
         (IvfSq8(sq_type="SQ6"), "sq_type = SQ6", "2.6", "2.5.1"),
         (IvfSq8(refine=True), "refine = True", "2.6", "2.5.1"),
         (IvfPq(pq_m=8, refine=True), "refine = True", "2.6", "2.5.1"),

@@ -46,6 +46,7 @@ class Newer(NamedTuple):
 
 NEWER = (
     Newer("HNSW_SQ", "sq_type", (2, 6, 8), "SQ4U"),
+    *(Newer(kind, "refine_type", (2, 6, 8), "SQ4U") for kind in ("HNSW_SQ", "HNSW_PQ", "HNSW_PRQ")),
     Newer("HNSW_SQ", "sq_type", (2, 5)),
     *(Newer("HNSW_SQ", field, (2, 5)) for field in ("refine_type", "refine")),
     *(
