@@ -50,7 +50,8 @@ class Registry(Generic[B]):
 
     def __init__(self, group: str, ours: Iterable[str]) -> None:
         self.group = group
-        self._ours = list(ours)
+        self._ours = tuple(ours)
+        self._not_imported = list(self._ours)
         self._entries: dict[str, Entry[B]] = {}
         self._broken: dict[str, str] = {}
         self._importing = threading.RLock()
@@ -150,8 +151,8 @@ class Registry(Generic[B]):
     def _load_ours(self, kind: str | None) -> None:
         """Import our modules until one registers the kind; all of them for None."""
         with self._importing:
-            while self._ours and kind not in self._entries:
-                importlib.import_module(self._ours.pop(0))
+            while self._not_imported and kind not in self._entries:
+                importlib.import_module(self._not_imported.pop(0))
 
     def _plugins(self) -> tuple[metadata.EntryPoint, ...]:
         return _entry_points(self.group, _installed())

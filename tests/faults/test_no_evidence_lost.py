@@ -24,6 +24,7 @@ from mox.chunking.tokenizers import open_tokenizer
 from mox.corpus import corpora
 from mox.evaluation.cuts import first_hits, row_texts
 from mox.evaluation.relevance import prepare
+from mox.evaluation.seen import see
 from mox.types import ChunkTable, Document, Evidence, Question, Span
 
 CHUNKERS = ("fixed", "recursive")
@@ -89,7 +90,7 @@ def relevance(table: ChunkTable, spans: tuple[Span, ...]) -> NDArray[np.bool_]:
     assert labels is not None
     texts = row_texts(table, None)
     every = np.tile(np.arange(len(table)), (len(spans), 1))
-    return labels.see(texts, first_hits(texts, every, len(table))).touches
+    return see(labels, texts, first_hits(texts, every, len(table))).touches
 
 
 def cut(labelled: Labelled, kind: str, size: int) -> ChunkTable:
