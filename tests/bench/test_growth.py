@@ -143,7 +143,7 @@ class TestGrown:
     def test_index_bytes_grow_in_proportion(self, grown: Growth) -> None:
         # FLAT: 256 dimensions of 4 bytes a row, by formula.
         assert [p["index_mb"] for p in by_kind(grown)["FLAT"]] == pytest.approx(
-            [n * 1_064 / 1e6 for n in SIZES], rel=0.02
+            [n * 1_024 / 1e6 for n in SIZES], rel=0.02
         )
         fits = {(f["index"]["kind"], f["what"]): f for f in grown.content["fits"]}
         assert fits["FLAT", "index_mb"]["b"] == pytest.approx(1.0, abs=0.02)
