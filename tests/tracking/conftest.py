@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import threading
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +166,24 @@ def table(root: Path) -> Any:
 @pytest.fixture
 def run(results: Results) -> Run:
     return results.run
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Says OK at /health, and 404 elsewhere."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+        self.wfile.write(b"OK")
+
+    def log_message(self, *words: object) -> None:  # type: ignore[override]
+        pass
+
+
+@pytest.fixture
+def healthy() -> Iterator[str]:
+    """Host and port of a web server that is healthy, and no MLflow."""
+    with HTTPServer(("127.0.0.1", 0), Healthy) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{served.server_address[1]}"
+        served.shutdown()

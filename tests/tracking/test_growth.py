@@ -9,9 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -363,29 +361,10 @@ def test_planted_secrets_are_nowhere_in_what_is_mirrored(
             assert secret.encode() not in one, os.fspath(path)
 
 
-class Healthy(BaseHTTPRequestHandler):
-    """Says that it is healthy, and then does nothing."""
-
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/health" else 404)
-        self.end_headers()
-
-    def log_message(self, *words: object) -> None:  # type: ignore[override]
-        pass
-
-
-@pytest.fixture
-def healthy() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Healthy) as served:
-        threading.Thread(target=served.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{served.server_address[1]}"
-        served.shutdown()
-
-
 def test_it_is_mirrored_when_it_is_grown_and_by_sync_where_it_could_not_be(
     grown_home: Path, there: Path, healthy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", healthy)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{healthy}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.warns(MirrorWarning, match="not mirrored to MLflow: MLflow at http://127"):
         found = ask(grown_home)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -51,26 +50,6 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EngineError, match="cannot be made"):
         server.reachable(f"sqlite:///{tmp_path}/file/mlflow.db")
-
-
-class Healthy(BaseHTTPRequestHandler):
-    """Says OK at /health, and 404 elsewhere."""
-
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/health" else 404)
-        self.end_headers()
-        self.wfile.write(b"OK")
-
-    def log_message(self, *words: object) -> None:  # type: ignore[override]
-        pass
-
-
-@pytest.fixture
-def healthy() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Healthy) as served:
-        threading.Thread(target=served.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{served.server_address[1]}"
-        served.shutdown()
 
 
 @pytest.fixture
