@@ -40,7 +40,8 @@ def growth(
         list[str] | None,
         typer.Option(
             metavar="YAML",
-            help="A further corpus, '{kind: folder, path: docs}', that only adds documents.",
+            help="A further corpus, '{kind: folder, path: docs}', that only adds documents; paths"
+            " start from FILE's folder.",
         ),
     ] = None,
     decide: Annotated[
