@@ -6,12 +6,20 @@ MoxError
 ├── DataError          a corpus, a question or a label is not what it says
 ├── MissingError       a package, a model or a file that was asked for is not here
 ├── EngineError        a store or a server refused, is away, or built something else
+├── ProviderError      a provider of models refused, failed, or did not answer; `kind` says how
+├── PriceError         what something costs is not known, or not believable
+├── BudgetError        the next call would cost more than is left; it was not made
 ├── StoreError         the state folder cannot be used as it is
 └── StageError         a stage failed, died or ran past its time
     └── StageTimeout
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mox.types.providers import ErrorKind
 
 
 class MoxError(Exception):
@@ -53,6 +61,41 @@ class MissingError(MoxError):
 
 class EngineError(MoxError):
     """A store or a server refused, is away, or built something else than asked for."""
+
+
+class ProviderError(MoxError):
+    """A provider of models refused, failed, or did not answer.
+
+    Args:
+        kind: one of `mox.types.providers.ErrorKind`.
+        status: of HTTP, where there was one.
+        retry_after_s: how long the provider asks to wait.
+        request_id: the provider's own, for its support.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        mend: str,
+        kind: ErrorKind,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, mend=mend)
+        self.kind = kind
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.request_id = request_id
+
+
+class PriceError(MoxError):
+    """What something costs is not known, or not believable."""
+
+
+class BudgetError(MoxError):
+    """The next call would cost more than is left; it was not made."""
 
 
 class StoreError(MoxError):

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     """A Milvus server; Milvus Lite in the state folder where it is not set."""
     postgres_uri: str | None = None
     """A PostgreSQL with pgvector; an embedded one in the state folder where it is not set."""
+    redis_url: str | None = None
+    """A Redis or Valkey that processes and machines share; an embedded one where a part of Mox
+    needs one and it is not set."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Processes that run quality stages side by side."""
     stage_timeout_s: float = Field(default=1800.0, gt=0)
