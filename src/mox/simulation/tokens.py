@@ -1,0 +1,93 @@
+"""Tokens of the simulated models: o200k, whatever they are called."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mox.registry import missing_package
+
+if TYPE_CHECKING:
+    from mox.types.providers import Message
+
+PER_MESSAGE = 3
+"""Tokens of a message beside its text, and of the answer's beginning: as OpenAI counts them."""
+SEGMENT = 50_000
+"""Characters encoded at once: bpe-openai refuses 1,000,000, and 200,000 tokens."""
+REMEMBERED = 1 << 13
+"""Texts whose counts are kept: instructions and passages come again and again."""
+
+
+class Piece(NamedTuple):
+    """A bit of text that is whole characters, and how many tokens it is made of."""
+
+    text: str
+    tokens: int
+
+
+def count(text: str) -> int:
+    """Tokens of a text."""
+    return _count_remembered(text) if len(text) <= SEGMENT else _count(text)
+
+
+def count_messages(messages: Sequence[Message]) -> int:
+    """Tokens that a conversation costs as input."""
+    return PER_MESSAGE + sum(PER_MESSAGE + count(message.text) for message in messages)
+
+
+def pieces(text: str) -> list[Piece]:
+    """The text's tokens as text; a character that several tokens share is one piece of them."""
+    found: list[Piece] = []
+    held, several = b"", 0
+    for token in _ids(text):
+        held += _bytes_of(token)
+        several += 1
+        try:
+            found.append(Piece(held.decode(), several))
+        except UnicodeDecodeError:
+            continue
+        held, several = b"", 0
+    return found
+
+
+def ids(text: str) -> list[int]:
+    """(tokens,) ids of a text."""
+    return _ids(text)
+
+
+def _count(text: str) -> int:
+    return len(_ids(text))
+
+
+_count_remembered = lru_cache(REMEMBERED)(_count)
+
+
+def _ids(text: str) -> list[int]:
+    encode = _encoding().encode_ordinary
+    if len(text) <= SEGMENT:
+        return list(encode(text))
+    return [
+        token
+        for start in range(0, len(text), SEGMENT)
+        for token in encode(text[start : start + SEGMENT])
+    ]
+
+
+@lru_cache(1 << 15)
+def _bytes_of(token: int) -> bytes:
+    whole: bytes = _encoding().decode_single_token_bytes(token)
+    return whole
+
+
+@cache
+def _encoding() -> Any:
+    with warnings.catch_warnings():
+        # bpe-openai reads its tables by a call that Python 3.11 and 3.12 deprecate.
+        warnings.filterwarnings("ignore", "open_binary is deprecated", DeprecationWarning)
+        try:
+            import bpe_openai
+        except ModuleNotFoundError:
+            raise missing_package("bpe-openai") from None
+        return bpe_openai.get_encoding("o200k_base")
