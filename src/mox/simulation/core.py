@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mox.simulation import latency
 from mox.simulation.draws import Draws, identity
@@ -14,9 +14,6 @@ from mox.simulation.models import Model
 from mox.simulation.script import Asked, Script, Token
 from mox.simulation.tokens import Piece, count_messages
 from mox.types.providers import Finish, Usage
-
-if TYPE_CHECKING:
-    from mox.types.arrays import Floats
 
 
 class Said(NamedTuple):
@@ -84,6 +81,8 @@ def _said(model: Model, asked: Asked, draws: Draws, *, room: int) -> Said:
 
 def _cut(pieces: Sequence[Piece], room: int) -> tuple[Sequence[Piece], Finish]:
     """What fits; a piece of several tokens goes in whole or not at all."""
+    if room <= 0:  # all of it went into reasoning
+        return (), "length"
     for at, total in enumerate(accumulate(piece.tokens for piece in pieces)):
         if total > room:
             return pieces[:at], "length"
@@ -130,7 +129,7 @@ def _dues(
     )
     if not chunks:
         return [], first
-    gaps: Floats = latency.gaps_s(profile, sizes, draws, slower=latency.slower(profile, load))
+    gaps = latency.gaps_s(profile, sizes, draws, slower=latency.slower(profile, load))
     gaps[0] = first
     dues: list[float] = gaps.cumsum().tolist()
     return dues, dues[-1]

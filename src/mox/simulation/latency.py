@@ -10,7 +10,8 @@ from mox.simulation.draws import Draws
 from mox.simulation.profiles import Profile
 
 if TYPE_CHECKING:
-    from mox.types.arrays import Floats
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def first_s(profile: Profile, *, uncached_tokens: int, normal: float) -> float:
@@ -47,7 +48,9 @@ def slower(profile: Profile, load: int) -> float:
     return 1 + profile.slowdown * min(load, profile.slots) / profile.slots
 
 
-def gaps_s(profile: Profile, sizes: Sequence[int], draws: Draws, *, slower: float = 1.0) -> Floats:
+def gaps_s(
+    profile: Profile, sizes: Sequence[int], draws: Draws, *, slower: float = 1.0
+) -> NDArray[np.float64]:
     """(chunks,) time from each chunk's predecessor to it: a gamma a token, and rare stalls.
 
     Args:

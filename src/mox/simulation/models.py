@@ -30,7 +30,7 @@ class Reasoning(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     median_tokens: int = Field(gt=0)
-    sigma: float = Field(0.5, ge=0, le=2)
+    sigma: float = Field(default=0.5, ge=0, le=2)
 
 
 class Model(BaseModel):
@@ -43,9 +43,9 @@ class Model(BaseModel):
     quality: Quality = Quality()
     reasoning: Reasoning | None = None
     """None: it answers at once."""
-    median_tokens: int = Field(250, gt=0)
+    median_tokens: int = Field(default=250, gt=0)
     """Of an answer to a prompt without a context, where the profile doesn't fill the limit."""
-    sigma: float = Field(0.4, ge=0, le=2)
+    sigma: float = Field(default=0.4, ge=0, le=2)
     """Deviation of the logarithm of that length."""
     price: Price
 
@@ -56,11 +56,11 @@ class EmbeddingModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = Field(min_length=1)
-    dims: int = Field(256, ge=1, le=256)
+    dims: int = Field(default=256, ge=1, le=256)
     """Where the request names none."""
-    latency_s: float = Field(0.05, ge=0)
+    latency_s: float = Field(default=0.05, ge=0)
     """Of a request, at time scale 1."""
-    per_token_s: float = Field(0.000002, ge=0)
+    per_token_s: float = Field(default=0.000002, ge=0)
     """Added by each input token."""
     price_input: Decimal = Field(ge=0)
     """US dollars per million tokens, invented."""

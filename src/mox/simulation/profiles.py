@@ -11,29 +11,29 @@ class Profile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = Field(min_length=1)
-    network_s: float = Field(0.0, ge=0)
+    network_s: float = Field(default=0.0, ge=0)
     """Round trip between client and provider: the same for every answer."""
     first_s: float = Field(gt=0)
     """Median time to the first token of an empty prompt on an idle provider."""
-    first_per_token_s: float = Field(0.0, ge=0)
+    first_per_token_s: float = Field(default=0.0, ge=0)
     """Added to that by each input token that no cache had."""
-    first_sigma: float = Field(0.0, ge=0, le=3)
+    first_sigma: float = Field(default=0.0, ge=0, le=3)
     """Deviation of the logarithm of both together: lognormal, so 0.5 puts 1 % over 3.2 times."""
     token_s: float = Field(gt=0)
     """Mean time between two output tokens on an idle provider."""
-    token_shape: float = Field(4.0, gt=0)
+    token_shape: float = Field(default=4.0, gt=0)
     """Shape of the gamma that these times follow; their deviation is the mean / √shape."""
-    stall_share: float = Field(0.0, ge=0, lt=1)
+    stall_share: float = Field(default=0.0, ge=0, lt=1)
     """Of the chunks, how many come late by a stall."""
-    stall_s: float = Field(0.2, gt=0)
+    stall_s: float = Field(default=0.2, gt=0)
     """The shortest stall."""
-    stall_alpha: float = Field(2.5, gt=1)
+    stall_alpha: float = Field(default=2.5, gt=1)
     """Of the Pareto that stalls follow: P(stall > t) = (stall_s / t) ^ alpha."""
     chunk_shares: tuple[float, ...] = (1.0,)
     """Share of the chunks that hold 1, 2, 3, … tokens."""
-    slots: int = Field(64, ge=1)
+    slots: int = Field(default=64, ge=1)
     """Answers that are worked on at once; a request beyond waits until one ends."""
-    slowdown: float = Field(0.0, ge=0)
+    slowdown: float = Field(default=0.0, ge=0)
     """With all slots busy a token takes (1 + this) times as long; in proportion below."""
     fills: bool = False
     """Answers to prompts without a context are as long as the request allows: a load's way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from array import array
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,9 @@ SEGMENT = 50_000
 """Characters encoded at once: bpe-openai refuses 1,000,000, and 200,000 tokens."""
 REMEMBERED = 1 << 13
 """Texts whose counts are kept: instructions and passages come again and again."""
+REMEMBERED_IDS = 256
+"""Texts whose tokens are kept: 10 MB of prompts of 10,000 tokens."""
+BYTES_PER_TOKEN = array("I").itemsize
 
 
 class Piece(NamedTuple):
@@ -52,13 +56,14 @@ def pieces(text: str) -> list[Piece]:
     return found
 
 
-def ids(text: str) -> list[int]:
-    """(tokens,) ids of a text."""
-    return _ids(text)
+@lru_cache(REMEMBERED_IDS)
+def encoded(text: str) -> bytes:
+    """A text's token ids, `BYTES_PER_TOKEN` each."""
+    return array("I", _ids(text)).tobytes()
 
 
 def _count(text: str) -> int:
-    return len(_ids(text))
+    return len(encoded(text)) // BYTES_PER_TOKEN
 
 
 _count_remembered = lru_cache(REMEMBERED)(_count)
@@ -68,11 +73,8 @@ def _ids(text: str) -> list[int]:
     encode = _encoding().encode_ordinary
     if len(text) <= SEGMENT:
         return list(encode(text))
-    return [
-        token
-        for start in range(0, len(text), SEGMENT)
-        for token in encode(text[start : start + SEGMENT])
-    ]
+    starts = range(0, len(text), SEGMENT)
+    return [token for start in starts for token in encode(text[start : start + SEGMENT])]
 
 
 @lru_cache(1 << 15)

@@ -1,0 +1,143 @@
+"""A provider's prompt cache: which beginning of a prompt it has seen, and what that is worth."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from time import monotonic
+from typing import Literal
+
+from mox.simulation.script import Asked, Script
+from mox.simulation.tokens import BYTES_PER_TOKEN, PER_MESSAGE, encoded
+from mox.types.providers import Message
+
+Accounting = Literal["openai", "anthropic"]
+MINIMUM = 1024
+"""Tokens of the shortest prefix that is kept, by both providers' documents."""
+STEP = 128
+"""OpenAI's hits come in steps of so many tokens beyond the minimum."""
+BLOCK = 128
+"""Tokens that are hashed together."""
+
+_MARKS = {
+    role: bytes([255 - at]) * PER_MESSAGE * BYTES_PER_TOKEN
+    for at, role in enumerate(("system", "user", "assistant"))
+}
+"""What a message's own tokens are in a prefix: no token of the vocabulary has these bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Of one request's input, what the cache had and what it took in."""
+
+    read_tokens: int = 0
+    written_tokens: int = 0
+
+    def on(self, script: Script) -> Script:
+        """The script with both in its usage."""
+        usage = replace(
+            script.usage,
+            cached_tokens=self.read_tokens,
+            cache_write_tokens=self.written_tokens,
+        )
+        return replace(script, usage=usage)
+
+
+class PromptCache:
+    """What each account's earlier prompts left behind. For one provider; not for threads.
+
+    `openai`: the longest beginning seen before, from 1,024 tokens on in steps of 128; nothing is
+    asked for, and nothing is charged for writing. `anthropic`: only what the client marked
+    (`Asked.cached_messages`); the longest beginning of it that an earlier request marked is read,
+    the rest is written. What is shorter than the minimum is neither. A hit renews the time to live.
+
+    Args:
+        ttl_s: how long a beginning is kept after it was last used, on the given clock.
+        clock: seconds; the fronts give one that runs with the time scale.
+        entries: blocks or prefixes kept of an account, the least recently used go first.
+    """
+
+    def __init__(
+        self,
+        accounting: Accounting,
+        *,
+        ttl_s: float = 300.0,
+        minimum: int = MINIMUM,
+        entries: int = 10_000,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._accounting = accounting
+        self._ttl_s = ttl_s
+        self._minimum = minimum
+        self._entries = entries
+        self._clock = clock
+        self._kept: dict[tuple[str, str], OrderedDict[bytes, float]] = {}
+
+    def look(self, asked: Asked) -> Found:
+        """What this request finds, and what it leaves behind for the next."""
+        kept = self._kept.setdefault((asked.account, asked.model), OrderedDict())
+        found = (self._automatic if self._accounting == "openai" else self._marked)(asked, kept)
+        while len(kept) > self._entries:
+            kept.popitem(last=False)
+        return found
+
+    def _automatic(self, asked: Asked, kept: OrderedDict[bytes, float]) -> Found:
+        prompt = _encoded(asked.messages)
+        if len(prompt) < self._minimum * BYTES_PER_TOKEN:
+            return Found()
+        now = self._clock()
+        seen, whole = 0, True
+        for at, block in enumerate(_blocks(prompt), 1):
+            whole = whole and self._alive(kept, block, now)
+            seen = at * BLOCK if whole else seen
+            self._keep(kept, block, now)
+        if seen < self._minimum:
+            return Found()
+        return Found(read_tokens=self._minimum + (seen - self._minimum) // STEP * STEP)
+
+    def _marked(self, asked: Asked, kept: OrderedDict[bytes, float]) -> Found:
+        ends = list(_prefixes(asked))
+        if not ends or ends[-1][0] < self._minimum:
+            return Found()
+        now = self._clock()
+        read = next((length for length, key in reversed(ends) if self._alive(kept, key, now)), 0)
+        length, key = ends[-1]
+        self._keep(kept, key, now)
+        return Found(read_tokens=read, written_tokens=length - read)
+
+    def _alive(self, kept: OrderedDict[bytes, float], key: bytes, now: float) -> bool:
+        used = kept.get(key)
+        return used is not None and now - used <= self._ttl_s
+
+    def _keep(self, kept: OrderedDict[bytes, float], key: bytes, now: float) -> None:
+        kept[key] = now
+        kept.move_to_end(key)
+
+
+def _encoded(messages: Sequence[Message]) -> bytes:
+    """Tokens of messages, their roles' included, four bytes each."""
+    parts: list[bytes] = []
+    for message in messages:
+        parts += [_MARKS[message.role], encoded(message.text)]
+    return b"".join(parts)
+
+
+def _prefixes(asked: Asked) -> Iterator[tuple[int, bytes]]:
+    """Length in tokens and digest of what is marked, up to each message's end."""
+    length, chained = 0, b""
+    for at in range(min(asked.cached_messages, len(asked.messages))):
+        part = _encoded(asked.messages[at : at + 1])
+        length += len(part) // BYTES_PER_TOKEN
+        chained = blake2b(chained + part, digest_size=16).digest()
+        yield length, chained
+
+
+def _blocks(prompt: bytes) -> Iterator[bytes]:
+    """A digest for each whole block, of all that stands before its end."""
+    chained = b""
+    width = BLOCK * BYTES_PER_TOKEN
+    for start in range(0, len(prompt) - width + 1, width):
+        chained = blake2b(chained + prompt[start : start + width], digest_size=16).digest()
+        yield chained
