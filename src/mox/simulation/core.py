@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
-from mox.simulation import latency
+from mox.simulation import answers, context, judge, latency, schema
 from mox.simulation.draws import Draws, identity
 from mox.simulation.filler import filler
 from mox.simulation.models import Model
 from mox.simulation.script import Asked, Script, Token
-from mox.simulation.tokens import Piece, count_messages
+from mox.simulation.tokens import Piece, count_messages, pieces
 from mox.types.providers import Finish, Usage
 
 
@@ -71,6 +72,17 @@ def _thought(model: Model, asked: Asked, draws: Draws) -> list[Piece]:
 
 
 def _said(model: Model, asked: Asked, draws: Draws, *, room: int) -> Said:
+    """A judge's verdicts, JSON of a schema, an answer from the context, or filler."""
+    quality = model.quality
+    found = judge.judged(asked.messages, asked.json_schema, quality.judge_noise, draws)
+    if found is None and asked.json_schema is not None:
+        made = json.dumps(schema.instance(asked.json_schema, draws), ensure_ascii=False)
+        found = answers.Answered(made, {"answered": "schema"})
+    if found is None:
+        given = context.given(asked.messages)
+        found = None if given is None else answers.answer(given, quality, draws)
+    if found is not None:
+        return Said(pieces(found.text), found.notes)
     if model.profile.fills:
         wanted = room
     else:
@@ -79,37 +91,38 @@ def _said(model: Model, asked: Asked, draws: Draws, *, room: int) -> Said:
     return Said(filler(draws, wanted), {"answered": "filler"})
 
 
-def _cut(pieces: Sequence[Piece], room: int) -> tuple[Sequence[Piece], Finish]:
+def _cut(said: Sequence[Piece], room: int) -> tuple[Sequence[Piece], Finish]:
     """What fits; a piece of several tokens goes in whole or not at all."""
     if room <= 0:  # all of it went into reasoning
         return (), "length"
-    for at, total in enumerate(accumulate(piece.tokens for piece in pieces)):
+    for at, total in enumerate(accumulate(piece.tokens for piece in said)):
         if total > room:
-            return pieces[:at], "length"
-    return pieces, "stop"
+            return said[:at], "length"
+    return said, "stop"
 
 
 Chunk = tuple[str, Literal["text", "reasoning"], int]
 
 
 def _chunks(
-    model: Model, draws: Draws, pieces: Sequence[Piece], kind: Literal["text", "reasoning"]
+    model: Model, draws: Draws, said: Sequence[Piece], kind: Literal["text", "reasoning"]
 ) -> list[Chunk]:
     """Pieces as they are sent: several tokens at once, by the profile's shares."""
     import numpy as np
 
     shares = model.profile.chunk_shares
     if len(shares) == 1:
-        return [(text, kind, tokens) for text, tokens in pieces]
+        return [(text, kind, tokens) for text, tokens in said]
     bounds = np.cumsum(shares) / sum(shares)
-    drawn = np.frombuffer(draws.bytes(f"chunks {kind}", 2 * len(pieces)), dtype="<u2") / 65536
+    bounds[-1] = 1.0
+    drawn = np.frombuffer(draws.bytes(f"chunks {kind}", 2 * len(said)), dtype="<u2") / 65536
     sizes = (np.searchsorted(bounds, drawn, side="right") + 1).tolist()
     found: list[Chunk] = []
     start = 0
     for size in sizes:
-        if start >= len(pieces):
+        if start >= len(said):
             break
-        held = pieces[start : start + size]
+        held = said[start : start + size]
         found.append(("".join(piece[0] for piece in held), kind, _total(held)))
         start += size
     return found
@@ -135,5 +148,5 @@ def _dues(
     return dues, dues[-1]
 
 
-def _total(pieces: Sequence[Piece]) -> int:
-    return sum(piece.tokens for piece in pieces)
+def _total(said: Sequence[Piece]) -> int:
+    return sum(piece.tokens for piece in said)
