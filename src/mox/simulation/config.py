@@ -1,0 +1,135 @@
+"""What is simulated: models, the accounts that may use them, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mox.simulation.faults import Fault
+from mox.simulation.filler import Model
+
+Accounting = Literal["openai", "anthropic"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Limits(_Settings):
+    """What an account may use of one class of models, in tokens and requests a minute.
+
+    A bucket is refilled all the time, never at the turn of a minute.
+    """
+
+    accounting: Accounting = "openai"
+    """`openai`: a request is charged its estimated input and its whole `max_tokens` when it is
+    let in, and gets nothing back; what came from a cache counts fully. `anthropic`: input that
+    came from no cache when it is let in, output as it is produced, whatever `max_tokens` says."""
+    rpm: float = Field(gt=0)
+    """Requests a minute."""
+    tpm: float | None = Field(default=None, gt=0)
+    """Tokens a minute, by OpenAI's accounting."""
+    itpm: float | None = Field(default=None, gt=0)
+    """Input tokens a minute, by Anthropic's accounting."""
+    otpm: float | None = Field(default=None, gt=0)
+    """Output tokens a minute, by Anthropic's accounting."""
+    burst_s: float = Field(default=60.0, gt=0)
+    """How many seconds' refill a bucket holds: 60 is a minute's limit at once, 1 is strict."""
+    growth_per_min: float | None = Field(default=None, gt=0)
+    """The most that the load may grow from one minute to the next: 0.5 is by half. Without it
+    there is no such limit. A fifth of `rpm` is always allowed."""
+    project_headers: bool = False
+    """OpenAI's headers of the project's limit too."""
+
+    @model_validator(mode="after")
+    def _fits_the_accounting(self) -> Self:
+        if self.accounting == "openai" and (self.tpm is None or self.itpm or self.otpm):
+            raise ValueError("OpenAI's accounting has tpm, and neither itpm nor otpm")
+        if self.accounting == "anthropic" and (self.tpm or self.itpm is None or self.otpm is None):
+            raise ValueError("Anthropic's accounting has itpm and otpm, and no tpm")
+        return self
+
+
+class Account(_Settings):
+    """Who asks. Its name is its key: it opens nothing but this simulator."""
+
+    limits: Limits | None = None
+    """Of each class of models; without them nothing is refused."""
+    by_class: dict[str, Limits] = Field(default_factory=dict)
+    """Other limits for some classes."""
+    keys: tuple[str, ...] = ()
+    """Further keys of the account: all of them share its limits."""
+
+
+class Simulation(_Settings):
+    """All that a simulator needs to know. Equal settings give equal answers."""
+
+    seed: int = 0
+    time_scale: float = Field(default=1.0, gt=0)
+    """Latencies are multiplied by it: 0.01 for tests. Latencies only: limits, storms and caps
+    are always in real seconds."""
+    models: dict[str, Model] = Field(default_factory=lambda: {"sim-small": Model()})
+    """By the names that clients ask for."""
+    classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Models that share one limit; a model of no class is a class by itself."""
+    accounts: dict[str, Account] = Field(default_factory=dict)
+    """By key. Without any, every key is let in, unlimited."""
+    faults: tuple[Fault, ...] = ()
+
+    def class_of(self, model: str) -> str:
+        """Which limits a model counts against."""
+        for name, members in self.classes.items():
+            if model in members:
+                return name
+        return model
+
+    def limits(self, account: str, model: str) -> Limits | None:
+        """Of an account for a model; None where it has none."""
+        found = self.accounts.get(account)
+        if found is None:
+            return None
+        return found.by_class.get(self.class_of(model), found.limits)
+
+
+def read(path: Path) -> Simulation:
+    """A simulation from a YAML file.
+
+    Raises:
+        MissingError: no such file.
+        SpecError: it is no YAML, or says what can't be meant; names the line.
+    """
+    from mox import source
+    from mox.errors import FieldError
+    from mox.registry import validate
+
+    found = source.read(path, what="a simulation", start="models:")
+    try:
+        return validate(Simulation, found.settings, name="simulation")
+    except FieldError as error:
+        raise found.error(tuple(error.field.split(".")), error) from None
+
+
+def made(settings: Simulation | Mapping[str, Any]) -> Simulation:
+    """A simulation from what was written in Python.
+
+    Raises:
+        SpecError: it says what can't be meant.
+    """
+    from mox.registry import validate
+
+    if isinstance(settings, Simulation):
+        return settings
+    return validate(Simulation, settings, name="simulation")
+
+
+def changed(simulation: Simulation, changes: Mapping[str, Any]) -> Simulation:
+    """The same with some settings replaced; those that are None stay.
+
+    Raises:
+        SpecError: a setting can't be meant.
+    """
+    set_ = {name: value for name, value in changes.items() if value is not None}
+    return made({**simulation.model_dump(), **set_}) if set_ else simulation
