@@ -1,0 +1,1 @@
+"""The wire formats of OpenAI and Anthropic: requests read, answers and refusals written."""
