@@ -22,6 +22,7 @@ from mox.cli.out import (
 )
 from mox.cli.report import report
 from mox.cli.services import down, up
+from mox.cli.simulate import simulate
 
 app = typer.Typer(
     name="mox",
@@ -134,6 +135,7 @@ app.command()(explain)
 app.command()(report)
 app.command()(up)
 app.command()(down)
+app.command()(simulate)
 
 
 @app.command()

@@ -1,0 +1,97 @@
+"""`mox simulate`: a provider of models on this machine that isn't one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mox.cli.out import Json, refusals, say, show_json
+
+if TYPE_CHECKING:
+    from mox.simulation.config import Simulation
+    from mox.simulation.serving import Served
+
+
+def simulate(
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Models, accounts, limits and faults, as YAML."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where to answer; 0 is a free port.")
+    ] = 0,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    time_scale: Annotated[
+        float | None,
+        typer.Option(help="Latencies times this; limits stay in real seconds.", min=1e-6),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Other answers, equally good.")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write each request's send times as a line of JSON."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer as OpenAI and Anthropic would, on this machine, until Ctrl-C.
+
+    Costs nothing, and says in each response that it is simulated (`x-mox-simulated: 1`). Answers
+    come from the context that a request holds, at modelled speeds.
+
+    \b
+    OpenAI's client:     OpenAI(base_url="http://127.0.0.1:PORT/v1", api_key="any")
+    Anthropic's client:  Anthropic(base_url="http://127.0.0.1:PORT", api_key="any")
+    or by the environment, for programs that you don't want to change:
+      export OPENAI_BASE_URL=http://127.0.0.1:PORT/v1 OPENAI_API_KEY=any
+      export ANTHROPIC_BASE_URL=http://127.0.0.1:PORT ANTHROPIC_API_KEY=any
+
+    \b
+    GET  /v1/models       the models that can be asked for
+    GET  /mox/stats       what each account used, and what it was refused
+    GET  /mox/sent/ID     when each piece of that answer was sent (perf_counter_ns)
+    POST /mox/reset       full limits, no counts
+    """
+    from mox.simulation.config import changed, made, read
+    from mox.simulation.serving import Served
+
+    def ready(at: int) -> None:
+        served = Served(f"http://{host}:{at}", os.getpid())
+        show_json(served.document()) if as_json else say(_started(served))
+        sys.stdout.flush()
+
+    with refusals(as_json=as_json):
+        simulation = changed(
+            read(config) if config else made({}), {"time_scale": time_scale, "seed": seed}
+        )
+        _serve(simulation, (host, port), log, ready)
+
+
+def _serve(
+    simulation: Simulation, at: tuple[str, int], log: Path | None, ready: Callable[[int], None]
+) -> None:
+    from mox.registry import missing_package
+    from mox.simulation.app import Simulator
+
+    try:
+        from mox.simulation.server import Server, run, serve
+    except ImportError as error:
+        raise missing_package(error.name or "httptools", extra="providers") from None
+
+    with ExitStack() as stack:
+        out = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
+        server = Server(Simulator(simulation), log=out)
+        run(lambda: serve(server, host=at[0], port=at[1], ready=ready))
+
+
+def _started(served: Served) -> str:
+    """What a reader needs to point a client here."""
+    return (
+        f"a simulator answers at {served.url} until Ctrl-C (process {served.pid}); with any key:\n"
+        f"  export OPENAI_BASE_URL={served.openai_base_url} OPENAI_API_KEY=any\n"
+        f"  export ANTHROPIC_BASE_URL={served.anthropic_base_url} ANTHROPIC_API_KEY=any"
+    )
