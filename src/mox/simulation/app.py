@@ -11,14 +11,17 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from mox.simulation import faults, filler
+from mox.simulation import faults
 from mox.simulation.config import Simulation
+from mox.simulation.core import script as scripted
 from mox.simulation.faults import Fault, Who
 from mox.simulation.limits import Cost, Gate, Production
 from mox.simulation.reply import Piece, Reply
 from mox.simulation.script import Asked, Script, Wire
+from mox.simulation.tokens import count_messages
 from mox.simulation.wire import chat, errors, headers, messages
 from mox.simulation.wire.common import Answered, Call, Refused
+from mox.types.providers import Message
 
 SIMULATED = "x-mox-simulated"
 FAULT = "x-mox-fault"
@@ -72,6 +75,12 @@ class Simulator:
         self._load: Counter[str] = Counter()
         self._tries: dict[bytes, int] = {}
         self._answers: dict[bytes, int] = {}
+
+    def warm(self) -> None:
+        """Load what a first answer needs, so that no client waits for it."""
+        for name, model in self.simulation.models.items():
+            asked = Asked("chat", "", name, (Message("user", "warm"),), max_output_tokens=8)
+            scripted(asked, model, seed=self.simulation.seed)
 
     def reply(self, method: str, target: str, given: Mapping[str, str], body: bytes) -> Reply:
         """The reply to one request; what is wrong with it becomes a reply too.
@@ -127,7 +136,7 @@ class Simulator:
             raise Refused("model_not_found", f"The model `{asked.model}` does not exist.")
         now = self.clock()
         gate, counts = self._gate(asked.account, asked.model, now)
-        input_tokens = filler.count(asked)
+        input_tokens = count_messages(asked.messages)
         cost = Cost(estimate(asked), input_tokens, asked.max_output_tokens)
         counts.first_s = now if counts.first_s is None else counts.first_s
         counts.last_s = now
@@ -148,7 +157,7 @@ class Simulator:
             return _failure(fault, asked.wire, standing)
         counts.answered += 1
         asked = replace(asked, attempt=_count(self._answers, _digest(asked)))
-        script = filler.script(
+        script = scripted(
             asked, model, seed=self.simulation.seed, load=self._load[asked.model], cached_tokens=0
         )
         reply = self._played(replace(call, asked=asked), script, fault)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mox.simulation import naming
 from mox.simulation.faults import Fault
-from mox.simulation.filler import Model
+from mox.simulation.models import EMBEDDING_MODELS, MODELS, EmbeddingModel, Model
 
 Accounting = Literal["openai", "anthropic"]
 
@@ -71,13 +72,33 @@ class Simulation(_Settings):
     time_scale: float = Field(default=1.0, gt=0)
     """Latencies are multiplied by it: 0.01 for tests. Latencies only: limits, storms and caps
     are always in real seconds."""
-    models: dict[str, Model] = Field(default_factory=lambda: {"sim-small": Model()})
-    """By the names that clients ask for."""
+    models: dict[str, Model] = Field(default_factory=lambda: dict(MODELS))
+    """By the names that clients ask for. One is `sim-swift`, `sim-careful` or `sim-thinking`, or
+    `{like: sim-swift, …}` with settings of its own."""
+    embedding_models: dict[str, EmbeddingModel] = Field(
+        default_factory=lambda: dict(EMBEDDING_MODELS)
+    )
+    """The same of models that turn texts into vectors."""
     classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Models that share one limit; a model of no class is a class by itself."""
     accounts: dict[str, Account] = Field(default_factory=dict)
     """By key. Without any, every key is let in, unlimited."""
     faults: tuple[Fault, ...] = ()
+
+    _whole_models = field_validator("models", mode="before")(naming.models)
+    _whole_embedders = field_validator("embedding_models", mode="before")(naming.embedding_models)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        known = {*self.models, *self.embedding_models}
+        named = {name for members in self.classes.values() for name in members}
+        named |= {name for fault in self.faults for name in fault.models}
+        if unknown := sorted(named - known):
+            raise ValueError(f"no model {unknown[0]!r} here; there are {', '.join(sorted(known))}")
+        keys = [key for name, one in self.accounts.items() for key in (name, *one.keys)]
+        if len(keys) != len(set(keys)):
+            raise ValueError("a key belongs to one account")
+        return self
 
     def class_of(self, model: str) -> str:
         """Which limits a model counts against."""

@@ -281,6 +281,7 @@ async def serve(server: Server, *, host: str, port: int, ready: Callable[[int], 
     Raises:
         EngineError: the port can't be listened on.
     """
+    server.simulator.warm()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
