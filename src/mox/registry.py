@@ -248,8 +248,11 @@ def validate(spec: type[M], settings: Mapping[str, Any], *, name: str | None = N
                 f"{kind} needs the field {field!r}.", mend=f"add `{field}:`.", field=field
             ) from None
         said = first["msg"].removeprefix("Value error, ")
+        # What stands near a key may be one: such a Spec says that its values aren't repeated.
+        shy = spec.model_config.get("hide_input_in_errors", False)
+        value = "" if shy else f" = {first['input']!r}"
         raise FieldError(
-            f"{kind}.{field} = {first['input']!r}: {said}." if field else f"{kind}: {said}.",
+            f"{kind}.{field}{value}: {said}." if field else f"{kind}: {said}.",
             mend="give a value that the field takes; `mox schema` lists all fields.",
             field=field,
         ) from None

@@ -19,18 +19,38 @@ _NAME = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|(?:API|ACCESS|SECRET)?_?KEY|CREDENTIALS?)$",
     re.IGNORECASE,
 )
+_SHAPED = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{20,}|xai-[A-Za-z0-9]{20,}"
+    r"|hf_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{30,}|AKIA[A-Z0-9]{16})"
+)
+"""Keys of providers of models, known by how they begin."""
 _SHORTEST = 6
 """A secret of fewer characters would blot out ordinary words."""
 
+_guarded: set[str] = set()
+"""Secrets that this process read from elsewhere than variables with telling names."""
+
+
+def guard(secret: str) -> str:
+    """The secret itself; from now on `scrub` and `hide` know it, wherever it was read."""
+    _guarded.add(secret)
+    return secret
+
+
+def looks_like_a_key(text: str) -> bool:
+    """Whether a provider's key stands in a text, by its shape."""
+    return _SHAPED.search(text) is not None
+
 
 def scrub(text: str) -> str:
-    """Text without what a URI in it carries as user and password, and without the values of
-    environment variables that are secrets by their names."""
-    return hide(_QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text)))
+    """Text without what a URI in it carries as user and password, without what has the shape of
+    a key, and without the values of environment variables that are secrets by their names."""
+    return hide(_QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", _SHAPED.sub(HIDDEN, text))))
 
 
 def hide(text: str) -> str:
-    """Text without the values of environment variables that are secrets by their names."""
+    """Text without the values of environment variables that are secrets by their names, and
+    without keys that were read from files."""
     for secret in _planted():
         text = text.replace(secret, HIDDEN)
     return text
@@ -48,8 +68,8 @@ def scrubbed(value: Any) -> Any:
 
 
 def _planted() -> list[str]:
-    """Secrets that the environment holds, longest first."""
-    found: set[str] = set()
+    """Secrets that this process knows, longest first."""
+    found = set(_guarded)
     for name, value in os.environ.items():
         if _NAME.search(name):
             found.add(value)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
-import re
 
-from mox.errors import MissingError, SpecError
+from mox.errors import MissingError, ProviderError
 from mox.providers.spec import ProviderSpec
+from mox.secrets import guard
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BEGINS = {"sk-ant-": "Anthropic", "sk-": "OpenAI", "gsk_": "Groq", "xai-": "xAI"}
+"""Whose a key is, by how it begins; the longer beginnings first."""
 
 
 def key_of(spec: ProviderSpec) -> str | None:
     """The key that a spec points to; None where it points to none and needs none.
 
+    From now on `mox.secrets.scrub` hides it, wherever it was read.
+
     Raises:
         MissingError: the variable is not set, or the file is not there or empty.
-        SpecError: the variable's name is none (a key was written there, most likely).
     """
     if spec.key_file is not None:
         path = spec.key_file.expanduser()
         try:
             found = path.read_text(encoding="utf-8").strip()
+        except UnicodeDecodeError:
+            raise MissingError(
+                f"{spec.kind}: the key file {path} is no text.",
+                mend="write the key, and nothing else, into that file.",
+            ) from None
         except OSError as error:
             raise MissingError(
                 f"{spec.kind}: the key file {path} can't be read ({error.strerror}).",
@@ -29,16 +36,10 @@ def key_of(spec: ProviderSpec) -> str | None:
             ) from None
         if not found:
             raise MissingError(f"{spec.kind}: the key file {path} is empty.", mend="write the key.")
-        return found
+        return guard(found)
     name = spec.key_env or spec.KEY_ENV
     if name is None:
         return None
-    if not _NAME.fullmatch(name):
-        # Never repeated: what stands there is a key, most likely.
-        raise SpecError(
-            f"{spec.kind}.key_env is no name of a variable.",
-            mend="write the variable's name (OPENAI_API_KEY), never the key itself.",
-        )
     found = os.environ.get(name, "").strip()
     if not found:
         raise MissingError(
@@ -46,7 +47,28 @@ def key_of(spec: ProviderSpec) -> str | None:
             mend=f"export {name}=…, or name another variable with key_env, or a file with"
             " key_file.",
         )
-    return found
+    return guard(found)
+
+
+def refuse_others(key: str, *, provider: str, kind: str) -> None:
+    """Refuse a key that is another provider's by how it begins, before it is sent there.
+
+    Args:
+        provider: whose key it has to be: `OpenAI` or `Anthropic`.
+
+    Raises:
+        ProviderError: `auth`; the key is not repeated.
+    """
+    for start, owner in _BEGINS.items():
+        if key.startswith(start):
+            if owner != provider:
+                raise ProviderError(
+                    f"{kind}: the key begins as {owner}'s do ({start}…), and would have gone to"
+                    f" {provider}. It was not sent.",
+                    mend=f"point key_env or key_file to a key of {provider}.",
+                    kind="auth",
+                )
+            return
 
 
 def has_key(spec: ProviderSpec) -> bool:
