@@ -1,0 +1,82 @@
+"""Mox' simulator as a provider: in this process, or a running `mox simulate`. Never mistaken for
+a real one: each Answer says that it is simulated."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mox.providers import providers
+from mox.providers.spec import ProviderSpec
+
+if TYPE_CHECKING:
+    from httpx2 import AsyncBaseTransport
+
+    from mox.providers.stamping import Patience
+    from mox.types.providers import Provider
+
+NOWHERE = "http://simulated.invalid"
+"""Where requests seem to go that never leave this process: a name that can't be looked up."""
+
+
+class Simulated(ProviderSpec):
+    """Models that are not there."""
+
+    kind: Literal["simulated"] = "simulated"
+    wire: Literal["chat", "responses", "messages"] = "chat"
+    """In which format it is asked."""
+    account: str = Field(default="simulated", min_length=1)
+    """Whose limits it counts against: the name that the simulator takes for a key."""
+    seed: int = 0
+    """Of its answers and their times, in this process."""
+    time_scale: float = Field(default=1.0, gt=0)
+    """Its latencies are multiplied by this, in this process: 0.01 for tests."""
+    url: str | None = None
+    """Of a running `mox simulate`, without a path; it has a seed and a time scale of its own."""
+
+    @model_validator(mode="after")
+    def _is_set_in_one_place(self) -> Self:
+        if self.url is not None and self.model_fields_set & {"seed", "time_scale"}:
+            raise ValueError("seed and time_scale are the server's own where `url` is given")
+        return self
+
+
+@providers.register(Simulated, fingerprint=lambda _: {"service": "simulated"})
+def open_simulated(
+    spec: Simulated,
+    *,
+    transport: AsyncBaseTransport | None = None,
+    patience: Patience | None = None,
+) -> Provider:
+    """Open an account at the simulator, through the official SDK of its wire.
+
+    Args:
+        transport: another simulator in this process, which several accounts share; one of its
+            own where not given.
+        patience: how long silence is borne.
+
+    Raises:
+        MissingError: the extra isn't installed.
+    """
+    from mox.providers.keys import key_of
+    from mox.providers.opening import Target, account_at_anthropic, account_at_openai, sdk
+
+    sdk("httpx2")
+    if transport is None and spec.url is None:
+        transport = _in_process({"seed": spec.seed, "time_scale": spec.time_scale})
+    at = (spec.url or NOWHERE).rstrip("/")
+    key = key_of(spec) or spec.account
+    if spec.wire == "messages":
+        target = Target(spec.kind, at, key, simulated=True)
+        return account_at_anthropic(target, transport=transport, patience=patience)
+    target = Target(spec.kind, f"{at}/v1", key, simulated=True)
+    return account_at_openai(target, spec.wire, transport=transport, patience=patience)
+
+
+def _in_process(simulation: dict[str, Any]) -> AsyncBaseTransport:
+    made: AsyncBaseTransport = import_module("mox.simulation.transport").SimulatedTransport(
+        simulation
+    )
+    return made

@@ -1,0 +1,83 @@
+"""The three wire formats: a Request as a body, and what comes back as pieces of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mox.errors import SpecError
+from mox.providers.classify import Said
+from mox.types.providers import Finish, Request, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some output."""
+
+    text: str
+    kind: Literal["text", "reasoning"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """An answer's end, as its wire format marks one. Without one an answer isn't whole."""
+
+    reason: str
+    """Why it ended, in the wire's words."""
+    finish: Finish | None
+    """None where these words aren't known."""
+    usage: Usage | None
+    """None where the provider didn't count."""
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that came at once."""
+
+    text: str
+    reasoning: str
+    end: End
+
+
+Parts = AsyncIterator[Piece | End | Said]
+"""Pieces and an End; Said where the provider reports an error in mid-answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one SDK's client speaks one wire format."""
+
+    body: Callable[[Request, bool], dict[str, Any]]
+    """The arguments of `create` for a request, and whether it is to stream."""
+    create: Callable[..., Awaitable[Any]]
+    """The SDK's `with_raw_response.create`."""
+    parts: Callable[[AsyncIterator[Any]], Parts]
+    whole: Callable[[Any], Whole | Said]
+    """Whole: `end.reason` is empty where the answer doesn't say that it ended."""
+
+
+def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with a request's own further fields, sent as they are.
+
+    Raises:
+        SpecError: one is set by the Request itself, or would change what comes back.
+    """
+    sent = dict(extra)
+    for name in body.keys() & sent.keys():
+        mine, theirs = body[name], sent[name]
+        if not (isinstance(mine, dict) and isinstance(theirs, dict)) or mine.keys() & theirs.keys():
+            raise _clash(name)
+        sent[name] = {**mine, **theirs}
+    for name in ("stream", "n"):
+        if name in sent:
+            raise _clash(name)
+    return {**body, "extra_body": sent} if sent else body
+
+
+def _clash(name: str) -> SpecError:
+    return SpecError(
+        f"Request.extra sets {name!r}, which Mox sets itself.",
+        mend="use the Request's own field, or leave it out.",
+    )

@@ -1,0 +1,107 @@
+"""OpenAI's Responses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from mox.providers.classify import Said
+from mox.providers.wire import End, Parts, Piece, Whole, with_extra
+from mox.providers.wire.schemas import is_closed
+from mox.types.providers import Finish, Request, Usage
+
+_FINISH: dict[str, Finish] = {
+    "completed": "stop",
+    "max_output_tokens": "length",
+    "content_filter": "content_filter",
+    "function_call": "tool",
+}
+_TEXT = {"response.output_text.delta", "response.refusal.delta"}
+_REASONING = {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
+_LAST = {"response.completed", "response.incomplete"}
+_CALLS = {"function_call", "custom_tool_call"}
+
+
+def body(request: Request, stream: bool) -> dict[str, Any]:
+    """The SDK's arguments for a request. Nothing is kept at the provider (`store`)."""
+    made: dict[str, Any] = {
+        "model": request.model,
+        "input": [{"role": turn.role, "content": turn.text} for turn in request.messages],
+        "max_output_tokens": request.max_output_tokens,
+        "store": False,
+    }
+    if request.temperature is not None:
+        made["temperature"] = request.temperature
+    if request.json_schema is not None:
+        schema = dict(request.json_schema)
+        made["text"] = {
+            "format": {
+                "type": "json_schema",
+                "name": "answer",
+                "schema": schema,
+                "strict": is_closed(schema),
+            }
+        }
+    return with_extra(made, request.extra)
+
+
+async def parts(events: AsyncIterator[Any]) -> Parts:
+    """Pieces of a stream, and its End if it has one."""
+    async for event in events:
+        if event.type in _TEXT and event.delta:
+            yield Piece(event.delta)
+        elif event.type in _REASONING and event.delta:
+            yield Piece(event.delta, "reasoning")
+        elif event.type in _LAST:
+            yield _end(event.response)
+        elif event.type == "response.failed":
+            yield _failure(event.response)
+        elif event.type == "error":
+            yield Said(event.message or "", event.code or "")
+
+
+def whole(answer: Any) -> Whole | Said:
+    """An answer that came at once."""
+    if answer.status in {"failed", "cancelled"}:
+        return _failure(answer)
+    text: list[str] = []
+    thoughts: list[str] = []
+    for item in answer.output or []:
+        if item.type == "message":
+            text.extend(
+                part.text if part.type == "output_text" else part.refusal for part in item.content
+            )
+        elif item.type == "reasoning":
+            thoughts.extend(part.text for part in (item.content or item.summary or []))
+    return Whole("".join(text), "".join(thoughts), _end(answer))
+
+
+def _end(answer: Any) -> End:
+    reason = answer.status or ""
+    if reason == "incomplete":
+        reason = (answer.incomplete_details and answer.incomplete_details.reason) or reason
+    elif reason == "completed" and any(item.type in _CALLS for item in answer.output or []):
+        reason = "function_call"
+    elif reason != "completed":
+        reason = ""  # still in progress: it doesn't say that it ended
+    return End(reason, _FINISH.get(reason), _usage(answer.usage), answer.model or "")
+
+
+def _failure(answer: Any) -> Said:
+    if answer.error is None:
+        return Said(f"the answer is {answer.status}")
+    return Said(answer.error.message or "", answer.error.code or "")
+
+
+def _usage(counted: Any) -> Usage | None:
+    if counted is None:
+        return None
+    sent, made = counted.input_tokens_details, counted.output_tokens_details
+    return Usage(
+        input_tokens=counted.input_tokens,
+        cached_tokens=(sent and sent.cached_tokens) or 0,
+        # Servers of an older version of the format don't count what is written.
+        cache_write_tokens=getattr(sent, "cache_write_tokens", 0) or 0,
+        output_tokens=counted.output_tokens,
+        reasoning_tokens=(made and made.reasoning_tokens) or 0,
+    )
