@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import StoreError
+from mox.locks import Locks
 from mox.pipeline import npz
-from mox.pipeline.locks import Locks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

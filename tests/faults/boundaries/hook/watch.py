@@ -29,7 +29,7 @@ from typing import Any
 TORN = ", torn"
 WORKER = "mox.pipeline.worker"
 
-LOCKS = "mox.pipeline.locks"
+LOCKS = "mox.locks"
 HELPERS = {
     "mox.pipeline.store.write_synced",
     "mox.pipeline.store.write_whole",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mox.pipeline.locks import Locks
+from mox.locks import Locks
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from mox.pipeline.locks import Locks
+from mox.locks import Locks
 with Locks(Path(sys.argv[1])).claim(sys.argv[2:]) as mine:
     print(sorted(mine), flush=True)
     time.sleep(60)
