@@ -186,6 +186,8 @@ class Call:
     """`bench`, `embed`, `answer`, `judge`, …"""
     trial: str | None = None
     simulated: bool = False
+    service_tier: str | None = None
+    """As it is asked for, where it isn't the usual one: it has another price."""
 
 
 class Book(Protocol):
