@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     redis_url: str | None = None
     """A Redis or Valkey that processes and machines share; an embedded one where a part of Mox
     needs one and it is not set."""
+    prices: Path | None = None
+    """A file of prices that go before the package's; the working tree's `experiments/prices.yaml`
+    where it is not set."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Processes that run quality stages side by side."""
     stage_timeout_s: float = Field(default=1800.0, gt=0)

@@ -13,6 +13,8 @@ CODE_BYTES = 16
 """Bytes of a text's hash in a memo."""
 HEADER_BYTES = 128
 """Bytes before the data of a small .npy file."""
+ANSWERS = "answers"
+"""What language models said (`mox.providers.remembered`): no vectors, and kept like them."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def memories(shelf: Shelf) -> tuple[Memory, ...]:
     names = _names(shelf)
     found = []
     for folder in (shelf.store.root / "memo").glob("*"):
-        if folder.is_dir():
+        if folder.is_dir() and folder.name != ANSWERS:
             codes = [path.stat().st_size - HEADER_BYTES for path in folder.glob("*.hash.npy")]
             rows = sum(codes) // CODE_BYTES
             found.append(Memory(folder.name, names.get(folder.name, ""), rows, size_of(folder)))
