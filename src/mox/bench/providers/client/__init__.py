@@ -1,0 +1,11 @@
+"""The measuring client: what a provider's answers took, and whether the client can be believed.
+
+It is no SDK. While answers stream it keeps the bytes of each network read and when they came; what
+they say is found out afterwards, in another process.
+"""
+
+from mox.bench.providers.client.jobs import Cell, Prompts, Target, Timeouts
+from mox.bench.providers.client.measure import Turn, measure
+from mox.bench.providers.client.selfcheck import SelfCheck, doubt
+
+__all__ = ["Cell", "Prompts", "SelfCheck", "Target", "Timeouts", "Turn", "doubt", "measure"]

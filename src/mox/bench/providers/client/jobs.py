@@ -1,0 +1,94 @@
+"""What is measured: whom to ask, what, how fast, for how long. All of it crosses to processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mox.bench.providers.record import Load
+from mox.simulation.script import Wire
+from mox.types.providers import Request
+
+Prompts = Callable[[int, int], Request]
+"""The request of a round by its number; its model is replaced by the target's. Has to survive
+pickling: a function of a module, a `functools.partial` of one, or an object with `__call__`.
+Numbers below 0 are asked to warm up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds after which a request is given up, each an error of its own."""
+
+    connect_s: float = 10.0
+    first_byte_s: float = 120.0
+    """From its sending to the first byte of the answer's body."""
+    stall_s: float = 60.0
+    """Between two reads of a body."""
+    total_s: float = 600.0
+    """From its sending to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to ask. It never holds a key, only where one stands."""
+
+    name: str
+    """Of the provider, in rows and records."""
+    wire: Wire
+    base_url: str
+    """As the wire's SDK takes it: OpenAI's ends with `/v1`, Anthropic's doesn't."""
+    model: str
+    key_env: str | None = None
+    """The environment variable that holds the key; None where none is needed."""
+    key_file: Path | None = None
+    key_header: str | None = None
+    """The header that carries the key by itself (Azure's `api-key`); the wire's own where None."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further ones. No secrets: they are written down."""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of each request's body, over those that the wire makes."""
+    simulated: bool = False
+    time_scale: float = 1.0
+    """Of a simulator: its seconds last so many of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One condition: a target under a workload and a load."""
+
+    target: Target
+    workload: str
+    """Its name, in rows and records."""
+    prompts: Prompts
+    load: Load
+    seconds: float | None = 30.0
+    """New requests are made for so long; those under way are waited for."""
+    requests: int | None = None
+    """… or until there were so many, whichever comes first."""
+    workers: int = 1
+    """Client processes that share the load."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    warm_up: int | None = None
+    """Connections that are opened and asked once before the clock runs; None: one for each caller,
+    or one for each request of the first second of an open loop, 64 at most."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of a run."""
+        kind, value = self.load.kind, self.load.value
+        return f"{self.target.name}/{self.target.model} {self.workload} {kind} {value:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One process' share of one round of a cell."""
+
+    cell: Cell
+    round: int
+    seed: int
+    """Of the round's schedule."""
+    share: int = 0
+    """It takes the requests numbered `share`, `share + of`, …"""
+    of: int = 1
