@@ -27,14 +27,18 @@ POLL_S = 0.5
 
 
 class Client:
-    """One process, and which collections it has open."""
+    """One process, and which collections it has open.
 
-    def __init__(self) -> None:
+    Args:
+        module: what it runs, given the number of its end of the link.
+    """
+
+    def __init__(self, module: str = "mox.loadgen.client") -> None:
         ours, theirs = socket.socketpair()
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by end()
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                [sys.executable, "-m", "mox.loadgen.client", str(theirs.fileno())],
+            self.process = subprocess.Popen(  # noqa: S603  our own interpreter and modules
+                [sys.executable, "-m", module, str(theirs.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._words,

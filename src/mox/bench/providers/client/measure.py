@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from mox.bench.providers.client.crew import Crew, crew
 from mox.bench.providers.client.jobs import Cell
+from mox.bench.providers.client.records import Kept, Writer, read
 from mox.bench.providers.client.selfcheck import SelfCheck
 from mox.bench.providers.record import Record
-from mox.errors import MoxError
+from mox.errors import MoxError, SpecError, StageError
 
 Judge = Callable[[Cell, Record, str], Record]
 """Given a record and its answer's text, the record with what only the text tells (`quality`,
@@ -59,4 +64,101 @@ def measure(
         SpecError: two cells of one name, or one that asks for nothing.
         StoreError: `out` can't be written, or is no such file.
     """
-    raise NotImplementedError
+    _check(cells)
+    kept = {found.name: found for found in read(out) if found.whole}
+    draw = random.Random(seed)  # noqa: S311  no secret
+    lost: set[str] = set()
+    with crew(tick) as workers, Writer(out) as writer:
+        for round_ in range(rounds):
+            order = list(cells)
+            draw.shuffle(order)
+            for cell in order:
+                if cell.name in lost:
+                    continue
+                if (found := kept.get((cell.name, round_))) is not None:
+                    turn = _resumed(cell, found)
+                else:
+                    turn = _round(cell, round_, workers, _Kit(writer, seed, judge))
+                if turn.failed is not None:
+                    lost.add(cell.name)
+                yield turn
+
+
+@dataclass(frozen=True, slots=True)
+class _Kit:
+    """What all rounds share."""
+
+    writer: Writer
+    seed: int
+    judge: Judge | None
+
+
+def _check(cells: Sequence[Cell]) -> None:
+    for name, times in Counter(cell.name for cell in cells).items():
+        if times > 1:
+            raise SpecError(f"{times} cells are {name!r}.", mend="name each target by itself.")
+    for cell in cells:
+        if cell.seconds is None and cell.requests is None:
+            raise SpecError(f"{cell.name}: it never ends.", mend="give `seconds` or `requests`.")
+        least = 1 if cell.load.kind == "closed" else 0
+        if cell.load.value < least or cell.load.value == 0:
+            raise SpecError(f"{cell.name}: no load.", mend="ask for one caller or more.")
+
+
+def _resumed(cell: Cell, found: Kept) -> Turn:
+    failed = None
+    if found.failed is not None:
+        failed = StageError(found.failed, mend="see what failed, and measure into another file.")
+    return Turn(cell, found.header["round"], found.records, found.check, failed, resumed=True)
+
+
+def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
+    """One round of one cell, written as it comes."""
+    records: list[Record] = []
+    # The same schedule for all cells of a round: they differ in nothing else.
+    seed = 1000 * kit.seed + round_
+    kit.writer.begin(_header(cell, round_, seed))
+    try:
+        running = workers.run(cell, round_=round_, seed=seed)
+        while True:
+            try:
+                record, text = next(running)
+            except StopIteration as end:
+                check: SelfCheck = end.value
+                break
+            if kit.judge is not None:
+                record = kit.judge(cell, record, text)
+            records.append(record)
+            kit.writer.record(record)
+    except MoxError as error:
+        workers.end()  # some may still be asking; the next cell gets new ones
+        kit.writer.end(cell.name, round_, check=None, failed=error.message)
+        return Turn(cell, round_, tuple(records), failed=error)
+    kit.writer.end(cell.name, round_, check=check, failed=None)
+    return Turn(cell, round_, tuple(records), check)
+
+
+def _header(cell: Cell, round_: int, seed: int) -> dict[str, Any]:
+    """What a round's figures depend on and don't say themselves."""
+    from datetime import UTC, datetime
+
+    from mox.loadgen import host
+    from mox.registry import versions
+
+    target = cell.target
+    return {
+        "cell": cell.name,
+        "round": round_,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": host(),
+        "versions": versions("mox-workbench", "httptools"),
+        "seed": seed,
+        "simulated": target.simulated,
+        "time_scale": target.time_scale,
+        "target": {"wire": target.wire, "base_url": target.base_url, "body": dict(target.body)},
+        "workload": cell.workload,
+        "load": asdict(cell.load),
+        "seconds": cell.seconds,
+        "requests": cell.requests,
+        "workers": cell.workers,
+    }

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mox.bench.providers.client.messages import Noticed, Raw
 
 MOST_LAG = 0.1
 """Of the median time to first token: how late the client may be, at p99, and still be believed."""
@@ -55,13 +59,25 @@ def doubt(check: SelfCheck, *, ttft_p50_ms: float | None) -> str | None:
     return None
 
 
-def worst(checks: Sequence[SelfCheck]) -> SelfCheck:
-    """One for several processes: the worst of each figure, and the sum of what was not sent."""
+def noticed(said: Sequence[Noticed], raws: Sequence[Raw]) -> SelfCheck:
+    """What processes noticed of themselves, and what their requests' moments tell."""
+    lags = [
+        (raw.sent - max(raw.scheduled, raw.leased or 0) - raw.connecting) / 1e6
+        for raw in raws
+        if raw.sent is not None
+    ]
+    loop = [[lag / 1e6 for lag in one.loop_lag_ns] for one in said]
     return SelfCheck(
-        loop_lag_p50_ms=max(check.loop_lag_p50_ms for check in checks),
-        loop_lag_p99_ms=max(check.loop_lag_p99_ms for check in checks),
-        cpu_share=max(check.cpu_share for check in checks),
-        send_lag_p50_ms=max(check.send_lag_p50_ms for check in checks),
-        send_lag_p99_ms=max(check.send_lag_p99_ms for check in checks),
-        client_limited=sum(check.client_limited for check in checks),
+        loop_lag_p50_ms=max((at(one, 0.5) for one in loop), default=0.0),
+        loop_lag_p99_ms=max((at(one, 0.99) for one in loop), default=0.0),
+        cpu_share=max((one.cpu_s / one.wall_s for one in said), default=0.0),
+        send_lag_p50_ms=at(lags, 0.5),
+        send_lag_p99_ms=at(lags, 0.99),
+        client_limited=sum(raw.failed == "client_limited" for raw in raws),
     )
+
+
+def at(values: Sequence[float], share: float) -> float:
+    """The value that a share of values doesn't exceed; 0 of none."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else 0.0

@@ -1,0 +1,149 @@
+"""The processes that ask, as the measuring process has them: told, heard, ended."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from multiprocessing import connection
+
+from mox.bench.providers.client.jobs import Cell, Job
+from mox.bench.providers.client.messages import Noticed, Raw
+from mox.bench.providers.client.reading import read
+from mox.bench.providers.client.selfcheck import SelfCheck, noticed
+from mox.bench.providers.record import Record
+from mox.errors import EngineError, StageError
+from mox.loadgen.clients import POLL_S, STARTS_WITHIN_S, Client
+from mox.loadgen.messages import Failed, Go, Ready
+
+WORKER = "mox.bench.providers.client.worker"
+HEAD_START_S = 0.05
+"""Between the last worker's `Ready` and the common beginning."""
+GRACE_S = 30.0
+"""How long past a round's last possible answer its workers are waited for."""
+
+Running = Generator[tuple[Record, str], None, SelfCheck]
+
+
+class Crew:
+    """As many workers as a cell ever needed at once.
+
+    Args:
+        tick: called while waiting, at least every half second.
+    """
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._tick = tick
+        self._workers: list[Client] = []
+
+    def run(self, cell: Cell, *, round_: int, seed: int) -> Running:
+        """One round: each record with its answer's text as it comes; returns the self-check.
+
+        Raises:
+            StageError: a worker died.
+            EngineError: a worker doesn't answer, or can't ask.
+        """
+        while len(self._workers) < cell.workers:
+            self._workers.append(Client(WORKER))
+        workers = self._workers[: cell.workers]
+        for share, worker in enumerate(workers):
+            worker.tell(Job(cell, round_, seed, share, len(workers)))
+        warm_s = 2 * (cell.timeouts.connect_s + cell.timeouts.total_s)
+        for _ in self._hear(workers, STARTS_WITHIN_S + warm_s, Ready):
+            pass
+        begin = time.monotonic() + HEAD_START_S
+        for worker in workers:
+            worker.tell(Go(begin, begin))
+        said: list[Noticed] = []
+        raws: list[Raw] = []
+        for heard in self._hear(workers, self._patience_s(cell), Noticed):
+            if isinstance(heard, Raw):
+                raws.append(_timing(heard))
+                yield _record(cell, round_, heard)
+            elif isinstance(heard, Noticed):
+                said.append(heard)
+        return noticed(said, raws)
+
+    def _patience_s(self, cell: Cell) -> float:
+        """The longest that a round may be silent or last."""
+        timeouts = cell.timeouts
+        each = timeouts.connect_s + timeouts.total_s
+        if cell.seconds is None:
+            assert cell.requests is not None  # noqa: S101  by measure
+            return GRACE_S + each * cell.requests
+        return HEAD_START_S + cell.seconds + each + GRACE_S
+
+    def _hear(
+        self, workers: list[Client], patience_s: float, last: type[object]
+    ) -> Iterator[object]:
+        """What workers say, until each has said its last of a kind."""
+        until = time.monotonic() + patience_s
+        waiting = {worker.link: worker for worker in workers}
+        while waiting:
+            for link in connection.wait(list(waiting), timeout=POLL_S):
+                worker = waiting[link]  # type: ignore[index]
+                try:
+                    heard = pickle.loads(worker.link.recv_bytes())  # noqa: S301  our own process
+                except (EOFError, OSError):
+                    raise worker.died() from None
+                if isinstance(heard, Failed):
+                    raise EngineError(heard.message, mend=heard.mend)
+                if isinstance(heard, last):
+                    del waiting[link]  # type: ignore[arg-type]
+                yield heard
+            self._tick()
+            if waiting and time.monotonic() > until:
+                raise StageError(
+                    f"{len(waiting)} client processes did not end their round in time.",
+                    mend="lower the timeouts, and see what else the machine is doing.",
+                )
+
+    def end(self) -> None:
+        """End all of them at once."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+
+@contextmanager
+def crew(tick: Callable[[], None]) -> Iterator[Crew]:
+    """Workers that are all gone at the end, whatever happens."""
+    found = Crew(tick)
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+def _record(cell: Cell, round_: int, raw: Raw) -> tuple[Record, str]:
+    """A record of what came, and the answer's text."""
+    found = read(raw, cell.target.wire)
+    record = Record(
+        provider=cell.target.name,
+        model=cell.target.model,
+        workload=cell.workload,
+        load=cell.load,
+        round=round_,
+        number=raw.number,
+        scheduled_ns=raw.scheduled,
+        leased_ns=raw.leased,
+        sent_ns=raw.sent,
+        headers_ns=raw.headers,
+        chunks=tuple(found.chunks),
+        done_ns=raw.done,
+        error=found.error,
+        said=found.said,
+        finish=found.finish,
+        usage=found.usage,
+        request_id=found.request_id,
+        attempts=raw.attempts,
+        account=raw.account,
+        reused=raw.reused,
+    )
+    return record, found.text
+
+
+def _timing(raw: Raw) -> Raw:
+    """Only its moments: bodies aren't kept."""
+    return Raw(raw.number, raw.scheduled, raw.leased, raw.connecting, raw.sent, failed=raw.failed)

@@ -1,0 +1,83 @@
+"""When requests start: as answers come (closed), or by a clock that no answer stops (open)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from time import perf_counter_ns
+
+from mox.bench.providers.client.jobs import Job
+from mox.errors import SpecError
+
+One = Callable[[int, int], Awaitable[object]]
+"""Does the request of a number, meant to start at a moment (`perf_counter_ns`)."""
+
+
+def schedule(job: Job) -> list[tuple[int, int]]:
+    """An open loop's requests of one process: number, and ns after the beginning, in order.
+
+    Constant: one each 1/value seconds. Poisson: independent exponential gaps, so that their
+    number within a time is itself Poisson's. All processes draw the same times and take theirs.
+
+    Raises:
+        SpecError: neither a time nor a number ends it.
+    """
+    load, draw = job.cell.load, random.Random(job.seed)  # noqa: S311  no secret
+    until, most = job.cell.seconds, job.cell.requests
+    if until is None and most is None:
+        raise SpecError(f"{job.cell.name}: it never ends.", mend="give `seconds` or `requests`.")
+    found: list[tuple[int, int]] = []
+    number, at = 0, 0.0
+    while most is None or number < most:
+        at = number / load.value if load.kind == "constant" else at + draw.expovariate(load.value)
+        if until is not None and at >= until:
+            break
+        if number % job.of == job.share:
+            found.append((number, round(1e9 * at)))
+        number += 1
+    return found
+
+
+async def open_loop(times: list[tuple[int, int]], begin_ns: int, one: One) -> None:
+    """Start each request at its moment, or at once where that is over; none waits for another."""
+    under_way: set[asyncio.Task[object]] = set()
+    for number, after_ns in times:
+        due = begin_ns + after_ns
+        await until(due)
+        task = asyncio.ensure_future(one(number, due))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+    if under_way:
+        await asyncio.gather(*under_way)
+
+
+async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
+    """So many callers, each asks again when it has its answer."""
+    cell = job.cell
+    end_ns = None if cell.seconds is None else begin_ns + round(1e9 * cell.seconds)
+    taken = job.share
+
+    async def caller() -> None:
+        nonlocal taken
+        free = perf_counter_ns()
+        while cell.requests is None or taken < cell.requests:
+            if end_ns is not None and free >= end_ns:
+                return
+            number, taken = taken, taken + job.of
+            await one(number, free)
+            free = perf_counter_ns()
+
+    await until(begin_ns)
+    await asyncio.gather(*(caller() for _ in range(callers(job))))
+
+
+def callers(job: Job) -> int:
+    """How many of a closed loop's callers one process has."""
+    return len(range(job.share, round(job.cell.load.value), job.of))
+
+
+async def until(moment_ns: int) -> None:
+    """Wait for a moment, never less."""
+    while (left := moment_ns - perf_counter_ns()) > 0:
+        await asyncio.sleep(left / 1e9)

@@ -1,0 +1,145 @@
+"""The process that asks: `python -m mox.bench.providers.client.worker`.
+
+Spawned, never forked. It ends when its standard input does, that is with the process that started
+it. What it measures goes to that process as it comes, unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import pickle
+import sys
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from time import perf_counter_ns
+from typing import Any
+
+from mox.bench.providers.client.asking import Asker
+from mox.bench.providers.client.jobs import Job
+from mox.bench.providers.client.loops import callers, closed_loop, open_loop, schedule
+from mox.bench.providers.client.messages import Noticed, Raw
+from mox.errors import MoxError
+from mox.loadgen.messages import Failed, Go, Ready
+
+LAG_EACH_S = 0.005
+WARM_AT_MOST = 64
+
+
+def main() -> None:
+    """Do what is told until told no more."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.dup2(2, 1)
+    _raise_limit()
+    link: Connection[Any, Any] = Connection(int(sys.argv[1]))
+    while True:
+        try:
+            job = link.recv()
+        except EOFError:
+            return
+        try:
+            with asyncio.Runner(loop_factory=_loop()) as runner:
+                link.send(runner.run(_round(job, link)))
+        except MoxError as error:
+            link.send(Failed(error.message, error.mend))
+        except Exception as error:  # noqa: BLE001  what prompts raise fails their cell only
+            link.send(Failed(f"{type(error).__name__}: {error}", "see the workload's prompts."))
+
+
+async def _round(job: Job, link: Connection[Any, Any]) -> Noticed:
+    outbox: SimpleQueue[bytes | None] = SimpleQueue()
+    sender = threading.Thread(target=_send, args=(outbox, link), daemon=True)
+
+    def report(raw: Raw) -> None:
+        outbox.put(pickle.dumps(raw, pickle.HIGHEST_PROTOCOL))
+
+    asker = Asker(job, report)
+    try:
+        if job.cell.load.kind == "closed":
+            run = partial(closed_loop, job, one=asker.one)
+            connections = callers(job)
+        else:
+            times = schedule(job)
+            bodies = {number: asker.body(number) for number, _ in times}
+            run = partial(
+                open_loop, times, one=lambda number, due: asker.one(number, due, bodies[number])
+            )
+            connections = min(WARM_AT_MOST, -(-round(job.cell.load.value) // job.of) or 1)
+        if job.cell.warm_up is not None:
+            connections = len(range(job.share, job.cell.warm_up, job.of))
+        await asker.warm_up(connections)
+        gc.collect()
+        gc.disable()
+        link.send(Ready())
+        go: Go = await asyncio.get_running_loop().run_in_executor(None, link.recv)
+        sender.start()
+        begin_ns = perf_counter_ns() + round(1e9 * (go.begin - time.monotonic()))
+        return await _watched(run, begin_ns)
+    finally:
+        asker.close()
+        outbox.put(None)
+        if sender.ident is not None:
+            sender.join()
+        gc.enable()
+
+
+async def _watched(run: Any, begin_ns: int) -> Noticed:
+    lags: list[int] = []
+    watch = asyncio.create_task(_watch(lags))
+    cpu, wall = time.process_time(), time.perf_counter()
+    await run(begin_ns=begin_ns)
+    noticed = Noticed(lags, time.process_time() - cpu, time.perf_counter() - wall)
+    watch.cancel()
+    return noticed
+
+
+async def _watch(lags: list[int]) -> None:
+    """Notes how late the loop is heard of, each 5 ms."""
+    each = round(1e9 * LAG_EACH_S)
+    while True:
+        due = perf_counter_ns() + each
+        await asyncio.sleep(LAG_EACH_S)
+        lags.append(max(0, perf_counter_ns() - due))
+
+
+def _send(outbox: SimpleQueue[bytes | None], link: Connection[Any, Any]) -> None:
+    """Empties the outbox into the link: a reader that is slow must not hold the loop up."""
+    while (blob := outbox.get()) is not None:
+        link.send_bytes(blob)
+
+
+def _loop() -> Any:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop
+    try:
+        import uvloop
+    except ImportError:
+        from mox.registry import missing_package
+
+        raise missing_package("uvloop", extra="providers") from None
+    return uvloop.new_event_loop
+
+
+def _raise_limit() -> None:
+    """As many sockets as the system lets us have."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _end_with_parent() -> None:
+    with suppress(OSError):
+        while os.read(0, 1):
+            pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

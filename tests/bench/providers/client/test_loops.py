@@ -1,0 +1,103 @@
+"""When requests start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mox.bench.providers.client import Cell, Target, Turn
+from mox.bench.providers.client.jobs import Job
+from mox.bench.providers.client.loops import schedule
+from mox.bench.providers.record import Load
+from mox.types.providers import Request
+
+Run = Callable[..., Turn]
+
+
+def nothing(round_: int, number: int) -> Request:
+    raise NotImplementedError
+
+
+def job(load: Load, *, seed: int = 0, share: int = 0, of: int = 1, **ends: Any) -> Job:
+    target = Target("here", "chat", "http://127.0.0.1/v1", "m")
+    return Job(Cell(target, "w", nothing, load, **{"seconds": None, **ends}), 0, seed, share, of)
+
+
+@given(st.floats(0.5, 200), st.integers(1, 200))
+def test_a_constant_rate_is_evenly_spaced(rate: float, n: int) -> None:
+    times = schedule(job(Load("constant", rate), requests=n))
+    assert [number for number, _ in times] == list(range(n))
+    assert all(abs(at - 1e9 * number / rate) <= 1 for number, at in times)
+
+
+@given(st.integers(0, 10_000), st.floats(50, 500))
+def test_the_number_of_poisson_arrivals_is_poissons(seed: int, rate: float) -> None:
+    n = len(schedule(job(Load("poisson", rate), seed=seed, seconds=10)))
+    # Six standard deviations: once in 500 million draws.
+    assert abs(n - 10 * rate) <= 6 * math.sqrt(10 * rate)
+
+
+def test_poisson_counts_vary_as_much_as_their_mean() -> None:
+    counts = [len(schedule(job(Load("poisson", 20), seed=s, seconds=1))) for s in range(400)]
+    mean = sum(counts) / len(counts)
+    variance = sum((count - mean) ** 2 for count in counts) / (len(counts) - 1)
+    # Of 400 draws the ratio's standard deviation is sqrt(2/399) = 0.07.
+    assert 0.75 < variance / mean < 1.25
+
+
+@given(st.sampled_from(["constant", "poisson"]), st.integers(1, 5), st.integers(0, 99))
+def test_processes_share_one_schedule(kind: Any, of: int, seed: int) -> None:
+    load = Load(kind, 50)
+    whole = schedule(job(load, seed=seed, seconds=2))
+    shares = [schedule(job(load, seed=seed, seconds=2, share=s, of=of)) for s in range(of)]
+    assert sorted(one for share in shares for one in share) == whole
+
+
+def test_a_closed_loop_keeps_its_callers_busy_and_no_more(
+    run: Run, server: Any, prompts: Any
+) -> None:
+    turn = run(Load("closed", 4), prompts.say(n=2, ttft=0.05), requests=20)
+    assert len(turn.records) == 20
+    assert sorted(record.number for record in turn.records) == list(range(20))
+    assert server.most_open == 4
+    # Five turns of four, none of which waits for another caller's.
+    begins = sorted(record.sent_ns or 0 for record in turn.records)
+    assert begins[-1] - begins[0] < 4 * 1.5 * 50_000_000 + 100_000_000
+
+
+def test_an_open_loop_never_waits_for_answers(run: Run, server: Any, prompts: Any) -> None:
+    # The provider answers nothing for 1 s: by then all 30 requests of 0.5 s are there.
+    turn = run(Load("constant", 60), prompts.say(n=1, ttft=0.8), seconds=0.5, warm_up=1)
+    assert len(turn.records) == 30
+    assert server.most_open == 30
+    begin = min(record.scheduled_ns for record in turn.records)
+    for record in turn.records:
+        assert record.sent_ns is not None
+        assert record.scheduled_ns == begin + round(record.number * 1e9 / 60) or (
+            abs(record.scheduled_ns - begin - record.number * 1e9 / 60) <= 1
+        )
+        assert 0 <= record.sent_ns - record.scheduled_ns < 100_000_000
+
+
+def test_connections_are_warm_and_reused(run: Run, server: Any) -> None:
+    turn = run(Load("closed", 2), requests=8)
+    assert all(record.reused for record in turn.records)
+    # Two callers, two connections, each asked once before.
+    assert len({asked.connection for asked in server.asked}) == 2
+    assert sorted(asked.say["number"] for asked in server.asked)[:2] == [-2, -1]
+    assert sorted(record.number for record in turn.records) == list(range(8))
+
+
+def test_what_is_not_warm_says_so(run: Run) -> None:
+    turn = run(Load("closed", 1), requests=2, warm_up=0)
+    assert [record.reused for record in turn.records] == [False, True]
+
+
+def test_workers_share_a_load(run: Run, server: Any) -> None:
+    turn = run(Load("closed", 3), requests=9, workers=2)
+    assert sorted(record.number for record in turn.records) == list(range(9))
+    assert len({asked.connection for asked in server.asked}) == 3
