@@ -11,6 +11,7 @@ from mox.bench import auto, record
 from mox.errors import MirrorWarning, MoxError, SpecError
 from mox.pipeline import describe
 from mox.pipeline import plan as plans
+from mox.pipeline.dollars import check_paid
 from mox.pipeline.estimate import learn
 from mox.pipeline.execute import execute
 from mox.pipeline.prepare import prepare
@@ -53,8 +54,15 @@ def plan(experiment: ExperimentLike, *, set: Mapping[str, Any] | None = None) ->
         set: dotted path → value: `{"questions.limit": 50}`. Unknown names are refused.
 
     Raises:
-        MoxError: what is written cannot be meant, or the corpus is not what it says.
+        MoxError: what is written cannot be meant, the corpus is not what it says, or what is paid
+            for has no key, no known price or no budget.
     """
+    made = _planned(experiment, set)
+    check_paid(made)
+    return made
+
+
+def _planned(experiment: ExperimentLike, set: Mapping[str, Any] | None = None) -> Plan:  # noqa: A002
     here = located(settings())
     store = Store(here.root)
     made = prepare(auto.load(experiment, set, store, here), store, here)
@@ -151,7 +159,7 @@ def load(run: str | Path) -> Results:
     store = Store(here.root)
     name = str(run)
     if Path(run).suffix in (".yaml", ".yml") or Path(run).is_file():
-        name = plan(run).run_id
+        name = _planned(run).run_id  # what was run is read without a key
     return Results(going.unfinished(store, name) or runs.read(store, name), store)
 
 

@@ -13,13 +13,24 @@ from pydantic import BaseModel, ConfigDict
 class Spec(BaseModel):
     """Settings of one back end: frozen, no unknown fields, tagged by `kind`.
 
-    A field's docstring is its help. Fields that cannot change a result (time limits,
-    numbers of workers) do not belong here, since every field is part of the key under
-    which results are stored.
+    A field's docstring is its help. Every field is part of the key under which results are
+    stored, but those that cannot change a result (where a key stands, how much is asked at
+    once): they are declared with `exclude=True`, and no dump has them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     kind: str
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """The fields that cannot change a result, those alone, as JSON has them."""
+        names = {name for name, field in type(self).model_fields.items() if field.exclude}
+        # Serialising leaves them out, so each is turned to JSON by itself.
+        return {
+            name: value if isinstance(value, int | float | str | None) else str(value)
+            for name in sorted(names)
+            if (value := getattr(self, name)) != type(self).model_fields[name].get_default()
+        }
 
 
 class IndexSpec(Spec):

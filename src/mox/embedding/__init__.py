@@ -3,7 +3,9 @@
 A back end is a function from its Spec to a loaded `Embedder`. Its trait `reads` is a function
 from the Spec to the number of tokens that it reads, in its own tokens, or None: all of them.
 It answers without loading the model, since a plan asks for it. So does the trait `dims`, which
-may be left out: a function from the Spec to the dimensions of its vectors.
+may be left out: a function from the Spec to the dimensions of its vectors. What costs money has
+the trait `paid`: a function from the Spec to the `Call` that its requests are written down as,
+and what it loads is a `PaidEmbedder`.
 """
 
 from collections.abc import Callable
@@ -15,7 +17,12 @@ from mox.types import Embedder
 
 embedders: Registry[Callable[[Any], Embedder]] = Registry(
     "mox.embedders",
-    ["mox.embedding.wordllama", "mox.embedding.hashing", "mox.embedding.transformers"],
+    [
+        "mox.embedding.wordllama",
+        "mox.embedding.hashing",
+        "mox.embedding.transformers",
+        "mox.providers.embedders",
+    ],
 )
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from mox.embedding import embedders
 from mox.errors import FieldError, MoxError, SpecError
 from mox.evaluation.measures import Measure
 from mox.experiment.checks import mapping
@@ -29,9 +30,8 @@ from mox.experiment.trials import Trial
 from mox.registry import nearest, validate
 from mox.source import Source
 
-PLAIN = tuple(name for name, cost in COSTS.items() if not cost.by_load)
-"""Costs that every trial reports, load or not."""
 LOAD = "add a `load` axis, which measures it."
+MONEY = "add an embedder that costs money: every one here is free."
 
 _ONE = {
     "type": "string",
@@ -161,15 +161,20 @@ class _Known:
             if trial.embed is not None and trial.index is not None and trial.index.kind != "exact"
         )
         agreement = [f"{AGREEMENT}@{depth}" for depth in depths]
-        costs = COSTS if loaded else PLAIN
+        paid = any("paid" in embedders.entry(t.embed.kind).traits for t in trials if t.embed)
+        costs = [
+            name
+            for name, cost in COSTS.items()
+            if (loaded or not cost.by_load) and (paid or not cost.by_money)
+        ]
         self.measured = [*self.measures, *costs, *agreement, *([AGREEMENT] if depths else [])]
         self._agreement = agreement
-        self._by_load = [name for name in COSTS if name not in costs]
+        self._others = [name for name in COSTS if name not in costs]
 
     def lacks(self, name: str) -> str | None:
         """What would measure a figure that nothing here measures; None for other names."""
-        if name in self._by_load:
-            return LOAD
+        if name in self._others:
+            return LOAD if COSTS[name].by_load else MONEY
         if name.partition("@")[0] != AGREEMENT or name in self.measured:
             return None
         if not self._agreement:
@@ -179,7 +184,7 @@ class _Known:
     @property
     def every(self) -> list[str]:
         """Names that a misspelt one may have meant."""
-        return [*self.measured, *self._by_load]
+        return [*self.measured, *self._others]
 
     def named(self, choose: Choose) -> Iterator[tuple[tuple[str, ...], str]]:
         """Where `choose` names a figure, and which."""

@@ -35,16 +35,19 @@ UNITS: Mapping[str, Mapping[str, Decimal]] = {
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A figure of a trial besides its measures. `by_load`: only a load test gives it."""
+    """A figure of a trial besides its measures. `by_load`: only a load test gives it.
+    `by_money`: only where some trial asks a provider that wants money."""
 
     more_is_better: bool = False
     by_load: bool = False
+    by_money: bool = False
 
 
 COSTS: Mapping[str, Cost] = {
     "index_mb": Cost(),
     "chunks": Cost(),
     "build_s": Cost(),
+    "embed_usd": Cost(by_money=True),
     "qps": Cost(more_is_better=True, by_load=True),
     "p50_ms": Cost(by_load=True),
     "p95_ms": Cost(by_load=True),

@@ -47,7 +47,10 @@ class Budget(Section):
     """Where a run stops by itself; what it finished is kept."""
 
     usd: float | None = Field(None, ge=0)
+    """Dollars that one run may spend: it stops before the call that would exceed them. The next
+    run has as much again, and goes on from there."""
     minutes: float | None = Field(None, gt=0)
+    """Minutes that one run may take."""
 
 
 KEYS = (

@@ -16,7 +16,7 @@ from mox.pipeline import codec
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Artifact, Store
 from mox.settings import Settings
-from mox.spec import IndexSpec, Spec
+from mox.spec import IndexSpec, Spec, canonical
 from mox.types import (
     ChunkTable,
     Document,
@@ -93,7 +93,7 @@ class Context:
 
     def embedder(self, spec: Spec) -> Embedder:
         """A loaded model; loaded once a process."""
-        name = spec.model_dump_json()
+        name = canonical([spec.model_dump(mode="json"), spec.runtime])
         if name not in self._embedders:
             self._embedders[name] = embedders[spec](spec)
         return self._embedders[name]

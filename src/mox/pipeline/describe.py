@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
+from mox.pipeline.dollars import costs, money
 from mox.pipeline.estimate import estimate
 from mox.pipeline.plan import Plan
 from mox.pipeline.stages import TITLES
@@ -15,6 +17,7 @@ def describe(plan: Plan, workers: int) -> dict[str, Any]:
     todo = Counter(stage.kind for stage in plan.pending())
     every = Counter(stage.kind for stage in plan.stages.values())
     guess = estimate(plan, workers)
+    paid = costs(plan)
     corpus = plan.corpus
     return {
         "schema": 1,
@@ -40,7 +43,9 @@ def describe(plan: Plan, workers: int) -> dict[str, Any]:
         "seconds": round(guess["seconds"], 1),
         "load_seconds": round(guess["by_kind"].get("load", 0.0), 1),
         "seconds_known": round(guess["known"], 3),
-        "usd": guess["usd"],
+        "usd": float(sum(cost.usd for cost in paid)),
+        "usd_by": [cost.document() for cost in paid],
+        "budget_usd": plan.experiment.budget.usd,
         "notes": list(plan.notes),
     }
 
@@ -65,11 +70,13 @@ def text(plan: Plan, workers: int) -> str:
         basis = f"{known:.0%} from earlier runs, the rest from stated defaults"
     lines += [
         "",
-        f"about {facts['seconds']:.0f} s ({basis}), $ {facts['usd']:.2f}: no paid provider is"
-        " called."
+        f"about {facts['seconds']:.0f} s ({basis}), {_dollars(facts)}"
         if stages["to_run"]
         else "everything is stored: a run takes no time and no money.",
+        *map(cost_line, facts["usd_by"]),
     ]
+    if said := budget_line(facts):
+        lines.append(said)
     if facts["load_seconds"]:
         lines.append(
             f"of these about {facts['load_seconds'] / 60:.1f} min under load, with the machine to"
@@ -77,3 +84,34 @@ def text(plan: Plan, workers: int) -> str:
         )
     lines += [f"note: {note}" for note in facts["notes"]]
     return "\n".join(lines)
+
+
+def _dollars(facts: Mapping[str, Any]) -> str:
+    if not facts["usd_by"]:
+        return "$ 0.00: no paid provider is called."
+    return f"about $ {money(facts['usd'])}, before a call is made:"
+
+
+def cost_line(cost: Mapping[str, Any]) -> str:
+    """What one embedder will cost, and what that is known from."""
+    known = f"{cost['texts']:,} texts not embedded yet"
+    if cost["basis"] == "texts":
+        basis = f"counted: {known}"
+    else:
+        basis = "estimated: from the corpus' characters, since some chunks aren't cut yet"
+    simulated = ", simulated: nobody is paid" if cost["simulated"] else ""
+    return (
+        f"  $ {money(cost['usd'])}  {cost['embedder']}: {cost['tokens']:,} tokens"
+        f" ({basis}){simulated}"
+    )
+
+
+def budget_line(facts: Mapping[str, Any]) -> str:
+    """That the budget will stop the run, where it looks so; empty else."""
+    budget = facts["budget_usd"]
+    if budget is None or facts["usd"] <= budget:
+        return ""
+    return (
+        f"budget.usd is {budget:g}: the run stops before the call that would exceed it, keeps what"
+        " is done, and the next run goes on from there."
+    )

@@ -74,7 +74,6 @@ def estimate(plan: Plan, workers: int) -> dict[str, Any]:
         "seconds": total + START_S if pending else 0.0,
         "by_kind": by_kind,
         "known": hits / len(pending) if pending else 1.0,
-        "usd": 0.0,  # no stage of this plan calls a paid provider
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from mox.pipeline import codec
 from mox.pipeline.agenda import Agenda
 from mox.pipeline.estimate import START_S, estimate
+from mox.pipeline.paid import purse, with_purse
 from mox.pipeline.plan import Plan
 from mox.pipeline.pool import Worker, environment
 from mox.pipeline.stages import MEASURED, VERSIONS, Stage
@@ -46,6 +47,8 @@ class Outcome:
     """Key → seconds of each stage that was run now."""
     failed: dict[str, str] = field(default_factory=dict)
     """Key → message of each stage that failed, or that stands on one that did."""
+    unpaid: dict[str, str] = field(default_factory=dict)
+    """Key → message of each stage that the budget stopped. What stands on it is left undone."""
 
 
 def execute(plan: Plan, settings: Settings, progress: Progress) -> Outcome:
@@ -113,6 +116,7 @@ class _Runner:
         self._progress = progress
         self._outcome = outcome
         self._agenda = Agenda(plan.stages, todo)
+        self._purse = purse(plan)
         self._count = max(1, min(settings.workers, len(todo)))
         by_kind = estimate(plan, 1)["by_kind"]
         expected = sum(seconds for kind, seconds in by_kind.items() if kind not in MEASURED)
@@ -149,7 +153,7 @@ class _Runner:
         while True:
             for at, line in enumerate(jobs[: self._wanted()]):
                 if at not in self._since and (job := self._agenda.take(at)):
-                    line.put(job)
+                    line.put([with_purse(stage, self._purse) for stage in job])
                     self._since[at] = time.monotonic()
             if not self._since:
                 return
@@ -209,6 +213,11 @@ class _Runner:
         elif event["event"] == "damaged" and (event["damaged"], stage.key) not in self._redone:
             self._redone.add((event["damaged"], stage.key))
             self._redo(event["damaged"], stage)
+        elif event["event"] == "unpaid":
+            # What costs nothing goes on: the trials that are paid for are finished.
+            self._outcome.stopped = "budget"
+            self._outcome.unpaid[stage.key] = f"{event['error']} {event['mend']}"
+            self._agenda.drop(stage)
         else:
             self._fail(stage, f"{event['error']} {event.get('mend', '')}".strip())
 

@@ -11,11 +11,12 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mox.pipeline.store import unwritable, write_synced
+from mox.spec import Spec, digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,18 @@ BATCH = 1024
 """Texts a segment: a second or so of a small transformer's work, all that a kill can lose."""
 SEGMENTS = 64
 """Above this many segments they are merged into one."""
+
+
+def memo_of(root: Path, embedder: Spec, fingerprint: Mapping[str, str]) -> tuple[str, VectorMemo]:
+    """The name of an embedder's lock, and its memo.
+
+    Args:
+        root: the state folder.
+    """
+    # Whether cutting texts off is allowed changes no vector.
+    model = embedder.model_dump(mode="json", exclude={"truncate"})
+    name = digest({"embedder": model, "fingerprint": dict(fingerprint)})
+    return name, VectorMemo(root / "memo" / name[:24])
 
 
 class VectorMemo:
@@ -46,7 +59,7 @@ class VectorMemo:
         """Vectors of all texts, in order; only those not known yet are embedded.
 
         Args:
-            embed: texts → (texts, dims) vectors.
+            embed: texts → (texts, dims) vectors; or those of the first of them, one at least.
             tick: called after each batch that was embedded and stored.
 
         Returns:
@@ -61,10 +74,13 @@ class VectorMemo:
             if code not in known and code not in fresh:
                 fresh[code] = text
         codes = list(fresh)
-        for begin in range(0, len(codes), BATCH):
-            batch = codes[begin : begin + BATCH]
+        done = 0
+        while done < len(codes):
+            batch = codes[done : done + BATCH]
             made = np.ascontiguousarray(embed([fresh[code] for code in batch]), dtype=np.float32)
+            batch = batch[: len(made)]
             self._append(batch, made)
+            done += len(batch)
             for row, code in enumerate(batch):
                 known[code] = (len(parts), row)
             parts.append(made)
@@ -76,6 +92,19 @@ class VectorMemo:
             if len(wanted):
                 found[wanted] = part[where[wanted, 1]]
         return found, len(codes)
+
+    def lacks(self, texts: Iterable[str]) -> list[str]:
+        """Texts that aren't known yet, each once. Changes nothing."""
+        import numpy as np
+
+        known: set[bytes] = set()
+        for name in self.folder.glob("*.hash.npy"):
+            try:
+                raw = np.load(name, allow_pickle=False).tobytes()
+            except (OSError, ValueError, EOFError):
+                continue  # merged meanwhile, or damaged
+            known.update(raw[at : at + 16] for at in range(0, len(raw), 16))
+        return [text for text in dict.fromkeys(texts) if _hash(text) not in known]
 
     def _open(self) -> tuple[dict[bytes, tuple[int, int]], list[Floats]]:
         import numpy as np

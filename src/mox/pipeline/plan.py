@@ -34,7 +34,7 @@ class PlannedTrial:
     """A trial and its stages by role.
 
     Roles: `chunk`, `score` and `hits` always; `embed`, `exact`, `build`, `search`, `lexical`,
-    `load` where it has them.
+    `load` where it has them; `queries` where its embedder is paid.
     """
 
     trial: Trial
@@ -132,12 +132,18 @@ class Graph:
         return PlannedTrial(trial, {role: stage.ref for role, stage in roles.items()})
 
     def stages(self) -> dict[str, Stage]:
-        """All stages by key, in prefix order; within a kind, in the order of the trials."""
-        order = list(VERSIONS)
-        return {
-            stage.key: stage
-            for stage in sorted(self._found.values(), key=lambda stage: order.index(stage.kind))
-        }
+        """All stages by key, in prefix order; within a kind, in the order of the trials.
+
+        Questions that are paid for come before chunks: they are few, and a budget that the chunks
+        use up would leave no trial finished without them.
+        """
+        order: dict[str, float] = {kind: at for at, kind in enumerate(VERSIONS)}
+
+        def place(stage: Stage) -> float:
+            first = stage.kind == "queries" and bool(stage.runtime)
+            return order["embed"] - 0.5 if first else order[stage.kind]
+
+        return {stage.key: stage for stage in sorted(self._found.values(), key=place)}
 
     def _chunk(self, spec: Spec) -> Stage:
         tokenizer = self._experiment.tokenizer
@@ -155,8 +161,9 @@ class Graph:
         reach = {"k": search.dense_k, "clip": search.fusion is not None}
         exact = self._add("exact", reach, pair, versions("numpy"))
         is_exact = index.kind == "exact"
+        roles = {**_named(pair), "exact": exact}
         if is_exact and trial.load is None:
-            return {"embed": embed, "exact": exact}
+            return roles
         built_with = {**self._print(indexes, index), **self._engines(index)}
         of: dict[str, Any] = {"of": _plain(index)}
         if trial.load is not None and trial.load.selectivity < 1:
@@ -165,7 +172,6 @@ class Graph:
         build = self._add("build", of, {"embed": embed}, built_with)
         parts = {**pair, "build": build, "exact": exact}
         spec = {"of": search.settings.model_dump(mode="json"), "index": _plain(index), **reach}
-        roles = {"embed": embed, "exact": exact}
         if not is_exact:
             roles |= {"build": build, "search": self._add("search", spec, parts, built_with)}
         if trial.load is not None:
@@ -179,9 +185,10 @@ class Graph:
         """Vectors of chunks and questions."""
         prints = self._print(embedders, spec)
         of = {"of": _plain(spec)}
+        how = {"embedder": spec.runtime} if "paid" in embedders.entry(spec.kind).traits else {}
         return {
-            "embed": self._add("embed", of, {"chunk": chunk}, prints),
-            "queries": self._add("queries", of, {"questions": self.questions}, prints),
+            "embed": self._add("embed", of, {"chunk": chunk}, prints, runtime=how),
+            "queries": self._add("queries", of, {"questions": self.questions}, prints, runtime=how),
         }
 
     def _in_engine(self, trial: Trial, chunk: Stage) -> dict[str, Stage]:
@@ -191,6 +198,7 @@ class Graph:
         assert search.settings is not None  # noqa: S101
         vectors = self._vectors(trial.embed, chunk) if trial.embed is not None else {}
         embed = {role: stage for role, stage in vectors.items() if role == "embed"}
+        named = _named(vectors) if vectors else {}
         built_with = {**self._print(indexes, index), **self._engines(index)}
         build = self._add("build", {"of": _plain(index)}, {**embed, "chunk": chunk}, built_with)
         spec: dict[str, Any] = {
@@ -202,7 +210,7 @@ class Graph:
             spec |= {"depth": search.depth, "fusion": _plain(search.fusion)}
         asked = {"questions": self.questions, **vectors, "chunk": chunk, "build": build}
         found = self._add("search", spec, asked, built_with)
-        return {**embed, "build": build, "search": found}
+        return {**named, "build": build, "search": found}
 
     def _lexical(self, spec: Spec, chunk: Stage, trial: Trial) -> Stage:
         fused = trial.search.fusion is not None
@@ -231,8 +239,10 @@ class Graph:
         spec: Mapping[str, Any],
         inputs: Mapping[str, Stage],
         fingerprint: Mapping[str, str] | None = None,
+        *,
+        runtime: Mapping[str, Any] | None = None,
     ) -> Stage:
-        stage = make(kind, spec, inputs, fingerprint or {})
+        stage = make(kind, spec, inputs, fingerprint or {}, runtime=runtime)
         return self._found.setdefault(stage.key, stage)
 
     def _print(self, registry: Any, spec: Spec) -> Mapping[str, str]:
@@ -240,6 +250,12 @@ class Graph:
         if name not in self._fingerprints:
             self._fingerprints[name] = registry.fingerprint(spec)
         return self._fingerprints[name]
+
+
+def _named(vectors: Mapping[str, Stage]) -> dict[str, Stage]:
+    """A trial's roles of its vectors; of the questions' only where they are paid for."""
+    paid = bool(vectors["queries"].runtime)
+    return dict(vectors) if paid else {"embed": vectors["embed"]}
 
 
 def _plain(spec: Spec) -> dict[str, Any]:

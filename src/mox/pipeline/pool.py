@@ -47,7 +47,7 @@ class Worker:
                     return
                 if event["event"] == "idle":
                     return
-                if event["event"] in ("done", "failed", "damaged"):
+                if event["event"] in ("done", "failed", "damaged", "unpaid"):
                     waiting.pop(event["key"])
                 report(event)
         except queue.Empty:

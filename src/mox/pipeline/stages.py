@@ -73,6 +73,9 @@ class Stage:
     inputs: Mapping[str, Ref] = field(default_factory=dict)
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     """Versions and file hashes that the result depends on: part of the key, noted beside it."""
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+    """How it is done where that can't change what comes of it: where a key stands, what may be
+    spent. Never part of the key, and never noted."""
 
     @property
     def ref(self) -> Ref:
@@ -120,11 +123,13 @@ def make(
     spec: Mapping[str, Any],
     inputs: Mapping[str, Stage],
     fingerprint: Mapping[str, str],
+    *,
+    runtime: Mapping[str, Any] | None = None,
 ) -> Stage:
     """A stage with its key: SHA-256 of stage, version, fingerprint, spec and input keys."""
     parts = {role: stage.ref for role, stage in inputs.items()}
     key = key_of(kind, VERSIONS[kind], spec, parts, fingerprint)
-    return Stage(kind, key, spec, parts, dict(fingerprint))
+    return Stage(kind, key, spec, parts, dict(fingerprint), dict(runtime or {}))
 
 
 def key_of(

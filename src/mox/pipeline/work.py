@@ -22,12 +22,12 @@ from mox.pipeline import codec
 from mox.pipeline.building import build, rebuild_if_gone
 from mox.pipeline.context import Context, index_spec
 from mox.pipeline.loading import load_one
-from mox.pipeline.memo import VectorMemo
+from mox.pipeline.memo import memo_of
+from mox.pipeline.paid import Shopper
 from mox.pipeline.stages import Output, Stage
 from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.retrieval.hits import ranked
-from mox.spec import digest
 from mox.types import Asked, ChunkTable, Hits
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ def queries(stage: Stage, context: Context) -> Output:
 
 
 def _embed(stage: Stage, context: Context, texts: tuple[str, ...], whose: str) -> Output:
-    spec = embedders.parse(stage.spec["of"])
+    spec = embedders.parse({**stage.spec["of"], **stage.runtime.get("embedder", {})})
     embedder = context.embedder(spec)
-    reads = embedders.entry(spec.kind).traits["reads"](spec)
+    traits = embedders.entry(spec.kind).traits
+    reads = traits["reads"](spec)
     unread = unread_share(embedder, reads, texts)
     if unread > 0 and not getattr(spec, "truncate", False):
         raise SpecError(
@@ -85,20 +86,18 @@ def _embed(stage: Stage, context: Context, texts: tuple[str, ...], whose: str) -
             " beyond.",
             mend="use smaller chunks, or set `truncate: true` on the embedder to leave it unread.",
         )
-    # Whether cutting texts off is allowed changes no vector.
-    model = spec.model_dump(mode="json", exclude={"truncate"})
-    name = digest({"embedder": model, "fingerprint": embedders.fingerprint(spec)})
+    name, memo = memo_of(context.store.root, spec, embedders.fingerprint(spec))
+    shopper = Shopper(stage, spec, context) if "paid" in traits else None
 
     def checked(batch: Any) -> Floats:
-        made = embedder.embed(batch)
-        verify(made, len(batch), embedder.dims, name=spec.kind)
+        made = shopper.buy(batch) if shopper else embedder.embed(batch)
+        verify(made, len(made) if shopper else len(batch), embedder.dims, name=spec.kind)
         return made
 
     with context.store.lock(name):
-        memo = VectorMemo(context.store.root / "memo" / name[:24])
         vectors, made = memo.vectors(texts, checked, embedder.dims, tick=context.tick)
     facts = {"texts": len(texts), "embedded": made, "dims": embedder.dims, "unread": unread}
-    return Output({"vectors": vectors}, facts)
+    return Output({"vectors": vectors}, {**facts, **(shopper.facts(texts) if shopper else {})})
 
 
 def exact(stage: Stage, context: Context) -> Output:

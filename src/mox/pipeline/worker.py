@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from mox.errors import MoxError
+from mox.errors import BudgetError, MoxError
 from mox.pipeline.stages import UNSYNCED, VERSIONS, Ref, Stage
 from mox.pipeline.store import DamagedError, Store
 from mox.settings import settings
@@ -126,6 +126,8 @@ def _do(stage: Stage, context: Any, say: Callable[..., None]) -> dict[str, Any] 
     except DamagedError as error:
         context.close_engine(error)
         say(event="damaged", key=stage.key, damaged=error.key, error=str(error))
+    except BudgetError as error:
+        say(event="unpaid", key=stage.key, error=error.message, mend=error.mend)
     except MoxError as error:
         context.close_engine(error)
         return {"error": error.message, "mend": error.mend}
@@ -196,13 +198,16 @@ def to_plain(stage: Stage) -> dict[str, Any]:
         "spec": dict(stage.spec),
         "inputs": {role: list(ref) for role, ref in stage.inputs.items()},
         "fingerprint": dict(stage.fingerprint),
+        "runtime": dict(stage.runtime),
     }
 
 
 def from_plain(plain: Mapping[str, Any]) -> Stage:
     """A stage from JSON."""
     inputs = {role: Ref(*ref) for role, ref in plain["inputs"].items()}
-    return Stage(plain["kind"], plain["key"], plain["spec"], inputs, plain["fingerprint"])
+    return Stage(
+        plain["kind"], plain["key"], plain["spec"], inputs, plain["fingerprint"], plain["runtime"]
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "latency": ("p95_ms",),
     "memory": ("memory_mb", "index_mb"),
     "build": ("build_s",),
-    "cost": ("cost_usd", "disk_mb"),
+    "cost": ("embed_usd", "disk_mb"),
 }
 """What a figure may be called → its names, the first that trials have is meant. `quality` is the
 measure that decides."""

@@ -217,7 +217,9 @@ class Reading:
     @cached_property
     def costs(self) -> Mapping[str, Mapping[str, Any]]:
         """trial id → what it costs: chunks, index_mb, build_s, unread, recall_of_exact@k; under a
-        load also qps, p50_ms, p95_ms, p99_ms, memory_mb, disk_mb."""
+        load also qps, p50_ms, p95_ms, p99_ms, memory_mb, disk_mb; in a run of which some embedder
+        is paid also embed_usd: what all of its chunks and questions cost to embed, whichever
+        trial of whichever run paid for them."""
         return {trial.id: self._costs(trial) for trial in self.finished}
 
     def _costs(self, trial: TrialRun) -> dict[str, Any]:
@@ -245,7 +247,23 @@ class Reading:
             costs[f"recall_of_exact@{depth}"] = float(agreement.mean())
         if "load" in facts:
             costs |= load_costs(facts["load"])
+        if self.paid:
+            costs["embed_usd"] = self._embed_usd(trial)
         return costs
+
+    @cached_property
+    def paid(self) -> bool:
+        """Whether some trial's embedder costs money."""
+        return any(
+            "usd" in self._facts(trial.roles["embed"])
+            for trial in self.finished
+            if "embed" in trial.roles
+        )
+
+    def _embed_usd(self, trial: TrialRun) -> float:
+        """Dollars of a trial's chunks and questions; 0 where its embedder is free."""
+        refs = [trial.roles[role] for role in ("embed", "queries") if role in trial.roles]
+        return float(sum(self._facts(ref).get("usd", 0.0) for ref in refs))
 
     def load_facts(self, trial: TrialRun) -> Mapping[str, Any] | None:
         """What was measured of a finished trial under its load; None where it has none."""

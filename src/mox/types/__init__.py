@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING
 
 from mox.types.corpus import Chunk, ChunkTable, Corpus, Document, Evidence, Question, Span
 from mox.types.judging import Metric, Passage, Shown
-from mox.types.parts import Chunker, CorpusLoader, Embedder, Fusion, Retriever, Tokenizer
+from mox.types.parts import (
+    Chunker,
+    CorpusLoader,
+    Embedder,
+    Fusion,
+    PaidEmbedder,
+    Retriever,
+    Tokenizer,
+)
 from mox.types.search import (
     Asked,
     Built,
@@ -44,6 +52,7 @@ __all__ = [
     "IndexServer",
     "IndexWriter",
     "Metric",
+    "PaidEmbedder",
     "PairSearcher",
     "Passage",
     "Place",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from mox.types.arrays import Floats, Ints
     from mox.types.corpus import Chunk, Corpus, Document
+    from mox.types.providers import Book, Bought, Call
     from mox.types.search import Hits
 
 
@@ -37,6 +38,22 @@ class Embedder(Protocol):
 
     def tokens(self, texts: Sequence[str]) -> Ints:
         """(texts,) tokens of each text as this model counts them, special tokens included."""
+
+
+class PaidEmbedder(Embedder, Protocol):
+    """A model that costs money: what it is asked goes through a book."""
+
+    def buy(self, texts: Sequence[str], book: Book, call: Call) -> Bought:
+        """Vectors of the first texts: as many as one request takes, and as can be paid for.
+
+        Args:
+            texts: one at least.
+            call: what the book is told.
+
+        Raises:
+            BudgetError: what is left doesn't pay for the first text. Nothing was sent.
+            ProviderError: it was asked, more than once where that may help, and failed.
+        """
 
 
 class CorpusLoader(Protocol):

@@ -216,6 +216,15 @@ class Embedded:
     standing: Standing | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What one request of a paid embedder brought."""
+
+    vectors: Floats
+    """(texts, dims) float32, of length 1; all zero for an empty text, which isn't sent."""
+    usage: Usage
+
+
 class EmbeddingProvider(Protocol):
     """A provider that turns texts into vectors."""
 

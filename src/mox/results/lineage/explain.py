@@ -249,6 +249,10 @@ HOW = {
         ("build", "lexical", "exact"),
     ),
     "build_s": ("seconds of the build, as they were", ("build",)),
+    "embed_usd": (
+        "dollars to embed all chunks and questions, whichever trial paid",
+        ("embed", "queries"),
+    ),
     "unread": ("share of the chunks' text that the embedder doesn't read", ("embed",)),
     "short_answers": ("questions for which the index returned fewer than k hits", ("search",)),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mox.pipeline.describe import describe
+from mox.pipeline.describe import budget_line, cost_line, describe
+from mox.pipeline.dollars import money
 from mox.pipeline.stages import TITLES
 from mox.results.show.markup import (
     GREEN,
@@ -66,9 +67,12 @@ def _expected(facts: Mapping[str, Any]) -> Html:
         return div("Everything is stored: a run takes no time and no money.", style=SMALL)
     known = facts["seconds_known"]
     basis = f"{known:.0%} of the stages known from earlier runs" if known else "stated defaults"
+    lines = [small(line.strip()) for line in map(cost_line, facts["usd_by"])]
+    lines += [small(said)] if (said := budget_line(facts)) else []
     return div(
         bold(f"about {facts['seconds']:.0f} s"),
-        f" ({basis}), $ {facts['usd']:.2f}",
+        f" ({basis}), $ {money(facts['usd'])}",
+        *lines,
         style=f"{SMALL};padding:2px 0",
     )
 

@@ -1,0 +1,101 @@
+"""Stages that cost money: each request is booked before it is sent, and its cost noted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+from mox.embedding import embedders
+from mox.types.providers import Usage
+
+if TYPE_CHECKING:
+    from mox.pipeline.context import Context
+    from mox.pipeline.plan import Plan
+    from mox.pipeline.stages import Stage
+    from mox.pipeline.store import Store
+    from mox.spec import Spec
+    from mox.types import Floats, PaidEmbedder
+    from mox.types.providers import Book, Call
+
+
+def purse(plan: Plan) -> Mapping[str, Any]:
+    """What one execution of a plan may spend, and what its calls are written down under: in the
+    ledger a Run of ours is a sweep, and each time that it is run has a budget of its own."""
+    run = f"{plan.run_id}.{uuid.uuid4().hex[:8]}"
+    return {"sweep": plan.run_id, "run": run, "usd": plan.experiment.budget.usd}
+
+
+def with_purse(stage: Stage, found: Mapping[str, Any]) -> Stage:
+    """A stage that is handed the purse; one that costs nothing is handed none."""
+    return replace(stage, runtime={**stage.runtime, "purse": found}) if stage.runtime else stage
+
+
+def open_book(store: Store, found: Mapping[str, Any]) -> Book:
+    """The ledger of a store as one purse's book; without a purse (a release that is asked) no
+    budget bounds it."""
+    from mox.providers.budget import Budget, RunBook
+    from mox.providers.ledger import Ledger
+    from mox.providers.prices import Prices
+
+    usd = found.get("usd")
+    return RunBook(
+        Ledger(store.root),
+        Prices.load(),
+        run=found.get("run", ""),
+        sweep=found.get("sweep"),
+        budget=None if usd is None else Budget.of(usd),
+    )
+
+
+class Shopper:
+    """Buys one stage's vectors, and knows what they came to."""
+
+    def __init__(self, stage: Stage, spec: Spec, context: Context) -> None:
+        call: Call = embedders.entry(spec.kind).traits["paid"](spec)
+        self._call = replace(call, trial=f"{stage.kind}/{stage.key[:12]}")
+        self._embedder = cast("PaidEmbedder", context.embedder(spec))
+        self._book = open_book(context.store, stage.runtime.get("purse", {}))
+        self._paid = Usage()
+        self._bought: set[str] = set()
+
+    def buy(self, texts: Sequence[str]) -> Floats:
+        """Vectors of the first texts; see `PaidEmbedder.buy`."""
+        found = self._embedder.buy(texts, self._book, self._call)
+        tokens = self._paid.input_tokens + found.usage.input_tokens
+        self._paid = Usage(input_tokens=tokens)
+        self._bought.update(texts[: len(found.vectors)])
+        return found.vectors
+
+    def facts(self, texts: Sequence[str]) -> dict[str, Any]:
+        """What all of a stage's texts cost, whoever paid for them, and what was paid now.
+
+        What came from the memo is counted here, at the price of now.
+        """
+        known = [text for text in dict.fromkeys(texts) if text not in self._bought]
+        counted = int(self._embedder.tokens(known).sum()) if known else 0
+        paid, rest = self._price(self._paid), self._price(Usage(input_tokens=counted))
+        return {
+            "tokens": self._paid.input_tokens + counted,
+            "usd": float(paid + rest),
+            "paid_usd": float(paid),
+            "simulated": self._call.simulated,
+        }
+
+    def _price(self, usage: Usage) -> Decimal:
+        return price_of(self._call, usage)
+
+
+def price_of(call: Call, usage: Usage) -> Decimal:
+    """USD of some tokens, at the price of now.
+
+    Raises:
+        PriceError: not known; the mend is what to write.
+    """
+    from mox.providers.prices import Prices
+
+    found = Prices.load().price(call.provider, call.model, usage, when=dt.datetime.now(dt.UTC))
+    return found.total or Decimal(0)

@@ -1,0 +1,168 @@
+"""Embedders behind an API, `kind: openai` and `kind: compatible`: paid by the token.
+
+What a vector depends on is the provider, the host that answers and the model: these are the
+fingerprint. Where a key stands and how much is asked at once changes none, and is no part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from mox.embedding import embedders
+from mox.embedding.spec import EmbedSpec
+from mox.providers.spec import ProviderSpec
+from mox.types.providers import Call
+
+if TYPE_CHECKING:
+    from mox.providers.embedding import ApiEmbedder
+
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_DIMS: Mapping[str, int] = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+}
+"""OpenAI's models and their own dimensions. The third generation's can be shortened."""
+FIXED = ("text-embedding-ada-002",)
+OPENAI_READS = 8191
+"""Tokens that OpenAI's models read of a text, by their table of models."""
+
+
+class ApiEmbed(EmbedSpec, ProviderSpec):
+    """What all embedders behind an API have in common. No field ever holds a key."""
+
+    base_url: str
+    """Where its API begins: what `/embeddings` is added to."""
+    simulated: bool = False
+    """The address is a simulator's. It has to be said, and a simulator has to be there: so what
+    is simulated is never taken for real, nor kept beside it."""
+    key_env: str | None = Field(None, exclude=True)
+    """The environment variable that holds the key; the provider's own where not set."""
+    key_file: Path | None = Field(None, exclude=True)
+    """A file whose only content is the key."""
+    batch: int = Field(32, ge=1, le=2048, exclude=True)
+    """Texts of one request, at most."""
+    timeout_s: float = Field(60.0, gt=0, exclude=True)
+    """Of one request, in seconds."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        """An address that may be shown: it is part of results' keys, and tables print it."""
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write an address such as http://localhost:8000/v1")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("an address has no user, password or query; name the key by key_env")
+        return value.rstrip("/")
+
+    @property
+    def host(self) -> str:
+        """Who answers: host, and port where it is not the scheme's own."""
+        return urlsplit(self.base_url).netloc.lower()
+
+
+class OpenAiEmbed(ApiEmbed):
+    """OpenAI's embeddings (extra `providers`)."""
+
+    KEY_ENV: ClassVar[str | None] = "OPENAI_API_KEY"
+
+    kind: Literal["openai"] = "openai"
+    model: str = "text-embedding-3-small"
+    """As OpenAI names it."""
+    dims: int | None = Field(None, ge=1)
+    """Dimensions; the model's own where not set. The third generation can be asked for fewer."""
+    base_url: str = OPENAI_URL
+    """OpenAI's own; another for a region (https://eu.api.openai.com/v1) or a proxy of it."""
+    batch: int = Field(1024, ge=1, le=2048, exclude=True)
+    """Texts of one request, at most: all that a kill can lose."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_dims(cls, value: Any) -> Any:
+        """The model's own dimensions written out: said or not, it is one embedder."""
+        if not isinstance(value, Mapping) or value.get("dims") is not None:
+            return value
+        model = value.get("model", cls.model_fields["model"].default)
+        if model not in OPENAI_DIMS:
+            raise ValueError(
+                f"the dimensions of {model!r} are not known here; write `dims:`, or use one of"
+                f" {', '.join(OPENAI_DIMS)}"
+            )
+        return {**value, "dims": OPENAI_DIMS[model]}
+
+    @model_validator(mode="after")
+    def _has_dims(self) -> OpenAiEmbed:
+        own = OPENAI_DIMS.get(self.model)
+        if own is not None and self.dims is not None:
+            if self.model in FIXED and self.dims != own:
+                raise ValueError(f"{self.model} has {own} dimensions and can't be shortened")
+            if self.dims > own:
+                raise ValueError(f"{self.model} has {own} dimensions, not {self.dims}")
+        return self
+
+    @property
+    def asked_dims(self) -> int | None:
+        """What a request asks for; None: the model's own."""
+        return None if self.dims == OPENAI_DIMS.get(self.model) else self.dims
+
+
+class CompatibleEmbed(ApiEmbed):
+    """Any API in the shape of OpenAI's embeddings: vLLM, Ollama, TEI, a gateway (extra
+    `providers`)."""
+
+    kind: Literal["compatible"] = "compatible"
+    dims: int = Field(ge=1)
+    """Dimensions that its vectors have; other ones are refused."""
+    shorten: bool = False
+    """Ask the model for `dims` dimensions (Matryoshka), instead of only expecting them."""
+    reads: int | None = Field(None, ge=1, exclude=True)
+    """Tokens that it reads of a text, counted by cl100k, which may not be its own; where not set,
+    longer texts are the server's affair."""
+
+    @property
+    def asked_dims(self) -> int | None:
+        """What a request asks for; None: the model's own."""
+        return self.dims if self.shorten else None
+
+
+def _fingerprint(spec: ApiEmbed) -> Mapping[str, str]:
+    return {"provider": spec.kind, "host": spec.host, "model": spec.model}
+
+
+def _paid(spec: ApiEmbed) -> Call:
+    return Call(spec.kind, "default", spec.model, "embed", simulated=spec.simulated)
+
+
+def _reads(spec: OpenAiEmbed | CompatibleEmbed) -> int | None:
+    return OPENAI_READS if isinstance(spec, OpenAiEmbed) else spec.reads
+
+
+@embedders.register(
+    OpenAiEmbed,
+    fingerprint=_fingerprint,
+    reads=_reads,
+    dims=lambda spec: spec.dims,
+    paid=_paid,
+)
+@embedders.register(
+    CompatibleEmbed,
+    fingerprint=_fingerprint,
+    reads=_reads,
+    dims=lambda spec: spec.dims,
+    paid=_paid,
+)
+def load(spec: OpenAiEmbed | CompatibleEmbed) -> ApiEmbedder:
+    """A client of the API. Nothing is asked yet, and no key is read.
+
+    Raises:
+        MissingError: the extra `providers` is not installed.
+    """
+    from mox.providers.embedding import ApiEmbedder
+
+    return ApiEmbedder(spec)
