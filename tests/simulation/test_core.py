@@ -24,7 +24,7 @@ def said(request, *, seed=0, **more):
 
 QUESTIONS = [
     asked(f"Question {number}, of no interest.", model=model, limit=limit)
-    for number in range(5)
+    for number in range(3)
     for model in MODELS
     for limit in (1, 7, 200)
 ]

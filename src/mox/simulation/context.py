@@ -13,7 +13,6 @@ LEAST_WORDS = 25
 
 _MARK = re.compile(r"^[ \t]*\[(\d+)\][ \t:]*", re.MULTILINE)
 _QUESTION = re.compile(r"^[ \t]*question[ \t]*:[ \t]*", re.MULTILINE | re.IGNORECASE)
-_ANSWER = re.compile(r"\n\s*answer[ \t]*:\s*\Z", re.IGNORECASE)
 _BLANK = re.compile(r"\n\s*\n")
 
 
@@ -58,14 +57,16 @@ def given(messages: Sequence[Message]) -> Given | None:
 
 def _question(text: str) -> tuple[str, str]:
     """The text before its question, and the question: what `Question:` says, or its last part."""
-    text = _ANSWER.sub("", text).rstrip()
+    text = text.strip()
+    if text[-7:].lower() == "answer:":  # what many prompts end with, for the model to go on from
+        text = text[:-7].rstrip()
     marks = list(_QUESTION.finditer(text))
     if marks:
         return text[: marks[-1].start()].strip(), text[marks[-1].end() :].strip()
     gaps = list(_BLANK.finditer(text))
     if gaps:
-        return text[: gaps[-1].start()].strip(), text[gaps[-1].end() :].strip()
-    return "", text.strip()
+        return text[: gaps[-1].start()].strip(), text[gaps[-1].end() :]
+    return "", text
 
 
 def _numbered(text: str) -> tuple[str, ...]:

@@ -75,8 +75,9 @@ def _said(model: Model, asked: Asked, draws: Draws, *, room: int) -> Said:
     """A judge's verdicts, JSON of a schema, an answer from the context, or filler."""
     quality = model.quality
     found = judge.judged(asked.messages, asked.json_schema, quality.judge_noise, draws)
-    if found is None and asked.json_schema is not None:
-        made = json.dumps(schema.instance(asked.json_schema, draws), ensure_ascii=False)
+    form = asked.json_schema or judge.asked_schema(asked.messages)
+    if found is None and form is not None:
+        made = json.dumps(schema.instance(form, draws), ensure_ascii=False)
         found = answers.Answered(made, {"answered": "schema"})
     if found is None:
         given = context.given(asked.messages)

@@ -41,7 +41,7 @@ def judged(
     given = _last_json(_INPUT, text)
     if given is None:
         return None
-    wanted = schema or _last_json(_SCHEMA, text) or {}
+    wanted = schema or asked_schema(messages) or {}
     names = frozenset(wanted.get("properties", {}))
     for keys, marker, answer in _QUESTIONS:
         if keys == given.keys() and (not names or marker in names):
@@ -50,6 +50,11 @@ def judged(
                 json.dumps(found, ensure_ascii=False), {"answered": "judge", "asked": sorted(keys)}
             )
     return None
+
+
+def asked_schema(messages: Sequence[Message]) -> dict[str, Any] | None:
+    """The JSON schema that a prompt itself asks for, as ragas writes it; None where it doesn't."""
+    return _last_json(_SCHEMA, "\n\n".join(message.text for message in messages))
 
 
 class _Noise:
@@ -70,6 +75,14 @@ def _statements(given: Given, _: _Noise) -> dict[str, Any]:
 
 def _claims(given: Given, _: _Noise) -> dict[str, Any]:
     return {"claims": split(given["response"])}
+
+
+def _entities(given: Given, _: _Noise) -> dict[str, Any]:
+    return {"entities": list(dict.fromkeys(_NAME.findall(given["text"])))}
+
+
+def _phrases(given: Given, _: _Noise) -> dict[str, Any]:
+    return {"keyphrases": list(dict.fromkeys(_NAME.findall(given["text"])))}
 
 
 def _faithful(given: Given, noise: _Noise) -> dict[str, Any]:
@@ -140,6 +153,7 @@ def _rating(most: int, claim: str, context: str) -> Callable[[Given, _Noise], di
     return rate
 
 
+_NAME = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)*|\b\d+(?:[.,]\d+)*\b")
 _EVASIVE = re.compile(
     r"\b(?:i (?:do not|don't) know|not sure|cannot (?:tell|say|answer)|can't (?:tell|say|answer)|"
     r"do(?:es)? not answer|no information)\b",
@@ -154,6 +168,8 @@ _QUESTIONS: tuple[tuple[frozenset[str], str, Callable[[Given, _Noise], dict[str,
     (frozenset({"question", "answer", "ground_truth"}), "TP", _correct),
     (frozenset({"response"}), "noncommittal", _relevant),
     (frozenset({"response", "atomicity", "coverage"}), "claims", _claims),
+    (frozenset({"text"}), "entities", _entities),
+    (frozenset({"text"}), "keyphrases", _phrases),
     (frozenset({"user_input", "context"}), "rating", _rating(2, "user_input", "context")),
     (frozenset({"response", "context"}), "rating", _rating(2, "response", "context")),
     (

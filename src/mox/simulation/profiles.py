@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mox.errors import StoreError
+from mox.registry import validate
+from mox.source import read
 
 
 class Profile(BaseModel):
@@ -84,3 +90,43 @@ CAREFUL = Profile(
     fills=True,
 )
 PROFILES = {profile.name: profile for profile in (SWIFT, CAREFUL)}
+
+
+def read_profile(path: Path) -> Profile:
+    """A profile from its YAML.
+
+    Raises:
+        MissingError: no such file.
+        DataError: not UTF-8.
+        SpecError: not YAML, an unknown field, or a value that its field refuses.
+    """
+    return validate(Profile, read(path, what="a profile", start="name: …").settings, name=str(path))
+
+
+def write_profile(profile: Profile, path: Path) -> None:
+    """Write a profile as YAML that `read_profile` takes; each field with what it means.
+
+    Raises:
+        StoreError: it can't be written there.
+    """
+    import io
+
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    node = CommentedMap(profile.model_dump())
+    shares = CommentedSeq(profile.chunk_shares)
+    shares.fa.set_flow_style()
+    node["chunk_shares"] = shares
+    for name, field in Profile.model_fields.items():
+        if field.description:
+            node.yaml_set_comment_before_after_key(name, before=" ".join(field.description.split()))
+    text = io.StringIO()
+    YAML(typ="rt").dump(node, text)
+    try:
+        path.write_text(text.getvalue(), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"the profile {path} can't be written ({error.strerror}).",
+            mend="name a file in a folder that is there and can be written to.",
+        ) from None

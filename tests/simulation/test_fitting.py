@@ -1,0 +1,101 @@
+"""A profile is found again in what it played."""
+
+import numpy as np
+import pytest
+
+from mox.errors import DataError
+from mox.simulation.core import script
+from mox.simulation.fitting import Observed, fit
+from mox.simulation.models import MODELS
+from mox.simulation.profiles import Profile
+from mox.simulation.script import Asked
+from mox.types.providers import Message
+
+KNOWN = Profile(
+    name="known",
+    network_s=0.02,
+    first_s=0.2,
+    first_per_token_s=0.0002,
+    first_sigma=0.3,
+    token_s=0.01,
+    token_shape=3.0,
+    stall_share=0.01,
+    stall_s=0.3,
+    stall_alpha=2.5,
+    chunk_shares=(0.7, 0.2, 0.1),
+    slots=12,
+    slowdown=0.5,
+    fills=True,
+)
+
+
+def observed(profile, *, requests, loads, words=(20, 400, 1500), tokens=80):
+    model = MODELS["sim-swift"].model_copy(update={"profile": profile})
+    drawn = np.random.default_rng(1)
+    rows, gaps = [], []
+    for number in range(requests):
+        load = drawn.choice(loads)
+        text = f"{number} " + "word " * drawn.choice(words)
+        asked = Asked("chat", "one", "m", (Message("user", text),), tokens)
+        found = script(asked, model, seed=0, load=load)
+        rows.append((found.tokens[0].due_s, found.usage.input_tokens, load, tokens))
+        for before, after in zip(found.tokens, found.tokens[1:], strict=False):
+            gaps.append((after.due_s - before.due_s, after.tokens, load))
+    return Observed(
+        *np.array(rows, dtype=float).T, *np.array(gaps, dtype=float).T, network_s=profile.network_s
+    )
+
+
+@pytest.fixture(scope="module")
+def found():
+    return fit(observed(KNOWN, requests=400, loads=[0, 2, 6, 11, 14, 20, 30]), name="found")
+
+
+@pytest.mark.parametrize(
+    ("field", "within"),
+    [
+        # Standard errors at n = 400 requests (a third of them on low load) and some 22,000 gaps:
+        # 0.3/√133 = 2.6 % of the first token's median; 1/√(3·22,000) = 0.4 % of a token; a
+        # Pareto's exponent 1/√220 = 7 %; three of each and more are allowed.
+        ("first_s", 0.10),
+        ("first_per_token_s", 0.15),
+        ("first_sigma", 0.20),
+        ("token_s", 0.03),
+        ("token_shape", 0.06),
+        ("stall_share", 0.25),
+        ("stall_s", 0.05),
+        ("stall_alpha", 0.25),
+        ("slowdown", 0.10),
+        ("slots", 0.10),
+    ],
+)
+def test_a_known_profile_is_recovered(found, field, within):
+    assert getattr(found, field) == pytest.approx(getattr(KNOWN, field), rel=within)
+
+
+def test_the_chunks_sizes_are_recovered(found):
+    assert found.chunk_shares == pytest.approx(KNOWN.chunk_shares, abs=0.02)
+
+
+def test_a_run_in_which_nobody_waited_finds_no_queue():
+    found = fit(observed(KNOWN, requests=60, loads=[0, 3, 6]), name="found")
+    assert found.slots == 7
+
+
+def test_a_run_with_one_length_of_prompt_puts_all_into_the_base():
+    found = fit(observed(KNOWN, requests=60, loads=[0], words=(400,)), name="found")
+    assert found.first_per_token_s == 0.0
+    expected = KNOWN.first_s + KNOWN.first_per_token_s * 410
+    assert found.first_s == pytest.approx(expected, rel=0.15)
+
+
+def test_too_little_is_refused():
+    with pytest.raises(DataError, match="3 whole answers"):
+        fit(observed(KNOWN, requests=3, loads=[0]), name="found")
+
+
+def test_arrays_of_different_lengths_are_refused():
+    whole = observed(KNOWN, requests=30, loads=[0])
+    short = Observed(**{**vars(whole), "load": whole.load[:-1]})
+    with pytest.raises(DataError, match="different lengths"):
+        fit(short, name="found")
