@@ -75,9 +75,15 @@ class PromptCache:
         self._clock = clock
         self._kept: dict[tuple[str, str], OrderedDict[bytes, float]] = {}
 
-    def look(self, asked: Asked) -> Found:
-        """What this request finds, and what it leaves behind for the next."""
+    def look(self, asked: Asked, *, keep: bool = True) -> Found:
+        """What this request finds, and what it leaves behind for the next.
+
+        Args:
+            keep: False leaves nothing behind: a limit has to know what a request would find
+                before it is let in.
+        """
         kept = self._kept.setdefault((asked.account, asked.model), OrderedDict())
+        kept = kept if keep else kept.copy()
         found = (self._automatic if self._accounting == "openai" else self._marked)(asked, kept)
         while len(kept) > self._entries:
             kept.popitem(last=False)

@@ -79,6 +79,8 @@ class Simulation(_Settings):
         default_factory=lambda: dict(EMBEDDING_MODELS)
     )
     """The same of models that turn texts into vectors."""
+    context_tokens: int = Field(default=200_000, ge=1)
+    """Input and `max_tokens` of a request together; more is refused."""
     classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Models that share one limit; a model of no class is a class by itself."""
     accounts: dict[str, Account] = Field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal, get_args
@@ -52,6 +52,8 @@ class Fault(BaseModel):
     """All where empty."""
     models: tuple[str, ...] = ()
     """All where empty."""
+    attempts: int | None = Field(default=None, ge=1)
+    """Of each request, only so many first attempts: 1 lets the second pass. None strikes all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +62,36 @@ class Who:
 
     account: str
     model: str
-    digest: bytes
+    identity: bytes
+    """Of seed, account and request (`draws.identity`)."""
     attempt: int
 
 
-def drawn(faults: Iterable[Fault], who: Who, *, seed: int, at_s: float) -> Fault | None:
+def drawn(faults: Iterable[Fault], who: Who, *, at_s: float) -> Fault | None:
     """The first fault that strikes a request; None where none does."""
     for number, fault in enumerate(faults):
         if fault.accounts and who.account not in fault.accounts:
             continue
         if fault.models and who.model not in fault.models:
             continue
+        if fault.attempts is not None and who.attempt >= fault.attempts:
+            continue
         if at_s < fault.from_s or (fault.until_s is not None and at_s >= fault.until_s):
             continue
-        if _chance(number, who, seed) < fault.rate:
+        if _chance(number, who) < fault.rate:
             return fault
     return None
 
 
-def _chance(number: int, who: Who, seed: int) -> float:
+def refuses(fault: Fault, *, streamed: bool) -> bool:
+    """Whether it takes an answer's place. An error inside an answer that comes at once is one
+    instead of it."""
+    return fault.kind in REFUSALS or (fault.kind == "error_event" and not streamed)
+
+
+def _chance(number: int, who: Who) -> float:
     """A number in [0, 1) that is always the same for the same request."""
-    told = b"\0".join(
-        (
-            str((seed, number, who.attempt)).encode(),
-            who.account.encode(),
-            who.model.encode(),
-            who.digest,
-        )
-    )
+    told = who.identity + f"{number} {who.attempt}".encode()
     return int.from_bytes(blake2b(told, digest_size=7).digest()) / 2**56
 
 
@@ -107,14 +111,14 @@ def asked(header: str) -> Fault:
 
 
 def struck(
-    pieces: Sequence[Piece], fault: Fault, *, name: bytes, error_event: bytes
+    pieces: Sequence[Piece], fault: Fault, *, name: bytes, error_event: Callable[[int], bytes]
 ) -> tuple[tuple[Piece, ...], Ending]:
     """A stream as it goes with a fault in it.
 
     Args:
         pieces: as they would have been without it.
         name: how an event with output begins on its wire.
-        error_event: what its wire sends where an answer fails in the middle.
+        error_event: what its wire sends where an answer fails after so many events.
     """
     if fault.kind == "silent":
         return (), "stalled"
@@ -138,7 +142,29 @@ def struck(
         case "bad_utf8":
             return (*kept, Piece(due_s, name + b'data: {"text": "\xff\xfe\xc3"}\n\n')), "whole"
         case _:
-            return (*kept, Piece(due_s, error_event)), "whole"
+            return (*kept, Piece(due_s, error_event(len(kept)))), "whole"
+
+
+def struck_whole(piece: Piece, fault: Fault) -> tuple[tuple[Piece, ...], Ending]:
+    """An answer that comes at once, with a fault in it: half of it, where a stream would stop."""
+    half = Piece(piece.due_s, piece.data[: len(piece.data) // 2])
+    match fault.kind:
+        case "silent":
+            return (), "stalled"
+        case "slow":
+            return (_later(piece, fault.delay_s),), "whole"
+        case "split":
+            return _halves(piece), "whole"
+        case "cut":
+            return (half,), "cut"
+        case "stalled":
+            return (half,), "stalled"
+        case "truncated" | "bad_json":
+            return (half,), "whole"
+        case "bad_utf8":
+            return (Piece(piece.due_s, b'{"text": "\xff\xfe\xc3"}'),), "whole"
+        case _:
+            return (piece,), "whole"
 
 
 def _first(pieces: Sequence[Piece], many: int) -> tuple[Piece, ...]:

@@ -56,7 +56,7 @@ class Bucket:
         return max(0.0, (self.capacity - self.level) / self.rate)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Production:
     """Output as it is produced, charged to a bucket when it is due."""
 
@@ -194,7 +194,7 @@ class Gate:
 
     def stop(self, running: Production, now_s: float) -> None:
         """The client went away: what isn't produced until now never is."""
-        if running in self._running:
+        if any(one is running for one in self._running):
             self.bring_to(now_s)
             self._running = [one for one in self._running if one is not running]
 

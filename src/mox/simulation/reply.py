@@ -33,7 +33,7 @@ class Reply:
     status: int
     headers: dict[str, str]
     pieces: tuple[Piece, ...]
-    request_id: str
+    request_id: str = ""
     streamed: bool = False
     """Its length isn't known beforehand: sent in chunks."""
     ending: Ending = "whole"
@@ -44,6 +44,8 @@ class Reply:
     account: str = ""
     model: str = ""
     wire: str = ""
+    fault: str = ""
+    """What went wrong on purpose, if anything."""
     ended: Callable[[], None] = nothing
     """Called once when the last piece was played, or when the client went away: its place in
     the queue is free, and nothing more is produced."""
@@ -73,6 +75,7 @@ class Reply:
             "model": self.model,
             "wire": self.wire,
             "status": self.status,
+            "fault": self.fault,
             "admitted_ns": admitted_ns,
             "sent_ns": sent_ns,
             "due_ns": [admitted_ns + round(piece.due_s * 1e9) for piece in played],

@@ -33,6 +33,7 @@ class SimulatedTransport(httpx2.AsyncBaseTransport):
         self.simulator = (
             simulation if isinstance(simulation, Simulator) else Simulator(made(simulation))
         )
+        self.simulator.warm(vectors=False)
         self.sent: OrderedDict[str, dict[str, Any]] = OrderedDict()
         """What was handed over when, by request id, of the latest requests."""
 

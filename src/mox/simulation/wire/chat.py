@@ -26,7 +26,7 @@ ROLES: dict[str, Role] = {
 }  # fmt: skip
 DEFAULT_MAX = 1024
 DELTA = b""
-"""How an event with output begins."""
+"""How an event with output begins: events have no names here."""
 
 
 def read(body: Mapping[str, Any], *, account: str) -> Call:
@@ -101,14 +101,14 @@ def _base(answer: Answered, kind: str) -> dict[str, Any]:
         "id": f"chatcmpl-{answer.id}",
         "object": kind,
         "created": answer.created_s,
-        "model": answer.model,
+        "model": answer.call.asked.model,
         "system_fingerprint": "fp_mox_simulated",
         "service_tier": "default",
     }
 
 
-def whole(answer: Answered, *, with_usage: bool = True) -> tuple[Piece, ...]:
-    """The answer at once, when it is done."""
+def whole(answer: Answered, *, with_usage: bool) -> bytes:
+    """The answer at once."""
     message: dict[str, Any] = {
         "role": "assistant", "content": answer.script.text, "refusal": None, "annotations": [],
     }  # fmt: skip
@@ -121,11 +121,12 @@ def whole(answer: Answered, *, with_usage: bool = True) -> tuple[Piece, ...]:
     said = {**_base(answer, "chat.completion"), "choices": [choice]}
     if with_usage:
         said["usage"] = usage(answer.script.usage)
-    return (Piece(answer.done_s, dumped(said), "text", answer.script.usage.output_tokens),)
+    return dumped(said)
 
 
-def pieces(answer: Answered, *, include_usage: bool) -> tuple[Piece, ...]:
+def pieces(answer: Answered, *, with_usage: bool) -> tuple[Piece, ...]:
     """The answer as a stream. Reasoning takes its time and is not shown, as at OpenAI's."""
+    include_usage = answer.call.include_usage and with_usage
     base = _base(answer, "chat.completion.chunk") | ({"usage": None} if include_usage else {})
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -157,7 +158,7 @@ def _finish(answer: Answered) -> str:
     return "tool_calls" if answer.script.finish == "tool" else answer.script.finish
 
 
-def error_event() -> bytes:
+def error_event(number: int) -> bytes:
     """What a stream that fails in the middle ends with."""
     said = {
         "message": "The server had an error while processing your request (simulated).",

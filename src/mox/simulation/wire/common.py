@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
-from mox.simulation.script import Asked, Script
+from mox.simulation.script import Asked, Script, Token
+
+JsonObject = Mapping[str, Any]
 
 OPENING = 0.9
 """Share of the time to the first token after which a stream begins: headers, and events without
@@ -15,7 +18,7 @@ output. A client that takes them for output measures a first token that is none.
 
 RefusalKind = Literal[
     "bad_request", "auth", "model_not_found", "context_length", "not_found", "too_large",
-    "rate_limit", "quota", "overloaded", "server",
+    "rate_limit", "quota", "overloaded", "server", "html",
 ]  # fmt: skip
 
 
@@ -33,6 +36,9 @@ class Refused(Exception):  # noqa: N818  what a client did wrong; it becomes a r
         """Of a rate limit: which resource."""
         self.headers: dict[str, str] = {}
         """What its response says beside its body."""
+        self.account = ""
+        self.model = ""
+        self.fault = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +49,16 @@ class Call:
     streamed: bool
     include_usage: bool = True
     """Whether a stream ends with what it cost."""
+    shows_reasoning: bool = False
+    """Whether a summary of its reasoning was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A script under the name by which it is sent."""
+    """A script, and how it is sent."""
 
     script: Script
-    model: str
+    call: Call
     id: str
     """Without the prefix that its wire gives it."""
     created_s: int
@@ -68,6 +76,20 @@ class Answered:
         """When its last event is due."""
         last = self.script.tokens[-1].due_s if self.script.tokens else 0.0
         return max(self.script.done_s, last) * self.time_scale
+
+    @property
+    def runs(self) -> list[tuple[Literal["text", "reasoning"], list[Token]]]:
+        """Tokens of one kind that follow each other; there is always one of text at the end."""
+        found = [
+            (kind, list(run)) for kind, run in groupby(self.script.tokens, lambda one: one.kind)
+        ]
+        return found if found and found[-1][0] == "text" else [*found, ("text", [])]
+
+    def span_s(self, tokens: Sequence[Token]) -> tuple[float, float]:
+        """When the first and the last of some tokens are due; when all is done where none are."""
+        if not tokens:
+            return self.done_s, self.done_s
+        return tokens[0].due_s * self.time_scale, tokens[-1].due_s * self.time_scale
 
 
 def dumped(value: Any) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mox.simulation.faults import FaultKind
 from mox.simulation.limits import Denied, Reason
-from mox.simulation.script import Wire
+from mox.simulation.script import Asked, Wire
 from mox.simulation.wire.common import RefusalKind, Refused, dumped
 
 OPENAI: dict[RefusalKind, tuple[int, str, str | None]] = {
@@ -47,6 +48,8 @@ _ANTHROPIC_WHAT: dict[Reason, str] = {
 
 def body(refused: Refused, wire: Wire, request_id: str) -> tuple[int, bytes]:
     """Status and body of a refusal."""
+    if refused.kind == "html":
+        return 502, HTML
     return _anthropic(refused, request_id) if wire == "messages" else _openai(refused)
 
 
@@ -66,14 +69,20 @@ def _anthropic(refused: Refused, request_id: str) -> tuple[int, bytes]:
     return status, dumped({"type": "error", "error": error, "request_id": request_id})
 
 
-def limited(denied: Denied, wire: Wire, *, model: str, account: str) -> Refused:
+def limited(denied: Denied, asked: Asked) -> Refused:
     """A refusal by a limit, in the words of its provider."""
-    said = _said_by_anthropic if wire == "messages" else _said_by_openai
-    return Refused("rate_limit", said(denied, model, account), about=denied.reason)
+    said = _said_by_anthropic if asked.wire == "messages" else _said_by_openai
+    return _of(Refused("rate_limit", said(denied, asked), about=denied.reason), asked)
 
 
-def _said_by_openai(denied: Denied, model: str, account: str) -> str:
-    where = f"for {model} in organization {account} on {_OPENAI_WHAT[denied.reason]}"
+def _of(refused: Refused, asked: Asked) -> Refused:
+    refused.account, refused.model = asked.account, asked.model
+    return refused
+
+
+def _said_by_openai(denied: Denied, asked: Asked) -> str:
+    what = _OPENAI_WHAT[denied.reason]
+    where = f"for {asked.model} in organization {asked.account} on {what}"
     limit = f"Limit {denied.limit:.0f}, "
     if denied.wait_s is None:
         return f"Request too large {where}: {limit}Requested {denied.requested:.0f}."
@@ -84,25 +93,47 @@ def _said_by_openai(denied: Denied, model: str, account: str) -> str:
     )
 
 
-def _said_by_anthropic(denied: Denied, model: str, account: str) -> str:
+def _said_by_anthropic(denied: Denied, asked: Asked) -> str:
     if denied.reason == "acceleration":
         return (
             "This request would exceed your organization's acceleration limit: usage grows too"
             " fast. Ramp it up gradually."
         )
     return (
-        f"This request would exceed the rate limit for your organization ({account}) of"
-        f" {denied.limit:,.0f} {_ANTHROPIC_WHAT[denied.reason]} (model: {model})."
+        f"This request would exceed the rate limit for your organization ({asked.account}) of"
+        f" {denied.limit:,.0f} {_ANTHROPIC_WHAT[denied.reason]} (model: {asked.model})."
     )
 
 
-def capped(wire: Wire) -> Refused:
-    """A refusal by a cap on spending: waiting doesn't mend it."""
-    if wire == "messages":
-        return Refused(
-            "quota", "You have reached your specified API usage limits (a spend limit; simulated)."
+def failed(kind: FaultKind, asked: Asked) -> Refused:
+    """What stands in an answer's place where a fault takes it."""
+    if kind == "spend_cap":
+        refused = Refused("quota", _CAPPED[asked.wire == "messages"])
+    elif kind == "html":
+        refused = Refused("html", "")
+    elif kind == "overloaded":
+        refused = Refused("overloaded", "Overloaded (simulated)")
+    else:
+        refused = Refused("server", "Internal server error (simulated)")
+    refused.fault = kind
+    return _of(refused, asked)
+
+
+_CAPPED = {
+    True: "You have reached your specified API usage limits (a spend limit; simulated).",
+    False: "You exceeded your current quota, please check your plan and billing details"
+    " (simulated).",
+}
+
+
+def too_long(asked: Asked, tokens: int, most: int) -> Refused:
+    """A prompt that doesn't fit into the model's context with its answer."""
+    if asked.wire == "messages":
+        said = f"prompt is too long: {tokens} tokens + {asked.max_output_tokens} > {most} maximum"
+    else:
+        said = (
+            f"This model's maximum context length is {most} tokens. However, you requested"
+            f" {tokens + asked.max_output_tokens} tokens ({tokens} in the messages,"
+            f" {asked.max_output_tokens} in the completion)."
         )
-    return Refused(
-        "quota",
-        "You exceeded your current quota, please check your plan and billing details (simulated).",
-    )
+    return _of(Refused("context_length", said, param="messages"), asked)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
 from typing import Any
 
 from mox.simulation.reply import Piece
@@ -105,6 +104,7 @@ def usage(of: Usage, output_tokens: int) -> dict[str, Any]:
         "cache_creation_input_tokens": of.cache_write_tokens,
         "cache_read_input_tokens": of.cached_tokens,
         "output_tokens": output_tokens,
+        "output_tokens_details": {"thinking_tokens": of.reasoning_tokens},
         "service_tier": "standard",
     }
 
@@ -114,15 +114,15 @@ def _base(answer: Answered) -> dict[str, Any]:
         "id": f"msg_{answer.id}",
         "type": "message",
         "role": "assistant",
-        "model": answer.model,
+        "model": answer.call.asked.model,
         "stop_sequence": None,
     }
 
 
-def whole(answer: Answered, *, with_usage: bool = True) -> tuple[Piece, ...]:
-    """The answer at once, when it is done."""
+def whole(answer: Answered, *, with_usage: bool) -> bytes:
+    """The answer at once."""
     content: list[dict[str, Any]] = []
-    for kind, tokens in _blocks(answer):
+    for kind, tokens in answer.runs:
         text = "".join(token.text for token in tokens)
         content.append(
             {"type": "text", "text": text}
@@ -133,19 +133,10 @@ def whole(answer: Answered, *, with_usage: bool = True) -> tuple[Piece, ...]:
     said = {**_base(answer), "content": content, "stop_reason": STOPS[answer.script.finish]}
     if with_usage:
         said["usage"] = usage(of, of.output_tokens)
-    return (Piece(answer.done_s, dumped(said), "text", of.output_tokens),)
+    return dumped(said)
 
 
-def _blocks(answer: Answered) -> list[tuple[str, list[Token]]]:
-    """Runs of tokens of one kind: blocks of the answer's content. A text block is always there."""
-    found = [
-        (kind, list(tokens))
-        for kind, tokens in groupby(answer.script.tokens, key=lambda token: token.kind)
-    ]
-    return found if any(kind == "text" for kind, _ in found) else [*found, ("text", [])]
-
-
-def pieces(answer: Answered, *, with_usage: bool = True) -> tuple[Piece, ...]:
+def pieces(answer: Answered, *, with_usage: bool) -> tuple[Piece, ...]:
     """The answer as a stream: thinking blocks first, where it reasons."""
     of = answer.script.usage
     start = {**_base(answer), "content": [], "stop_reason": None}
@@ -156,9 +147,8 @@ def pieces(answer: Answered, *, with_usage: bool = True) -> tuple[Piece, ...]:
         Piece(opening, event("message_start", {"type": "message_start", "message": start})),
         Piece(opening, PING),
     ]
-    for index, (kind, tokens) in enumerate(_blocks(answer)):
-        at = tokens[0].due_s * answer.time_scale if tokens else answer.done_s
-        made += _block(index, kind, tokens, at_s=at, scale=answer.time_scale)
+    for index, (kind, tokens) in enumerate(answer.runs):
+        made += _block(index, kind, tokens, answer)
     ending: dict[str, Any] = {
         "type": "message_delta",
         "delta": {"stop_reason": STOPS[answer.script.finish], "stop_sequence": None},
@@ -170,7 +160,8 @@ def pieces(answer: Answered, *, with_usage: bool = True) -> tuple[Piece, ...]:
     return tuple(made)
 
 
-def _block(index: int, kind: str, tokens: list[Token], *, at_s: float, scale: float) -> list[Piece]:
+def _block(index: int, kind: str, tokens: list[Token], answer: Answered) -> list[Piece]:
+    first, last = answer.span_s(tokens)
     thinking = kind == "reasoning"
     empty = {"type": "thinking", "thinking": "", "signature": ""} if thinking else _TEXT
     start = {"type": "content_block_start", "index": index, "content_block": empty}
@@ -181,11 +172,10 @@ def _block(index: int, kind: str, tokens: list[Token], *, at_s: float, scale: fl
         return event("content_block_delta", said)
 
     before, _, after = delta({"type": name, field_: "\0"}).partition(b'"\\u0000"')
-    made = [Piece(at_s, event("content_block_start", start))]
+    made = [Piece(first, event("content_block_start", start))]
     for token in tokens:
         text = before + dumped(token.text) + after
-        made.append(Piece(token.due_s * scale, text, token.kind, token.tokens))
-    last = made[-1].due_s
+        made.append(Piece(token.due_s * answer.time_scale, text, token.kind, token.tokens))
     if thinking:
         made.append(Piece(last, delta({"type": "signature_delta", "signature": SIGNATURE})))
     stop = event("content_block_stop", {"type": "content_block_stop", "index": index})
@@ -195,7 +185,7 @@ def _block(index: int, kind: str, tokens: list[Token], *, at_s: float, scale: fl
 _TEXT = {"type": "text", "text": ""}
 
 
-def error_event() -> bytes:
+def error_event(number: int) -> bytes:
     """What a stream that fails in the middle ends with."""
     said = {"type": "overloaded_error", "message": "Overloaded (simulated)"}
     return event("error", {"type": "error", "error": said})
