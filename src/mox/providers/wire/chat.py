@@ -64,9 +64,15 @@ async def parts(chunks: AsyncIterator[Any]) -> Parts:
 
 
 def whole(answer: Any) -> Whole | Said:
-    """An answer that came at once."""
+    """An answer that came at once.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not answer.choices:
-        return said_in(answer.model_extra or {})
+        if "error" not in (answer.model_extra or {}):
+            raise ValueError("JSON without choices")
+        return said_in(answer.model_extra)  # a gateway's, with a status of 200
     choice = answer.choices[0]
     reasoning = "".join(p.text for p in _pieces(choice.message) if p.kind == "reasoning")
     text = "".join(p.text for p in _pieces(choice.message) if p.kind == "text")

@@ -1,0 +1,392 @@
+"""Each way to fail has a name of its own, over real HTTP through the official SDKs.
+
+Bodies and headers as the providers document them; what other servers say, as they say it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from mox.errors import ProviderError, SpecError
+from mox.providers import providers
+from mox.providers.classify import MENDS
+from mox.providers.compatible import Compatible
+from mox.types.providers import ErrorKind
+
+HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+def openai(kind: str | None, code: str | None, message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def anthropic(kind: str, message: str, code: str | None = None) -> dict[str, Any]:
+    details = {"details": {"error_code": code}} if code else {}
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": message, **details},
+        "request_id": "req_anthropic_1",
+    }
+
+
+TPM = (
+    "Rate limit reached for gpt-4 in organization org-1 on tokens per min (TPM): Limit 10000,"
+    " Used 9500, Requested 800. Please try again in 1.8s."
+)
+RPM = (
+    "Rate limit reached for gpt-4 in organization org-1 on requests per min (RPM): Limit 3, Used"
+    " 3, Requested 1. Please try again in 20s."
+)
+QUOTA = "You exceeded your current quota, please check your plan and billing details."
+LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
+WAIT = {"retry-after": "7"}
+
+REFUSALS: list[tuple[str, int, Any, dict[str, str], ErrorKind, float | None]] = [
+    ("chat", 429, openai("tokens", "rate_limit_exceeded", TPM), {}, "rate_limit_tokens", 1.8),
+    ("chat", 429, openai("requests", "rate_limit_exceeded", RPM), {}, "rate_limit_requests", 20),
+    ("responses", 429, openai("requests", "rate_limit_exceeded", RPM),
+     {"retry-after-ms": "1500", "retry-after": "2"}, "rate_limit_requests", 1.5),
+    ("chat", 429, openai("insufficient_quota", "insufficient_quota", QUOTA), {},
+     "quota_exhausted", None),
+    ("responses", 429, openai("insufficient_quota", "credit_balance_exhausted", "No credit."), {},
+     "quota_exhausted", None),
+    ("chat", 401, openai("invalid_request_error", "invalid_api_key", "Incorrect API key."), {},
+     "auth", None),
+    ("chat", 403, openai("invalid_request_error", "unsupported_country_region_territory", "No."),
+     {}, "auth", None),
+    ("responses", 404, openai("invalid_request_error", "model_not_found",
+     "The model `gpt-9` does not exist or you do not have access to it."), {},
+     "model_not_found", None),
+    ("chat", 404, openai("invalid_request_error", None, "Invalid URL (POST /v1/x)"), {},
+     "bad_request", None),
+    ("chat", 400, openai("invalid_request_error", "context_length_exceeded", LONG), {},
+     "context_length", None),
+    # vLLM: no code, and the status as its code.
+    ("chat", 400, {"error": {"message": LONG, "type": "BadRequestError", "code": 400}}, {},
+     "context_length", None),
+    # Azure's filter.
+    ("chat", 400, openai(None, "content_filter", "The response was filtered."), {},
+     "content_filter", None),
+    ("chat", 400, openai("invalid_request_error", None, "Unknown parameter: 'foo'."), {},
+     "bad_request", None),
+    # FastAPI's shape, and Ollama's own.
+    ("chat", 422, {"detail": "field required"}, {}, "bad_request", None),
+    ("chat", 404, {"error": 'model "llama9" not found, try pulling it first'}, {},
+     "model_not_found", None),
+    ("chat", 500, openai("server_error", None, "The server had an error."), {}, "server", None),
+    ("chat", 503, openai("server_error", "slow_down", "Slow down."), WAIT, "overloaded", 7),
+    ("chat", 503, HTML, {}, "overloaded", None),
+    ("chat", 502, HTML, {}, "server", None),
+    ("chat", 404, HTML, {}, "bad_request", None),
+    ("messages", 429, anthropic("rate_limit_error",
+     "This request would exceed your organization's rate limit of 40,000 input tokens per minute."),
+     WAIT, "rate_limit_input", 7),
+    ("messages", 429, anthropic("rate_limit_error",
+     "This request would exceed your organization's rate limit of 8,000 output tokens per minute."),
+     WAIT, "rate_limit_output", 7),
+    ("messages", 429, anthropic("rate_limit_error",
+     "This request would exceed your organization's rate limit of 50 requests per minute."),
+     WAIT, "rate_limit_requests", 7),
+    # The message tells nothing: the headers do.
+    ("messages", 429, anthropic("rate_limit_error", "Too many."),
+     {**WAIT, "anthropic-ratelimit-output-tokens-remaining": "0"}, "rate_limit_output", 7),
+    ("messages", 429, anthropic("rate_limit_error",
+     "Your organization's usage grew too fast: acceleration limit."), WAIT, "acceleration", 7),
+    ("messages", 429, anthropic("rate_limit_error", "Slower.", "ramp_limit_exceeded"), WAIT,
+     "acceleration", 7),
+    ("messages", 429, anthropic("rate_limit_error", "The monthly limit is reached.",
+     "enforced_spend_limit_reached"), {}, "quota_exhausted", None),
+    ("messages", 429, anthropic("rate_limit_error", "The limit of the workspace is reached."), {},
+     "quota_exhausted", None),
+    ("messages", 402, anthropic("billing_error", "Your credit balance is too low."), {},
+     "quota_exhausted", None),
+    ("messages", 400, anthropic("invalid_request_error",
+     "Your credit balance is too low to access the Anthropic API."), {}, "quota_exhausted", None),
+    ("messages", 529, anthropic("overloaded_error", "Overloaded"), {}, "overloaded", None),
+    ("messages", 503, anthropic("api_error", "Unavailable"), {}, "overloaded", None),
+    ("messages", 500, anthropic("api_error", "Internal server error"), {}, "server", None),
+    ("messages", 504, anthropic("timeout_error", "Timeout"), {}, "server", None),
+    ("messages", 401, anthropic("authentication_error", "invalid x-api-key"), {}, "auth", None),
+    ("messages", 403, anthropic("permission_error", "Not allowed."), {}, "auth", None),
+    ("messages", 404, anthropic("not_found_error", "model: claude-9"), {}, "model_not_found", None),
+    ("messages", 400, anthropic("invalid_request_error",
+     "prompt is too long: 210000 tokens > 200000 maximum"), {}, "context_length", None),
+    ("messages", 413, anthropic("request_too_large", "Request exceeds the maximum size"), {},
+     "context_length", None),
+    ("messages", 400, anthropic("invalid_request_error", "max_tokens: must be positive"), {},
+     "bad_request", None),
+]  # fmt: skip
+
+
+async def told(lab: Any, wire: str, reply: Any, **more: Any) -> ProviderError:
+    """The error that a stream, and a complete, of this reply raise; the stream's."""
+    patience = {k: more.pop(k) for k in ("first_byte_s", "stall_s") if k in more}
+    async with lab.serving(reply) as raw:
+        provider = lab.open_at(wire, raw, **patience)
+        with pytest.raises(ProviderError, match=r".") as caught:
+            await lab.drained(provider, lab.ask(), **more)
+        await provider.aclose()
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert caught.value.mend
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("wire", "status", "body", "headers", "kind", "wait_s"), REFUSALS,
+    ids=[f"{w}-{s}-{k}-{n}" for n, (w, s, _, _, k, _) in enumerate(REFUSALS)],
+)  # fmt: skip
+def test_refusals_are_told_apart(
+    lab: Any, wire: str, status: int, body: Any, headers: dict[str, str], kind: str,
+    wait_s: float | None,
+) -> None:  # fmt: skip
+    html = isinstance(body, bytes)
+    raw = body if html else json.dumps(body).encode()
+    given = {"content-type": "text/html" if html else "application/json", **headers}
+    reply = lab.Reply([raw], status=status, headers={"x-request-id": "req_7", **given})
+
+    async def main() -> None:
+        async with lab.serving(reply) as server:
+            provider = lab.open_at(wire, server)
+            for call in (lab.drained(provider, lab.ask()), provider.complete(lab.ask())):
+                with pytest.raises(ProviderError, match=r"(openai|anthropic) \(m\)") as caught:
+                    await call
+                error = caught.value
+                assert error.kind == kind
+                assert error.status == status
+                assert error.retry_after_s == wait_s
+                assert error.request_id == "req_7"
+                assert error.mend == MENDS[error.kind]
+            # Each is one attempt: the SDKs' own retries are off.
+            assert len(server.asked) == 2
+            await provider.aclose()
+
+    asyncio.run(main())
+
+
+MID: list[tuple[str, dict[str, Any], ErrorKind]] = [
+    ("chat", openai("server_error", None, "boom"), "stream_error"),
+    ("chat", openai("tokens", "rate_limit_exceeded", TPM), "rate_limit_tokens"),
+    ("responses", {"type": "error", "code": "server_error", "message": "boom", "param": None},
+     "stream_error"),
+    ("messages", anthropic("overloaded_error", "Overloaded"), "overloaded"),
+    ("messages", anthropic("api_error", "Internal server error"), "stream_error"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wire", "said", "kind"), MID, ids=[f"{w}-{k}" for w, _, k in MID])
+def test_an_error_in_mid_answer_is_told_by_its_type(
+    lab: Any, wire: str, said: dict[str, Any], kind: str
+) -> None:
+    """OpenAI's SDK raises it without a status, Anthropic's with one of 200."""
+    sse = lab.data(said) if wire == "chat" else lab.event(said)
+    reply = lab.Reply([*lab.STREAMS[wire]("a", "b")[:3], sse], headers=lab.OPENAI_HEADERS)
+    error = asyncio.run(told(lab, wire, reply))
+    assert error.kind == kind
+    assert error.request_id == "req_openai_1"
+    assert "in mid-answer" in error.message
+
+
+def test_a_response_that_failed_is_told_by_its_code(lab: Any) -> None:
+    failed = {"error": {"code": "rate_limit_exceeded", "message": RPM}}
+    pieces = lab.responses("a", status="failed", **failed)
+    error = asyncio.run(told(lab, "responses", lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
+    assert error.kind == "rate_limit_requests"
+    assert error.retry_after_s == 20
+
+
+@pytest.mark.parametrize("events", [1, 2, 4])
+def test_a_stream_that_lacks_its_last_event_is_truncated(lab: Any, wire: str, events: int) -> None:
+    """The body ends in order, and no SDK raises anything. Of a chat the event with
+    `finish_reason` is the last but two: usage and `[DONE]` follow."""
+    after = 2 if wire == "chat" else 0
+    kept = lab.STREAMS[wire]("one", "two", "three")[: -events - after]
+    error = asyncio.run(told(lab, wire, lab.Reply(kept, headers=lab.OPENAI_HEADERS)))
+    assert error.kind == "truncated"
+
+
+def test_an_answer_at_once_that_has_not_ended_is_truncated(lab: Any, wire: str) -> None:
+    (raw,) = lab.whole(wire, "half")
+    body = json.loads(raw)
+    if wire == "chat":
+        body["choices"][0]["finish_reason"] = None
+    elif wire == "responses":
+        body["status"] = "in_progress"
+    else:
+        body["stop_reason"] = None
+    kind = {"content-type": "application/json"}
+    reply = lab.Reply([json.dumps(body).encode()], headers=kind)
+
+    async def main() -> None:
+        async with lab.serving(reply) as server:
+            provider = lab.open_at(wire, server)
+            with pytest.raises(ProviderError, match="without its last event") as caught:
+                await provider.complete(lab.ask())
+            assert caught.value.kind == "truncated"
+            await provider.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_stream_without_usage_is_refused_by_name(lab: Any) -> None:
+    pieces = [piece for piece in lab.chat("a") if b'"prompt_tokens"' not in piece]
+    error = asyncio.run(told(lab, "chat", lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
+    assert error.kind == "malformed"
+    assert "count of its tokens" in error.message
+    assert "include_usage" in error.mend
+
+
+@pytest.mark.parametrize("cut_at", [0, 1, 40, 200])
+def test_a_connection_that_is_cut_in_mid_answer(lab: Any, wire: str, cut_at: int) -> None:
+    raw = b"".join(lab.STREAMS[wire]("one", "two"))
+    pieces = [raw[:cut_at]] if cut_at else []
+    reply = lab.Reply(pieces, headers=lab.OPENAI_HEADERS, ending="cut")
+    assert asyncio.run(told(lab, wire, reply)).kind == "connection"
+
+
+def test_nobody_listening_is_a_connection_error(lab: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    spec = Compatible(model="m", base_url=f"http://127.0.0.1:{port}/v1")
+
+    async def main() -> ProviderError:
+        provider = providers[spec](spec)
+        with pytest.raises(ProviderError, match=str(port)) as caught:
+            await provider.complete(lab.ask())
+        await provider.aclose()
+        return caught.value
+
+    error = asyncio.run(main())
+    assert error.kind == "connection"
+    assert error.status is None
+
+
+def test_silence_before_and_within_an_answer_are_told_apart(lab: Any, wire: str) -> None:
+    silent = lab.Reply([], ending="silent")
+    head_only = lab.Reply([], headers=lab.OPENAI_HEADERS, ending="hangs")
+    half = lab.Reply(lab.STREAMS[wire]("a", "b")[:3], headers=lab.OPENAI_HEADERS, ending="hangs")
+
+    async def main() -> None:
+        for reply, kind in (
+            (silent, "timeout_first_byte"), (head_only, "timeout_first_byte"),
+            (half, "timeout_stall"),
+        ):  # fmt: skip
+            error = await told(lab, wire, reply, first_byte_s=0.2, stall_s=0.25)
+            assert error.kind == kind
+            assert "silent for 0.2" in error.message
+
+    asyncio.run(main())
+
+
+def test_the_whole_answer_has_a_deadline(lab: Any, wire: str) -> None:
+    """Bytes that keep coming are no stall; the deadline ends them all the same."""
+    drip: list[bytes | float] = list(lab.STREAMS[wire]("a")[:2])
+    for _ in range(200):
+        drip += [0.02, b": still here\n\n"]
+    reply = lab.Reply(drip, headers=lab.OPENAI_HEADERS)
+
+    async def main() -> None:
+        error = await told(lab, wire, reply, stall_s=0.3, timeout_s=0.6)
+        assert error.kind == "timeout_total"
+        async with lab.serving(lab.Reply([], ending="silent")) as raw:
+            provider = lab.open_at(wire, raw)
+            with pytest.raises(ProviderError, match="not a byte had come") as caught:
+                await provider.complete(lab.ask(), timeout_s=0.2)
+            assert caught.value.kind == "timeout_total"
+            assert await raw.closed()
+            await provider.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_page_of_html_is_malformed(lab: Any, wire: str, streamed: bool) -> None:
+    reply = lab.Reply([HTML], headers={"content-type": "text/html"})
+
+    async def main() -> None:
+        async with lab.serving(reply) as raw:
+            provider = lab.open_at(wire, raw)
+            call = lab.drained(provider, lab.ask()) if streamed else provider.complete(lab.ask())
+            with pytest.raises(ProviderError, match="text/html") as caught:
+                await call
+            assert caught.value.kind == "malformed"
+            await provider.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("junk", [b"data: \xff\xfe\n\n", b"data: {not json}\n\n", b"data: [1]\n\n"])
+def test_broken_utf8_and_what_is_no_json_are_malformed(lab: Any, wire: str, junk: bytes) -> None:
+    named = junk if wire == "chat" else b"event: message_delta\n" + junk
+    pieces = [*lab.STREAMS[wire]("a")[:2], named]
+    error = asyncio.run(told(lab, wire, lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
+    assert error.kind == "malformed"
+
+
+@pytest.mark.parametrize("junk", [b"\xff\xfe{}", b"{not json}", b"[1]"])
+def test_an_answer_at_once_that_is_no_answer_is_malformed(lab: Any, wire: str, junk: bytes) -> None:
+    reply = lab.Reply([junk], headers={"content-type": "application/json"})
+
+    async def main() -> None:
+        async with lab.serving(reply) as raw:
+            provider = lab.open_at(wire, raw)
+            with pytest.raises(ProviderError, match=r".") as caught:
+                await provider.complete(lab.ask())
+            assert caught.value.kind == "malformed"
+            await provider.aclose()
+
+    asyncio.run(main())
+
+
+def test_cancelling_closes_the_connection(lab: Any, wire: str) -> None:
+    reply = lab.Reply(lab.STREAMS[wire]("a", "b")[:4], headers=lab.OPENAI_HEADERS, ending="hangs")
+
+    async def main() -> None:
+        async with lab.serving(reply) as raw:
+            provider = lab.open_at(wire, raw)
+            for call in (lab.drained(provider, lab.ask()), provider.complete(lab.ask())):
+                task = asyncio.create_task(call)
+                await asyncio.sleep(0.2)
+                assert raw.open == 1
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert await raw.closed()
+            await provider.aclose()
+
+    asyncio.run(main())
+
+
+def test_who_stops_reading_closes_the_connection(lab: Any, wire: str) -> None:
+    from contextlib import aclosing
+
+    reply = lab.Reply(lab.STREAMS[wire]("a", "b")[:4], headers=lab.OPENAI_HEADERS, ending="hangs")
+
+    async def main() -> None:
+        async with lab.serving(reply) as raw:
+            provider = lab.open_at(wire, raw)
+            async with aclosing(provider.stream(lab.ask())) as events:
+                async for _ in events:
+                    break
+            assert await raw.closed()
+            await provider.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["stream", "model", "n"])
+def test_further_fields_do_not_overrule_the_requests_own(lab: Any, wire: str, name: str) -> None:
+    async def main() -> None:
+        async with lab.serving(lab.good(wire, "a")) as raw:
+            provider = lab.open_at(wire, raw)
+            with pytest.raises(SpecError, match=f"Request.extra sets '{name}'"):
+                await provider.complete(lab.ask(extra={name: 2}))
+            assert not raw.asked
+            await provider.aclose()
+
+    asyncio.run(main())
