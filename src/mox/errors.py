@@ -108,3 +108,7 @@ class StageError(MoxError):
 
 class MirrorWarning(UserWarning):
     """Results are kept in the store, and MLflow doesn't have them yet; `mox sync` writes them."""
+
+
+class MemoWarning(UserWarning):
+    """An answer could not be remembered, here or for other machines; it is whole all the same."""

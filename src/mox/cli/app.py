@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mox.cli.bench import app as bench
+from mox.cli.costs import costs
 from mox.cli.explain import explain
 from mox.cli.out import (
     FAILED,
@@ -131,6 +132,7 @@ def results(
 
 
 app.add_typer(bench)
+app.command()(costs)
 app.command()(explain)
 app.command()(report)
 app.command()(up)

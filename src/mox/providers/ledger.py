@@ -22,11 +22,15 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mox.errors import BudgetError, StoreError
 from mox.locks import Locks
 from mox.providers.rates import ZERO, Price, added
 from mox.types.providers import Call, Usage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 WAITS_S = 30.0
@@ -161,12 +165,19 @@ class Ledger:
         with self._reading() as db:
             return Standing() if db is None else _standing(db, purse)
 
-    def rows(self) -> Iterator[sqlite3.Row]:
+    def rows(self) -> Iterator[dict[str, Any]]:
         """All calls, oldest first; COLUMNS of each."""
         with self._reading() as db:
             if db is not None:
                 columns = ", ".join(COLUMNS)
-                yield from db.execute(f"SELECT {columns} FROM calls ORDER BY id")  # noqa: S608
+                for row in db.execute(f"SELECT {columns} FROM calls ORDER BY id"):  # noqa: S608
+                    yield dict(row)
+
+    def frame(self) -> pd.DataFrame:
+        """All calls as a pandas frame, a line each, oldest first; money as exact Decimals."""
+        from mox.providers.costs import frame
+
+        return frame(self.rows())
 
     def close(self) -> None:
         """Let go what this ledger's process still holds open; a later use opens it again."""

@@ -1,0 +1,190 @@
+"""What calls cost, summed up: by day, purpose, model, trial. Real and simulated money never mix."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from mox.errors import SpecError
+from mox.providers.ledger import ABANDONED, COLUMNS, Ledger
+from mox.providers.rates import ZERO, added
+from mox.registry import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BY = ("day", "purpose", "model", "provider", "account", "trial", "run", "sweep")
+"""What calls may be told apart by."""
+
+
+@dataclass(slots=True)
+class Sum:
+    """What some calls cost together, in USD."""
+
+    simulated: bool
+    by: Mapping[str, str]
+    """What these calls have in common. Days are UTC."""
+    calls: int = 0
+    failed: int = 0
+    """Of the calls, those that ended in an error."""
+    abandoned: int = 0
+    """Of those, whose process died before it knew what they cost."""
+    unpriced: int = 0
+    """Calls that have no price: they are in no sum."""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    usd: Decimal = ZERO
+    abandoned_usd: Decimal = ZERO
+    """What the abandoned calls may have cost at most; not in `usd`."""
+    tables: set[str] = field(default_factory=set)
+    """The versions of the price tables that it goes by."""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON; money as text, so that it stays exact."""
+        names = ("calls", "failed", "abandoned", "unpriced")
+        tokens = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+        return {
+            "simulated": self.simulated,
+            **self.by,
+            **{name: getattr(self, name) for name in (*names, *tokens)},
+            "usd": f"{self.usd:f}",
+            "abandoned_usd": f"{self.abandoned_usd:f}",
+            "tables": sorted(self.tables),
+        }
+
+
+def sums(ledger: Ledger, *by: str, since: dt.date | None = None) -> list[Sum]:
+    """Sums of a ledger's calls, sorted; whether they are simulated always tells them apart.
+
+    Args:
+        by: what else tells them apart, of BY; where nothing does, all real calls are one sum, and
+            all simulated ones another.
+        since: the first day that counts (UTC).
+
+    Raises:
+        SpecError: calls have no such property.
+    """
+    for name in by:
+        if name not in BY:
+            raise SpecError(
+                f"costs can't be summed by {name!r}{nearest(name, BY)}.",
+                mend=f"use {', '.join(BY)}.",
+            )
+    found: dict[tuple[Any, ...], Sum] = {}
+    for row in ledger.rows():
+        if since is not None and row["at"][:10] < since.isoformat():
+            continue
+        named = {name: _value(row, name) for name in by}
+        key = (bool(row["simulated"]), *named.values())
+        _add(found.setdefault(key, Sum(bool(row["simulated"]), named)), row)
+    return [found[key] for key in sorted(found)]
+
+
+def _value(row: Mapping[str, Any], name: str) -> str:
+    if name == "day":
+        return str(row["at"])[:10]
+    if name == "model":
+        return f"{row['provider']}/{row['model']}"
+    return str(row[name] or "")
+
+
+def _add(to: Sum, row: Mapping[str, Any]) -> None:
+    to.calls += 1
+    to.failed += row["error"] is not None
+    for name in ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"):
+        setattr(to, name, getattr(to, name) + row[name])
+    if row["price_table"]:
+        to.tables.add(row["price_table"])
+    if row["usd"] is None:
+        to.unpriced += 1
+    else:
+        to.usd = added([to.usd, Decimal(row["usd"])])
+    if row["error"] == ABANDONED:
+        to.abandoned += 1
+        to.abandoned_usd = added([to.abandoned_usd, Decimal(row["held_usd"] or "0")])
+
+
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Calls as a pandas frame, a line each, oldest first; money as exact Decimals.
+
+    Add up only what `simulated` tells to be alike.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame([tuple(row.values()) for row in rows], columns=list(COLUMNS))
+    table["at"] = pd.to_datetime(table["at"], utc=True, format="ISO8601")
+    table["simulated"] = table["simulated"].astype(bool)
+    for name in ("usd", "held_usd"):
+        known = [None if value is None else Decimal(value) for value in table[name]]
+        table[name] = pd.Series(known, index=table.index, dtype=object)
+    return table
+
+
+def text(found: Sequence[Sum]) -> str:
+    """Sums as a table for a reader: real money first, and what is simulated says so."""
+    if not found:
+        return "no call has been made here."
+    lines = []
+    for simulated in (False, True):
+        some = [one for one in found if one.simulated == simulated]
+        if some:
+            lines += ["SIMULATED (nobody was paid):" if simulated else "paid:", *_table(some), ""]
+    tables = sorted(set().union(*(one.tables for one in found)))
+    return "\n".join([*lines, *(f"prices: {name}" for name in tables)])
+
+
+def _table(some: Sequence[Sum]) -> list[str]:
+    heads = [*some[0].by, "calls", "failed", "input", "cached", "output", "USD"]
+    rows = [
+        [
+            *one.by.values(),
+            f"{one.calls:,}",
+            f"{one.failed:,}",
+            f"{one.input_tokens:,}",
+            f"{one.cached_tokens:,}",
+            f"{one.output_tokens:,}",
+            shown(one.usd),
+        ]
+        for one in some
+    ]
+    total = shown(added(one.usd for one in some))
+    if len(some) > 1:
+        blank = [""] * len(some[0].by)
+        calls = sum(one.calls for one in some)
+        rows.append([*blank[:-1], *["all"][: len(blank)], f"{calls:,}", "", "", "", "", total])
+    names = len(some[0].by)
+    widths = [max(len(row[at]) for row in [heads, *rows]) for at in range(len(heads))]
+    lines = [
+        "  "
+        + "  ".join(
+            cell.ljust(width) if at < names else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [heads, *rows]
+    ]
+    return lines + list(_notes(some))
+
+
+def _notes(some: Sequence[Sum]) -> Iterable[str]:
+    if unpriced := sum(one.unpriced for one in some):
+        yield f"  {unpriced:,} calls have no price and are in no sum"
+    if abandoned := sum(one.abandoned for one in some):
+        most = shown(added(one.abandoned_usd for one in some))
+        yield (
+            f"  {abandoned:,} calls were under way when their process died: {most} USD more at"
+            " most, which are in no sum"
+        )
+
+
+def shown(usd: Decimal) -> str:
+    """Money for a reader: to the hundredth of a cent, or to two digits where it is less."""
+    if usd == 0:
+        return "0"
+    if usd >= Decimal("0.01"):
+        return f"{usd:,.4f}"
+    return f"{usd:.2g}" if usd >= Decimal("0.0001") else f"{usd:.1e}"
