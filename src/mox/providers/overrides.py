@@ -114,9 +114,7 @@ class PriceRow(_Terms):
     @model_validator(mode="after")
     def _whole(self) -> PriceRow:
         if self.input is None and self.output is None:
-            raise ValueError(
-                "a row without `input` and `output` prices nothing (0 where it's free)"
-            )
+            raise ValueError("no `input` and no `output` (write 0 for what costs nothing)")
         if ("simulated" in self.providers) and not self.simulated:
             raise ValueError("a simulated provider's row says `simulated: true`")
         return self
@@ -213,7 +211,12 @@ def _row(settings: object, line: str) -> PriceRow:
     try:
         row = validate(PriceRow, settings, name="the row")
     except MoxError as error:
-        raise PriceError(f"{line}: {error.message}", mend=error.mend) from None
+        mend = (
+            error.mend
+            if "mox schema" not in error.mend
+            else "the head of experiments/prices.yaml shows a whole row."
+        )
+        raise PriceError(f"{line}: {error.message}", mend=mend) from None
     if not row.sure:
         _check_sizes(row, line)
     return row
