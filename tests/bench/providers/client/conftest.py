@@ -10,28 +10,42 @@ from typing import Any
 import pytest
 
 from mox.bench.providers.client import Cell, Target, Timeouts, Turn, measure
-from mox.bench.providers.record import Load, Record
+from mox.bench.providers.record import Load
 
 HERE = str(Path(__file__).parent)
 
 
-@pytest.fixture
-def prompts(monkeypatch: pytest.MonkeyPatch) -> Any:
+@pytest.fixture(scope="module")
+def shared_prompts() -> Iterator[Any]:
     """The module that makes prompts; the asking processes find it too."""
-    monkeypatch.syspath_prepend(HERE)
-    import asked
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(HERE)
+        import asked
 
-    return asked
+        yield asked
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(HERE)
+        from stand_in import Server
+
+        found = Server()
+        yield found
+        found.close()
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.syspath_prepend(HERE)
-    from stand_in import Server
+def prompts(shared_prompts: Any) -> Any:
+    return shared_prompts
 
-    found = Server()
-    yield found
-    found.close()
+
+@pytest.fixture
+def server(shared_server: Any) -> Any:
+    """As if nothing had been asked of it."""
+    shared_server.forget()
+    return shared_server
 
 
 @pytest.fixture
@@ -51,17 +65,3 @@ def run(target: Target, prompts: Any, tmp_path: Path) -> Callable[..., Turn]:
         return turn
 
     return one
-
-
-@pytest.fixture
-def ask(run: Callable[..., Turn]) -> Callable[..., Record]:
-    """One request, and what came of it."""
-
-    def once(say: Any = None, **changes: Any) -> Record:
-        turn = run(Load("closed", 1), say, requests=1, **changes)
-        if turn.failed is not None:
-            raise turn.failed
-        (record,) = turn.records
-        return record
-
-    return once

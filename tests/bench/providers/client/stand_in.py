@@ -45,6 +45,10 @@ class Server:
         self._thread.start()
         assert ready.wait(10)
 
+    def forget(self) -> None:
+        """Know nothing of what was asked before."""
+        self.asked, self.most_open = [], 0
+
     def close(self) -> None:
         async def end() -> None:
             self._server.close()

@@ -1,143 +1,201 @@
-"""One request over real HTTP: what is kept of it, and each way in which it fails."""
+"""One request over real HTTP: what is kept of it, and each way in which it fails.
+
+All requests are made once, in one run of the client: each is a target of its own.
+"""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mox.bench.providers.client import Timeouts
-from mox.bench.providers.record import Record
-from mox.errors import EngineError
+from mox.bench.providers.client import Cell, Target, Timeouts, measure
+from mox.bench.providers.record import Load, Record
 
-Ask = Callable[..., Record]
-WIRES = pytest.mark.parametrize("wire", ["chat", "responses", "messages"])
-
-
-def of(wire: str, server: Any) -> dict[str, Any]:
-    """A target's fields for a wire; Anthropic's address ends before `/v1`."""
-    path = "" if wire == "messages" else "/v1"
-    return {"wire": wire, "base_url": f"http://127.0.0.1:{server.port}{path}"}
-
-
-@WIRES
-def test_an_answer_is_kept_with_its_usage_and_the_moments_of_its_chunks(
-    ask: Ask, server: Any, prompts: Any, wire: str
-) -> None:
-    record = ask(prompts.say(n=4, text="wörd ", ttft=0.05, itl=0.02), target=of(wire, server))
-    assert record.error is None
-    assert record.finish == "stop"
-    # 11 fresh, 5 from a cache and 2 written to it by Anthropic's count; 18 in all by OpenAI's.
-    assert (record.usage.input_tokens, record.usage.cached_tokens) == (18, 5)
-    assert record.usage.output_tokens == 4
-    assert record.request_id == "req_7"
-    assert [chunk.characters for chunk in record.chunks] == [5] * 4
-    asked = server.asked[-1]
-    assert record.sent_ns is not None
-    assert record.sent_ns <= asked.at_ns <= asked.sent_ns[0]
-    for chunk, sent in zip(record.chunks, asked.sent_ns, strict=True):
-        assert sent <= chunk.at_ns < sent + 200_000_000
-
-
-@WIRES
-def test_an_event_that_names_only_a_role_is_no_first_token(
-    ask: Ask, server: Any, prompts: Any, wire: str
-) -> None:
-    # Headers and the first event come at once, text 0.2 s later.
-    record = ask(prompts.say(n=1, ttft=0.2), target=of(wire, server))
-    assert record.headers_ns is not None
-    assert record.chunks[0].at_ns - record.headers_ns > 150_000_000
-
-
-@WIRES
-@pytest.mark.parametrize(
-    ("fault", "kind", "chunks"),
-    [
-        ("cut", "connection", 1),
-        ("stall", "timeout_stall", 1),
-        ("error", "stream_error", 1),
-        ("truncated", "truncated", 3),
-        ("half a head", "connection", 0),
-        ("silence", "timeout_first_byte", 0),
-        ("until closed", None, 3),
-    ],
-)
-def test_streams_that_fail_are_told_apart_and_keep_what_came(
-    ask: Ask, server: Any, prompts: Any, wire: str, fault: str, kind: str | None, chunks: int
-) -> None:
-    record = ask(
-        prompts.say(n=3, fault=fault), target=of(wire, server), timeouts=Timeouts(2, 0.3, 0.3, 5),
-        warm_up=0,
-    )  # fmt: skip
-    assert record.error == kind
-    assert len(record.chunks) == chunks
-    assert (record.said is None) == (kind is None)
-
-
+WIRES = ("chat", "responses", "messages")
+STREAMS: dict[str, tuple[str | None, int]] = {
+    "cut": ("connection", 1),
+    "stall": ("timeout_stall", 1),
+    "error": ("stream_error", 1),
+    "truncated": ("truncated", 3),
+    "half a head": ("connection", 0),
+    "silence": ("timeout_first_byte", 0),
+    "until closed": (None, 3),
+}
+"""What goes wrong with three deltas, the error it is, and how many of them came before it."""
 RAW = {
     "html in the stream": (["<html>busy</html>"], "truncated"),
     "no JSON": (["data: <html>\n\n"], "malformed"),
     "no object": (["data: 7\n\n"], "malformed"),
     "half a character": (['data: {"choices": [{"delta": {"content": "\xc3"}}]}\n\n'], "malformed"),
 }
-
-
-@pytest.mark.parametrize("raw", RAW)
-def test_streams_that_cannot_be_read_are_no_answers(ask: Ask, prompts: Any, raw: str) -> None:
-    parts, kind = RAW[raw]
-    assert ask(prompts.say(raw=parts)).error == kind
-
-
-def test_a_character_cut_by_the_network_is_one_character(ask: Ask, prompts: Any) -> None:
-    # é is two bytes in UTF-8, C3 and A9.
-    parts = [
-        'data: {"choices": [{"delta": {"content": "caf\xc3',
-        '\xa9"}, "finish_reason": "stop"}]}\n\n',
-    ]
-    record = ask(prompts.say(raw=parts))
-    assert (record.error, [chunk.characters for chunk in record.chunks]) == (None, [4])
-
-
-REFUSALS = {
+REFUSALS: dict[str, tuple[int, Any]] = {
     "auth": (401, {"error": {"message": "Incorrect API key", "type": "invalid_request_error"}}),
     "model_not_found": (404, {"error": {"message": "no m", "code": "model_not_found"}}),
-    "overloaded": (529, {"type": "error", "error": {"type": "overloaded_error", "message": "O"}}),
     "server": (500, {"error": {"message": "The server had an error"}}),
     "quota_exhausted": (429, {"error": {"message": "You exceeded", "code": "insufficient_quota"}}),
 }
 
 
-@pytest.mark.parametrize("kind", REFUSALS)
-def test_refusals_are_told_apart(ask: Ask, prompts: Any, kind: str) -> None:
-    status, body = REFUSALS[kind]
-    record = ask(prompts.say(status=status, body=body))
-    assert record.error == kind
-    assert body["error"]["message"] in str(record.said)
-    assert record.chunks == ()
+@dataclass(frozen=True)
+class Try:
+    """One request: what its provider is told, and what else differs."""
+
+    say: Mapping[str, Any] = field(default_factory=dict)
+    wire: Any = "chat"
+    port: int | None = None
+    timeouts: Timeouts = field(default_factory=lambda: Timeouts(2, 1, 1, 5))
 
 
-def test_a_web_page_is_no_answer(ask: Ask, prompts: Any) -> None:
+def tries(nobody: int) -> dict[str, Try]:
+    """All requests by name.
+
+    Args:
+        nobody: a port on which nobody listens.
+    """
+    short = Timeouts(2, 0.3, 0.3, 5)
+    whole = {"n": 4, "text": "wörd ", "ttft": 0.05, "itl": 0.02}
+    cut = ['data: {"choices": [{"delta": {"content": "caf\xc3',
+           '\xa9"}, "finish_reason": "stop"}]}\n\n']  # fmt: skip
     page = {"status": 200, "body": "<html>Welcome</html>", "head": {"content-type": "text/html"}}
-    record = ask(prompts.say(**page))
+    overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "O"}}
+    return {
+        **{f"whole {wire}": Try(whole, wire) for wire in WIRES},
+        **{f"late {wire}": Try({"n": 1, "ttft": 0.2}, wire) for wire in WIRES},
+        **{
+            f"{fault} {wire}": Try({"n": 3, "fault": fault}, wire, timeouts=short)
+            for fault in STREAMS
+            for wire in WIRES
+        },
+        **{f"raw {name}": Try({"raw": parts}) for name, (parts, _) in RAW.items()},
+        **{
+            f"refused {kind}": Try({"status": status, "body": body})
+            for kind, (status, body) in REFUSALS.items()
+        },
+        "refused overloaded": Try({"status": 529, "body": overloaded}, "messages"),
+        "cut character": Try({"raw": cut}),
+        "page": Try(page),
+        "total": Try({"n": 100, "itl": 0.05}, timeouts=Timeouts(2, 1, 1, 0.4)),
+        "nobody": Try(port=nobody),
+    }
+
+
+@dataclass(frozen=True)
+class Came:
+    """What came of one request, and how the server saw it."""
+
+    record: Record
+    asked: Any
+
+
+@pytest.fixture(scope="module")
+def came(
+    shared_server: Any, shared_prompts: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Came]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        asked = tries(free.getsockname()[1])
+        cells = [_cell(name, one, shared_server, shared_prompts) for name, one in asked.items()]
+        out: Path = tmp_path_factory.mktemp("asking") / "records.jsonl"
+        turns = list(measure(cells, out=out, rounds=1))
+    heard = {one.say["name"]: one for one in shared_server.asked}
+    assert [turn.failed for turn in turns if turn.failed] == []
+    return {
+        turn.cell.target.name: Came(turn.records[0], heard.get(turn.cell.target.name))
+        for turn in turns
+    }
+
+
+def _cell(name: str, one: Try, server: Any, prompts: Any) -> Cell:
+    base = f"http://127.0.0.1:{one.port or server.port}"
+    target = Target(name, one.wire, base if one.wire == "messages" else f"{base}/v1", "m")
+    say = prompts.say(**one.say, name=name)
+    load = Load("closed", 1)
+    return Cell(target, "t", say, load, None, requests=1, timeouts=one.timeouts, warm_up=0)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_an_answer_is_kept_with_its_usage_and_the_moments_of_its_chunks(
+    came: Mapping[str, Came], wire: str
+) -> None:
+    record, asked = came[f"whole {wire}"].record, came[f"whole {wire}"].asked
+    assert (record.error, record.finish, record.request_id) == (None, "stop", "req_7")
+    # 11 fresh, 5 from a cache and 2 written to it by Anthropic's count; 18 in all by OpenAI's.
+    assert (record.usage.input_tokens, record.usage.cached_tokens) == (18, 5)
+    assert record.usage.output_tokens == 4
+    assert [chunk.characters for chunk in record.chunks] == [5] * 4
+    assert record.sent_ns is not None
+    assert record.sent_ns <= asked.at_ns <= asked.sent_ns[0]
+    for chunk, sent in zip(record.chunks, asked.sent_ns, strict=True):
+        assert sent <= chunk.at_ns < sent + 200_000_000
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_an_event_that_names_only_a_role_is_no_first_token(
+    came: Mapping[str, Came], wire: str
+) -> None:
+    # Headers and the first event come at once, text 0.2 s later.
+    record = came[f"late {wire}"].record
+    assert record.headers_ns is not None
+    assert record.chunks[0].at_ns - record.headers_ns > 150_000_000
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", STREAMS)
+def test_streams_that_fail_are_told_apart_and_keep_what_came(
+    came: Mapping[str, Came], wire: str, fault: str
+) -> None:
+    record = came[f"{fault} {wire}"].record
+    kind, chunks = STREAMS[fault]
+    assert (record.error, len(record.chunks)) == (kind, chunks)
+    assert (record.said is None) == (kind is None)
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_streams_that_cannot_be_read_are_no_answers(came: Mapping[str, Came], name: str) -> None:
+    assert came[f"raw {name}"].record.error == RAW[name][1]
+
+
+def test_a_character_cut_by_the_network_is_one_character(came: Mapping[str, Came]) -> None:
+    # é is two bytes in UTF-8, C3 and A9.
+    record = came["cut character"].record
+    assert (record.error, [chunk.characters for chunk in record.chunks]) == (None, [4])
+
+
+@pytest.mark.parametrize("kind", [*REFUSALS, "overloaded"])
+def test_refusals_are_told_apart(came: Mapping[str, Came], kind: str) -> None:
+    found = came[f"refused {kind}"]
+    assert found.record.error == kind
+    assert found.asked.say["body"]["error"]["message"] in str(found.record.said)
+    assert found.record.chunks == ()
+
+
+def test_a_web_page_is_no_answer(came: Mapping[str, Came]) -> None:
+    record = came["page"].record
     assert record.error == "malformed"
-    assert "Welcome" in str(record.said)
+    assert "text/html" in str(record.said)
 
 
-def test_a_total_time_ends_a_stream_that_never_stalls(ask: Ask, prompts: Any) -> None:
-    record = ask(prompts.say(n=100, itl=0.05), timeouts=Timeouts(2, 1, 1, 0.4), warm_up=0)
+def test_a_total_time_ends_a_stream_that_never_stalls(came: Mapping[str, Came]) -> None:
+    record = came["total"].record
     assert record.error == "timeout_total"
+    # A delta each 0.05 s for 0.4 s.
     assert 2 <= len(record.chunks) <= 9
 
 
-def test_nobody_listening_is_an_error_of_the_connection(ask: Ask) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        record = ask(target={"base_url": f"http://127.0.0.1:{free.getsockname()[1]}/v1"})
+def test_nobody_listening_is_an_error_of_the_connection(came: Mapping[str, Came]) -> None:
+    record = came["nobody"].record
     assert (record.error, record.sent_ns) == ("connection", None)
 
 
-def test_prompts_that_fail_fail_their_cell_by_name(ask: Ask, prompts: Any) -> None:
-    with pytest.raises(EngineError, match="no such passage"):
-        ask(prompts.broken)
+def test_a_request_is_what_its_wire_asks_for(came: Mapping[str, Came]) -> None:
+    chat, responses, messages = (came[f"whole {wire}"].asked for wire in WIRES)
+    assert chat.body["stream_options"] == {"include_usage": True}
+    assert chat.body["max_completion_tokens"] == 64
+    assert responses.body["max_output_tokens"] == messages.body["max_tokens"] == 64
+    assert [one.body["model"] for one in (chat, responses, messages)] == ["m"] * 3
+    assert messages.head["anthropic-version"]

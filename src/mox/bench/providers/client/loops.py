@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from time import perf_counter_ns
+from typing import Any
 
+from mox.bench.providers.client.alarm import Alarm, until
 from mox.bench.providers.client.jobs import Job
 from mox.errors import SpecError
 
-One = Callable[[int, int], Awaitable[object]]
+One = Callable[[int, int], Coroutine[Any, Any, object]]
 """Does the request of a number, meant to start at a moment (`perf_counter_ns`)."""
 
 
@@ -41,15 +44,26 @@ def schedule(job: Job) -> list[tuple[int, int]]:
 
 async def open_loop(times: list[tuple[int, int]], begin_ns: int, one: One) -> None:
     """Start each request at its moment, or at once where that is over; none waits for another."""
-    under_way: set[asyncio.Task[object]] = set()
-    for number, after_ns in times:
-        due = begin_ns + after_ns
-        await until(due)
-        task = asyncio.ensure_future(one(number, due))
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-    if under_way:
-        await asyncio.gather(*under_way)
+    loop = asyncio.get_running_loop()
+    waiting = deque((number, begin_ns + after_ns) for number, after_ns in times)
+    started: list[asyncio.Task[object]] = []
+    all_started = loop.create_future()
+
+    def ring() -> None:
+        while waiting and waiting[0][1] <= perf_counter_ns():
+            started.append(asyncio.ensure_future(one(*waiting.popleft())))
+        if waiting:
+            alarm.set(waiting[0][1])
+        else:
+            all_started.set_result(None)
+
+    alarm = Alarm(ring)
+    ring()
+    try:
+        await all_started
+    finally:
+        alarm.close()
+    await asyncio.gather(*started)
 
 
 async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
@@ -75,9 +89,3 @@ async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
 def callers(job: Job) -> int:
     """How many of a closed loop's callers one process has."""
     return len(range(job.share, round(job.cell.load.value), job.of))
-
-
-async def until(moment_ns: int) -> None:
-    """Wait for a moment, never less."""
-    while (left := moment_ns - perf_counter_ns()) > 0:
-        await asyncio.sleep(left / 1e9)

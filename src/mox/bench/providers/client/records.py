@@ -13,6 +13,7 @@ that was cut is no line.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -122,13 +123,13 @@ class Writer:
 
 
 def _mend(path: Path) -> None:
-    """End a last line that was cut, so that the next one is by itself."""
-    if not path.exists() or not path.stat().st_size:
+    """Take away a last line that was cut, so that the next one is by itself."""
+    if not path.exists():
         return
-    with path.open("rb+") as file:
-        file.seek(-1, 2)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
+    content = path.read_bytes()
+    cut = content[content.rfind(b"\n") + 1 :]
+    if cut:
+        os.truncate(path, len(content) - len(cut))
 
 
 def read(path: Path) -> list[Kept]:
@@ -178,8 +179,5 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
             f"{path} is no file of measured requests of schema {SCHEMA}.",
             mend="name another file, or read it with the Mox that wrote it.",
         )
-    for line in content.splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue  # cut by its process' end; lines of a later run may follow
+    for line in content[: content.rfind(b"\n") + 1].splitlines():
+        yield json.loads(line)

@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from time import perf_counter_ns
 from typing import Any
 
+from mox.bench.providers.client.alarm import Watch
 from mox.bench.providers.client.asking import Asker
 from mox.bench.providers.client.jobs import Job
 from mox.bench.providers.client.loops import callers, closed_loop, open_loop, schedule
@@ -27,7 +28,6 @@ from mox.bench.providers.client.messages import Noticed, Raw
 from mox.errors import MoxError
 from mox.loadgen.messages import Failed, Go, Ready
 
-LAG_EACH_S = 0.005
 WARM_AT_MOST = 64
 
 
@@ -89,22 +89,13 @@ async def _round(job: Job, link: Connection[Any, Any]) -> Noticed:
 
 
 async def _watched(run: Any, begin_ns: int) -> Noticed:
-    lags: list[int] = []
-    watch = asyncio.create_task(_watch(lags))
+    watch = Watch()
     cpu, wall = time.process_time(), time.perf_counter()
-    await run(begin_ns=begin_ns)
-    noticed = Noticed(lags, time.process_time() - cpu, time.perf_counter() - wall)
-    watch.cancel()
-    return noticed
-
-
-async def _watch(lags: list[int]) -> None:
-    """Notes how late the loop is heard of, each 5 ms."""
-    each = round(1e9 * LAG_EACH_S)
-    while True:
-        due = perf_counter_ns() + each
-        await asyncio.sleep(LAG_EACH_S)
-        lags.append(max(0, perf_counter_ns() - due))
+    try:
+        await run(begin_ns=begin_ns)
+        return Noticed(watch.lag_ns, time.process_time() - cpu, time.perf_counter() - wall)
+    finally:
+        watch.close()
 
 
 def _send(outbox: SimpleQueue[bytes | None], link: Connection[Any, Any]) -> None:
