@@ -42,6 +42,7 @@ class Bpe:
         self, name: str, encode: Callable[[str], list[int]], token_bytes: list[bytes]
     ) -> None:
         self.name = name
+        self.token_bytes = token_bytes
         self._encode = encode
         self._lengths = np.array([len(token) for token in token_bytes], dtype=np.int32)
         self._remembered = lru_cache(COUNTS)(self._count)

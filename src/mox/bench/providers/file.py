@@ -1,0 +1,355 @@
+"""The file of `mox bench providers`: who is asked, what, how fast, and what is too slow.
+
+```yaml
+name: providers
+providers:
+  - {kind: simulated, model: sim-swift}
+  - {kind: openai, model: gpt-6-mini, optional: true}     # measured only where its key is set
+workloads: [short, {kind: rag, corpus: {kind: card, name: python-reference}}]
+cache: [off]
+loads:
+  - {kind: closed, concurrency: [1, 4, 16]}
+  - {kind: poisson, rate: [2]}
+  - {kind: slo, start: 1}
+slo: {ttft_ms: 1500, e2e_ms: 20000}
+```
+Loads and bounds are in the provider's own time: a simulated one may play it faster (`time_scale`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
+
+from mox.bench.providers.sections import (
+    Budget,
+    Cache,
+    Closed,
+    Constant,
+    Own,
+    Poisson,
+    Rag,
+    Search,
+    Sized,
+    Slo,
+)
+from mox.errors import FieldError, MoxError, SpecError
+from mox.experiment.checks import mapping, only
+from mox.experiment.choosing import Section
+from mox.providers.spec import ProviderSpec
+from mox.registry import nearest, validate
+from mox.source import Path_, Source, override, read
+from mox.spec import digest
+
+
+class Plain(Section):
+    """What of the file needs no back end to be read."""
+
+    name: str | None = Field(None, min_length=1)
+    """The file's own where not given."""
+    cache: tuple[Cache, ...] = Field(("off",), min_length=1)
+    """`off`: no two prompts begin alike, so nothing comes from a provider's cache. `on`: four
+    fifths of each prompt are shared. Off by default: a cache makes the first comparison of two
+    providers unfair to the one that has none."""
+    requests: int = Field(70, ge=1, le=100_000)
+    """Of each round: three rounds of 70 are over the 200 under which no p99 is given."""
+    seconds: float | None = Field(None, gt=0)
+    """A round ends after so long in the provider's time, or after its requests, whichever comes
+    first."""
+    rounds: int = Field(3, ge=3, le=100)
+    """Of each condition, in turn with all others: what a provider's day does to one, it does to
+    all. Under three, drift looks like a difference."""
+    warm_up: int | None = Field(None, ge=0, le=64)
+    """Requests before each round that aren't counted; one for each caller by default, so that
+    none pays for opening a connection."""
+    time_scale: float = Field(1.0, gt=0, le=10)
+    """How long a simulated provider's second lasts, in seconds. Real ones take what they take."""
+    seed: int = 0
+    """Of prompts, orders and arrivals."""
+
+
+class Entry(Section):
+    """What a provider's entry says besides its Spec."""
+
+    name: str | None = Field(None, min_length=1)
+    """Its model where not given."""
+    optional: bool = False
+    """Left out, by name, where its key isn't set; without it a missing key is an error."""
+    limits: dict[str, Any] | None = None
+    """Of its account, for the token pool: `rpm`, `tpm`, or `itpm` and `otpm`. Without them it is
+    asked as fast as the load has it."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """One provider of the file."""
+
+    name: str
+    spec: ProviderSpec
+    entry: Entry
+    at: int
+    """Its place in the list."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A file as read and checked; nobody has been asked anything."""
+
+    name: str
+    providers: tuple[Named, ...]
+    left_out: Mapping[str, str]
+    """Optional providers → why they aren't measured."""
+    workloads: tuple[Sized | Own | Rag, ...]
+    loads: tuple[Closed | Constant | Poisson | Search, ...]
+    plain: Plain
+    slo: Slo | None
+    budget: Budget
+    prices: Path | None
+    """Overrides of prices."""
+    source: Source
+
+    @property
+    def identity(self) -> str:
+        """Equal for files that measure the same: what was measured for one is the other's."""
+        plain = self.plain.model_dump(mode="json", exclude={"name"})
+        return digest(
+            {
+                "providers": [
+                    {"name": one.name, **one.spec.model_dump(mode="json"),
+                     "limits": one.entry.limits}
+                    for one in self.providers
+                ],
+                "workloads": [one.model_dump(mode="json") for one in self.workloads],
+                "loads": [one.model_dump(mode="json") for one in self.loads],
+                "slo": self.slo.model_dump(mode="json") if self.slo else None,
+                **plain,
+            }
+        )[:12]  # fmt: skip
+
+
+KEYS = (
+    "name", "providers", "workloads", "cache", "loads", "requests", "seconds", "rounds", "warm_up",
+    "slo", "time_scale", "prices", "budget", "seed",
+)  # fmt: skip
+SIZED: Mapping[str, type[Sized | Own | Rag]] = {
+    "short": Sized,
+    "standard": Sized,
+    "long": Sized,
+    "tokens": Own,
+    "rag": Rag,
+}
+LOADS: Mapping[str, type[Closed | Constant | Poisson | Search]] = {
+    "closed": Closed,
+    "constant": Constant,
+    "poisson": Poisson,
+    "slo": Search,
+}
+
+
+def load(
+    file: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None
+) -> Benchmark:
+    """Read and check a file of providers.
+
+    Args:
+        file: a YAML file, or the same as a mapping.
+        changes: dotted path → value: `{"loads.0.concurrency": [1]}`; unknown names are refused.
+
+    Raises:
+        MoxError: what is written cannot be meant, or a key that is needed isn't there; names file,
+            line and the nearest valid name.
+    """
+    if isinstance(file, Mapping):
+        source = Source(file)
+    else:
+        source = read(Path(file), what="a file of providers")
+    return parse(override(source, changes or {}))
+
+
+def parse(source: Source) -> Benchmark:
+    """Check settings. See `load`."""
+    settings = source.settings
+    only(source, (), settings, KEYS)
+    for key in ("providers", "workloads", "loads"):
+        if not settings.get(key):
+            raise source.error(
+                (key,), SpecError(f"`{key}` is missing or empty.", mend=f"add `{key}:`, a list.")
+            )
+    plain = _validated(
+        source, (), Plain, {name: settings[name] for name in Plain.model_fields if name in settings}
+    )
+    every = tuple(_providers(source))
+    _unlike(source, "providers", [one.name for one in every])
+    providers, left_out = _reachable(source, every)
+    workloads = tuple(_parts(source, "workloads", SIZED))
+    _unlike(source, "workloads", [one.name for one in workloads])
+    loads = tuple(_parts(source, "loads", LOADS))
+    slo = None
+    if settings.get("slo") is not None:
+        slo = _validated(source, ("slo",), Slo, mapping(source, ("slo",), settings["slo"]))
+    budget = settings.get("budget") or {}
+    found = Benchmark(
+        name=plain.name or (source.file.stem if source.file else "providers"),
+        providers=providers,
+        left_out=left_out,
+        workloads=workloads,
+        loads=loads,
+        plain=plain,
+        slo=slo,
+        budget=_validated(source, ("budget",), Budget, mapping(source, ("budget",), budget)),
+        prices=_prices(source),
+        source=source,
+    )
+    _check_search(found)
+    return found
+
+
+def _providers(source: Source) -> Iterator[Named]:
+    """Each entry's Spec, and what is said besides."""
+    from mox.providers import providers
+
+    for at, raw in enumerate(_list(source, "providers")):
+        path = ("providers", at)
+        written = mapping(source, path, raw)
+        entry = _validated(
+            source, path, Entry,
+            {name: written[name] for name in Entry.model_fields if name in written},
+        )  # fmt: skip
+        rest = {name: value for name, value in written.items() if name not in Entry.model_fields}
+        try:
+            spec = providers.parse(rest)
+        except FieldError as error:
+            raise source.error((*path, *error.field.split(".")), error) from None
+        except MoxError as error:
+            raise source.error((*path, "kind"), error) from None
+        if not isinstance(spec, ProviderSpec):
+            raise source.error(
+                path, SpecError(f"{spec.kind} is no provider of models.", mend="name another kind.")
+            )
+        yield Named(entry.name or spec.model, spec, entry, at)
+
+
+def _reachable(
+    source: Source, every: tuple[Named, ...]
+) -> tuple[tuple[Named, ...], dict[str, str]]:
+    """Those whose key is there, and why the optional others are left out."""
+    from mox.errors import MissingError
+    from mox.providers.keys import key_of
+
+    found, left = [], {}
+    for one in every:
+        try:
+            key_of(one.spec)
+        except MissingError as error:
+            if not one.entry.optional:
+                mend = f"{error.mend} Or write `optional: true` to leave it out."
+                raise source.error(
+                    ("providers", one.at), MissingError(error.message, mend=mend)
+                ) from None
+            left[one.name] = error.message
+        except MoxError as error:
+            raise source.error(("providers", one.at), error) from None
+        else:
+            found.append(one)
+    if not found:
+        raise source.error(
+            ("providers",),
+            SpecError(
+                "no provider is left: " + "; ".join(left.values()),
+                mend="set a key, or add `{kind: simulated, model: sim-swift}`.",
+            ),
+        )
+    return tuple(found), left
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def _validated(source: Source, path: Path_, shape: type[S], value: Mapping[str, Any]) -> S:
+    name = ".".join(str(part) for part in path) or "file"
+    try:
+        return validate(shape, value, name=name)
+    except FieldError as error:
+        raise source.error((*path, *_plain(error.field)), error) from None
+
+
+def _plain(field: str) -> Iterator[str | int]:
+    """A field's path as the file has it: numbers are places in a list."""
+    for part in field.split("."):
+        yield int(part) if part.isdigit() else part
+
+
+def _parts(source: Source, key: str, shapes: Mapping[str, type[S]]) -> Iterator[S]:
+    """The items of a list, each of the shape that its `kind` names."""
+    for at, raw in enumerate(_list(source, key)):
+        path = (key, at)
+        value = mapping(source, path, {"kind": raw} if isinstance(raw, str) else raw)
+        kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in shapes:
+            said = f"unknown kind {kind!r}{nearest(str(kind), shapes)}" if kind else "no `kind`"
+            raise source.error(
+                (*path, "kind"),
+                SpecError(f"{key}.{at}: {said}.", mend=f"use one of {', '.join(shapes)}."),
+            )
+        yield _validated(source, path, shapes[kind], value)
+
+
+def _list(source: Source, key: str) -> list[Any]:
+    value = source.settings[key]
+    return value if isinstance(value, list) else [value]
+
+
+def _unlike(source: Source, key: str, names: list[str]) -> None:
+    """Refuse two of one name: their rows could not be told apart."""
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            raise source.error(
+                (key, at),
+                SpecError(
+                    f"{key}: two are called {name!r}.",
+                    mend="give one of them a `name:`." if key == "providers" else "remove one.",
+                ),
+            )
+
+
+def _prices(source: Source) -> Path | None:
+    value = source.settings.get("prices")
+    if value is None:
+        return None
+    path = source.base / str(value)
+    if not path.is_file():
+        raise source.error(
+            ("prices",),
+            SpecError(f"prices: {path} is no file.", mend="name a YAML of prices, or remove it."),
+        )
+    return path
+
+
+def _check_search(found: Benchmark) -> None:
+    """Refuse a search that could not find anything, whatever the provider does."""
+    for at, one in enumerate(found.loads):
+        if not isinstance(one, Search):
+            continue
+        path = ("loads", at)
+        if found.slo is None:
+            raise found.source.error(
+                path,
+                SpecError(
+                    "a search for the highest load needs bounds.",
+                    mend="add `slo: {ttft_ms: 1500}`.",
+                ),
+            )
+        most = found.plain.requests * found.plain.rounds
+        if most < found.slo.fewest:
+            raise found.source.error(
+                path,
+                SpecError(
+                    f"{most} requests ({found.plain.requests} × {found.plain.rounds} rounds) can"
+                    f" never show that {found.slo.attain:.0%} keep the bounds.",
+                    mend=f"{found.slo.fewest} and more can: raise `requests`.",
+                ),
+            )

@@ -1,0 +1,104 @@
+"""From the raw moments of one request to its durations, in milliseconds of the provider's time.
+
+A simulated provider may play its answers faster than it says they take: at a time scale of 0.05
+a second of it lasts 50 ms. Its durations are divided by that scale, so that bounds, rates and
+figures mean the same for a simulated provider as for a real one; whatever the client adds is
+made larger by the same division, never smaller.
+
+- First event: the first with text or reasoning in it, from the moment that the request's bytes
+  were handed to the socket. One that only names a role is none.
+- First answer token: the first with text; a model that reasons comes to it later.
+- Between tokens: (last text − first text) / (tokens of the answer − tokens in the first chunk).
+  Providers send several tokens at once, and then gaps between chunks are no times between
+  tokens: chunks' gaps are told apart. How many tokens a chunk has is told by its share of the
+  characters.
+- End to end: to the last event, from the actual send and from the intended start. Only the
+  second one contains what a caller waits where requests come faster than they are answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from mox.bench.providers.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """One answered request. None: it has no such moment."""
+
+    ttft_ms: float | None
+    """From the send to the first event with text or reasoning."""
+    answer_ms: float | None
+    """From the send to the first event with text."""
+    itl_ms: float | None
+    """Between tokens of the answer."""
+    gaps_ms: tuple[float, ...]
+    """Between chunks of text."""
+    e2e_ms: float
+    """From the send."""
+    late_ms: float
+    """From the intended start to the send: the pool's wait, and the client's own lateness."""
+    pool_wait_ms: float | None
+
+    @property
+    def e2e_from_schedule_ms(self) -> float:
+        return self.e2e_ms + self.late_ms
+
+    @property
+    def ttft_from_schedule_ms(self) -> float | None:
+        return None if self.ttft_ms is None else self.ttft_ms + self.late_ms
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Of the answer's tokens after its first chunk."""
+        return 1000 / self.itl_ms if self.itl_ms else None
+
+
+def answered(record: Record) -> bool:
+    """Whether a whole answer came. What failed has no latency: it is counted by its error."""
+    return record.error is None and record.sent_ns is not None and record.done_ns is not None
+
+
+def moments(record: Record, *, time_scale: float = 1.0) -> Moments:
+    """Durations of a request that was answered.
+
+    Args:
+        time_scale: how long a second of the provider lasts, in seconds.
+
+    Raises:
+        ValueError: it wasn't answered.
+    """
+    sent, done = record.sent_ns, record.done_ns
+    if not answered(record) or sent is None or done is None:
+        raise ValueError(f"request {record.number} was not answered")
+
+    def ms(start: int, end: int) -> float:
+        return (end - start) / 1e6 / time_scale
+
+    text = [chunk for chunk in record.chunks if chunk.kind == "text" and chunk.characters]
+    every = [chunk for chunk in record.chunks if chunk.characters]
+    leased = record.leased_ns
+    return Moments(
+        ttft_ms=ms(sent, every[0].at_ns) if every else None,
+        answer_ms=ms(sent, text[0].at_ns) if text else None,
+        itl_ms=_between_tokens(record, time_scale),
+        gaps_ms=tuple(ms(one.at_ns, two.at_ns) for one, two in pairwise(text)),
+        e2e_ms=ms(sent, done),
+        late_ms=ms(record.scheduled_ns, sent),
+        pool_wait_ms=None if leased is None else ms(record.scheduled_ns, leased),
+    )
+
+
+def _between_tokens(record: Record, time_scale: float) -> float | None:
+    """None where all came in one chunk, or the provider counted no token after the first one."""
+    text = [chunk for chunk in record.chunks if chunk.kind == "text" and chunk.characters]
+    if len(text) < 2:
+        return None
+    tokens = record.usage.output_tokens - record.usage.reasoning_tokens
+    first = tokens * text[0].characters / sum(chunk.characters for chunk in text)
+    after = tokens - max(1.0, first)
+    if after <= 0:
+        return None
+    return (text[-1].at_ns - text[0].at_ns) / 1e6 / time_scale / after

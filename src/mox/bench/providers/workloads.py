@@ -1,0 +1,179 @@
+"""What is asked: prompts by workload, round and number, the same for every provider.
+
+A sized prompt has exactly as many tokens (o200k) as its workload says, in its messages' texts: it
+is made of words that are one token each with the space before them. Real text would come back to
+a provider's cache, and its tokens could only be met by trying.
+
+With the cache off every prompt begins with words of its own, so that it shares no beginning with
+another one, in this run or, for providers that aren't simulated, in an earlier one. With the cache
+on, four fifths of the tokens (what the task leaves, of short prompts) are a system message that
+all requests share; only prompts of 1,280
+tokens and more are kept by OpenAI's and Anthropic's caches then (their least is 1,024).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from mox.bench.providers.sections import SHARED, Own, Sized
+from mox.errors import SpecError
+from mox.types.providers import Message, Request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mox.bench.providers.sections import Rag
+
+WORDS = 2000
+"""Of the vocabulary: eleven bits each, so that the first eight tell any two prompts apart."""
+LEAST = 8
+"""Words of a prompt's own at the least."""
+HEAD = "Words:"
+OWN_HEAD = "More words:"
+
+
+class Workload(Protocol):
+    """Prompts of one workload. Crosses to client processes: it is pickled."""
+
+    @property
+    def name(self) -> str:
+        """In rows and records."""
+
+    @property
+    def output_tokens(self) -> int:
+        """The most that an answer may have."""
+
+    def __call__(self, round_: int, number: int) -> Request:
+        """The request of a round by its number; its model is set by who asks. Numbers below 0
+        are for warming up."""
+
+    def quality(self, number: int, answer: str) -> float | None:
+        """How good an answer to a number's prompt is, in [0, 1]; None where nobody can tell."""
+
+    @property
+    def input_tokens(self) -> int:
+        """Of a prompt, on average: what an estimate of the cost stands on."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Prompts of random words."""
+
+    name: str
+    input_tokens: int
+    output_tokens: int
+    shared: bool
+    """Whether prompts begin alike."""
+    salt: str
+    words: tuple[str, ...] = field(repr=False)
+    fixed: tuple[int, int, int]
+    """Tokens of `HEAD`, of `OWN_HEAD` and of the task."""
+
+    def __call__(self, round_: int, number: int) -> Request:
+        head, own_head, task = self.fixed
+        said = _task(self.output_tokens)
+        own = self._drawn(f"{round_}/{number}")
+        if not self.shared:
+            text = HEAD + own(self.input_tokens - head - task) + said
+            return Request("", (Message("user", text),), self.output_tokens)
+        common = min(round(SHARED * self.input_tokens), self.input_tokens - own_head - task - LEAST)
+        system = HEAD + self._drawn("shared")(common - head)
+        user = OWN_HEAD + own(self.input_tokens - common - own_head - task) + said
+        messages = (Message("system", system), Message("user", user))
+        return Request("", messages, self.output_tokens, cached_messages=1)
+
+    def quality(self, number: int, answer: str) -> float | None:
+        return None
+
+    def _drawn(self, what: str) -> Draw:
+        return Draw(self.words, f"{self.salt}/{self.name}/{what}")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Words at random by a name, each with the space before it."""
+
+    words: tuple[str, ...]
+    name: str
+
+    def __call__(self, count: int) -> str:
+        seed = hashlib.blake2b(self.name.encode(), digest_size=8).digest()
+        # Drawn, not secret; random.Random gives the same draws on every platform.
+        rng = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
+        return "".join(" " + word for word in rng.choices(self.words, k=count))
+
+
+def _task(output: int) -> str:
+    return (
+        f"\n\nWrite a plain text of about {output} words in which many of these words occur."
+        " Go on until it is that long: no list, no heading, and no remark about the task."
+    )
+
+
+def sized(part: Sized | Own, *, shared: bool, salt: str) -> Words:
+    """The prompts of a workload by size.
+
+    Args:
+        shared: whether they begin alike (the cache is on).
+        salt: prompts of another one are others.
+
+    Raises:
+        SpecError: too few tokens for the task itself.
+    """
+    from mox.chunking.tokenizers import open_tokenizer
+
+    tokens_in, tokens_out = part.tokens
+    count = open_tokenizer("o200k").count
+    fixed = (count(HEAD), count(OWN_HEAD), count(_task(tokens_out)))
+    least = fixed[0] + fixed[2] + LEAST + (fixed[1] + LEAST if shared else 0)
+    if tokens_in < least:
+        raise SpecError(
+            f"{part.name}: {tokens_in} tokens hold no task and {LEAST} words of its own.",
+            mend=f"raise `input` to {least} or more.",
+        )
+    name = f"{part.name}/cached" if shared else part.name
+    return Words(name, tokens_in, tokens_out, shared, salt, vocabulary(), fixed)
+
+
+@lru_cache(maxsize=1)
+def vocabulary() -> tuple[str, ...]:
+    """Words that are one token of o200k with the space before them, the commonest first."""
+    from mox.chunking.tokenizers import open_tokenizer
+
+    tokenizer = open_tokenizer("o200k")
+    found: list[str] = []
+    for raw in tokenizer.token_bytes:
+        word = raw[1:]
+        # Pieces of words are tokens too; what has four letters and more is a word, mostly.
+        if raw[:1] == b" " and 4 <= len(word) <= 10 and word.isalpha() and word.islower():
+            found.append(word.decode())
+            if len(found) == WORDS:
+                break
+    return tuple(found)
+
+
+def workloads(
+    part: Sized | Own | Rag, *, caches: tuple[str, ...], salt: str, base: Path
+) -> list[Workload]:
+    """The prompts of a file's workload, with the cache off, on, or both in turn.
+
+    Args:
+        base: the folder that a corpus' paths start from.
+
+    Raises:
+        MoxError: it is too short, or its corpus can't be read.
+    """
+    found: list[Workload] = []
+    for cache in dict.fromkeys(caches):
+        shared = cache == "on"
+        if isinstance(part, Sized | Own):
+            found.append(sized(part, shared=shared, salt=salt))
+        else:
+            from mox.bench.providers.passages import asked
+
+            found.append(asked(part, shared=shared, salt=salt, base=base))
+    return found
