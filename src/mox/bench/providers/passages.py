@@ -45,12 +45,13 @@ TASK = (
 NONCE = 8
 """Words of its own that a prompt begins with where the cache is off."""
 _WORD = re.compile(r"[^\W_]{3,}")
-STOP = frozenset(
-    "the and for are was were that this with from has have had not but you can all any its they"
-    " them their there then than which when where what who how why will would may might into also"
-    " such each other some more most only same does did been being because about over under"
-    " one two".split()  # noqa: SIM905  a list of words reads as words
-)
+STOP = frozenset({
+    "the", "and", "for", "are", "was", "were", "that", "this", "with", "from", "has", "have", "had",
+    "not", "but", "you", "can", "all", "any", "its", "they", "them", "their", "there", "then",
+    "than", "which", "when", "where", "what", "who", "how", "why", "will", "would", "may", "might",
+    "into", "also", "such", "each", "other", "some", "more", "most", "only", "same", "does", "did",
+    "been", "being", "because", "about", "over", "under", "one", "two",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
