@@ -9,12 +9,17 @@ import typer
 
 from mox.cli.growth import growth
 from mox.cli.out import FAILED, Json, Sets, parse_sets, refusals, say, show_json
+from mox.cli.providers import providers
 
 app = typer.Typer(
-    name="bench", help="Measure stores under load.", no_args_is_help=True, add_completion=False
+    name="bench",
+    help="Measure stores and providers under load.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 app.command()(growth)
+app.command()(providers)
 
 
 @app.command()

@@ -68,6 +68,8 @@ class Plain(Section):
     none pays for opening a connection."""
     time_scale: float = Field(1.0, gt=0, le=10)
     """How long a simulated provider's second lasts, in seconds. Real ones take what they take."""
+    timeout_s: float = Field(120.0, gt=0)
+    """An answer that takes longer, or is silent for so long, is an error. In real seconds."""
     seed: int = 0
     """Of prompts, orders and arrivals."""
 
@@ -115,7 +117,7 @@ class Benchmark:
     @property
     def identity(self) -> str:
         """Equal for files that measure the same: what was measured for one is the other's."""
-        plain = self.plain.model_dump(mode="json", exclude={"name"})
+        plain = self.plain.model_dump(mode="json", exclude={"name", "timeout_s"})
         return digest(
             {
                 "providers": [
@@ -133,7 +135,7 @@ class Benchmark:
 
 KEYS = (
     "name", "providers", "workloads", "cache", "loads", "requests", "seconds", "rounds", "warm_up",
-    "slo", "time_scale", "prices", "budget", "seed",
+    "slo", "time_scale", "timeout_s", "prices", "budget", "seed",
 )  # fmt: skip
 SIZED: Mapping[str, type[Sized | Own | Rag]] = {
     "short": Sized,

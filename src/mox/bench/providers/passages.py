@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mox.bench.providers.workloads import Draw, vocabulary
+from mox.bench.providers.workloads import Draw, output, vocabulary
 from mox.errors import DataError
 from mox.registry import validate
 from mox.types.providers import Message, Request
@@ -82,7 +82,7 @@ class Questions:
         if not self.shared:
             draw = Draw(self.words, f"{self.salt}/{self.name}/{round_}/{number}")
             prompt = f"Request{draw(NONCE)}.\n\n{prompt}"
-        return Request("", (Message("user", prompt),), self.output_tokens)
+        return Request("", (Message("user", prompt),), output(self, number))
 
     def quality(self, number: int, answer: str) -> float | None:
         return quality(self._of(number).gold, answer)

@@ -98,6 +98,8 @@ class Row:
     """What the client says of itself."""
     probes: Sequence[Mapping[str, Any]] = ()
     """Loads that a search tried."""
+    ended: str | None = None
+    """Why the search ended."""
 
     def usd_per(self, count: int, *, thousand: bool = True) -> float | None:
         """What one of so many cost, or a thousand of them; None of none."""
@@ -136,6 +138,7 @@ class Row:
             "time_scale": self.time_scale,
             "client": dict(self.client),
             "probes": list(self.probes),
+            "ended": self.ended,
         }
 
 

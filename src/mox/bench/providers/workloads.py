@@ -17,6 +17,7 @@ import hashlib
 import random
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 from mox.bench.providers.sections import SHARED, Own, Sized
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
 
 WORDS = 2000
 """Of the vocabulary: eleven bits each, so that the first eight tell any two prompts apart."""
+WARM = 16
+"""Tokens of an answer that nobody counts; OpenAI's Responses take no fewer."""
 LEAST = 8
 """Words of a prompt's own at the least."""
+OWN = 24
+"""Words at random that a prompt begins with."""
 HEAD = "Words:"
 OWN_HEAD = "More words:"
 
@@ -75,16 +80,16 @@ class Words:
 
     def __call__(self, round_: int, number: int) -> Request:
         head, own_head, task = self.fixed
-        said = _task(self.output_tokens)
+        said, most = _task(self.output_tokens), output(self, number)
         own = self._drawn(f"{round_}/{number}")
         if not self.shared:
             text = HEAD + own(self.input_tokens - head - task) + said
-            return Request("", (Message("user", text),), self.output_tokens)
+            return Request("", (Message("user", text),), most)
         common = min(round(SHARED * self.input_tokens), self.input_tokens - own_head - task - LEAST)
         system = HEAD + self._drawn("shared")(common - head)
         user = OWN_HEAD + own(self.input_tokens - common - own_head - task) + said
         messages = (Message("system", system), Message("user", user))
-        return Request("", messages, self.output_tokens, cached_messages=1)
+        return Request("", messages, most, cached_messages=1)
 
     def quality(self, number: int, answer: str) -> float | None:
         return None
@@ -95,7 +100,9 @@ class Words:
 
 @dataclass(frozen=True)
 class Draw:
-    """Words at random by a name, each with the space before it."""
+    """Words by a name, each with the space before it: some at random, then a piece of a long text
+    that all have. Making one takes microseconds, whatever its length: it is made while answers to
+    others are being measured."""
 
     words: tuple[str, ...]
     name: str
@@ -104,7 +111,35 @@ class Draw:
         seed = hashlib.blake2b(self.name.encode(), digest_size=8).digest()
         # Drawn, not secret; random.Random gives the same draws on every platform.
         rng = random.Random(int.from_bytes(seed, "big"))  # noqa: S311
-        return "".join(" " + word for word in rng.choices(self.words, k=count))
+        own = min(count, OWN)
+        text = "".join(" " + word for word in rng.choices(self.words, k=own))
+        return text + _piece(self.words, rng.randrange(len(self.words)), count - own)
+
+
+def _piece(words: tuple[str, ...], start: int, count: int) -> str:
+    """So many words of all of them in a circle, from one on."""
+    text, begins = _circle(words)
+    whole, rest = divmod(count, len(words))
+    end = start + rest
+    if end <= len(words):
+        part = text[begins[start] : begins[end]]
+    else:
+        part = text[begins[start] :] + text[: begins[end - len(words)]]
+    return part + text * whole
+
+
+@lru_cache(maxsize=4)
+def _circle(words: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
+    """All words in an order that is nobody's, and where each begins."""
+    mixed = list(words)
+    random.Random(0).shuffle(mixed)  # noqa: S311
+    pieces = [" " + word for word in mixed]
+    return "".join(pieces), tuple(accumulate(map(len, pieces), initial=0))
+
+
+def output(workload: Workload, number: int) -> int:
+    """The most that an answer may have; one that only warms up a connection is cut short."""
+    return workload.output_tokens if number >= 0 else min(WARM, workload.output_tokens)
 
 
 def _task(output: int) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 from mox.bench.providers.client.crew import Crew, crew
 from mox.bench.providers.client.jobs import Cell
-from mox.bench.providers.client.records import Kept, Writer, read
+from mox.bench.providers.client.records import Writer, read
 from mox.bench.providers.client.selfcheck import SelfCheck
 from mox.bench.providers.record import Record
-from mox.errors import MoxError, SpecError, StageError
+from mox.errors import MoxError, SpecError
 
 Judge = Callable[[Cell, Record, str], Record]
 """Given a record and its answer's text, the record with what only the text tells (`quality`,
@@ -36,8 +36,17 @@ class Turn:
     """Whether it stood in the file already."""
 
 
+Permit = Callable[[Cell, int], None]
+"""Asked before a round that has to be measured; what it raises ends the measuring, before any
+request of the round is made. Here a budget stops."""
+
+
 def _still() -> None:
     """Nobody watches."""
+
+
+def _freely(_: Cell, __: int) -> None:
+    """Nothing stands against it."""
 
 
 def measure(
@@ -48,12 +57,13 @@ def measure(
     seed: int = 0,
     tick: Callable[[], None] = _still,
     judge: Judge | None = None,
+    permit: Permit = _freely,
 ) -> Iterator[Turn]:
     """Put each cell under load for its rounds, in an order drawn anew for each round.
 
     Every record is written to `out` as soon as it is there; a round that stands there whole isn't
-    measured again. A cell that fails doesn't stop the others: its later rounds are left out. No
-    process is left at the end, whatever happens.
+    measured again; one that failed is. A cell that fails doesn't stop the others: its later
+    rounds are left out. No process is left at the end, whatever happens.
 
     Args:
         out: JSON lines (`mox.bench.providers.client.records`); made where it isn't there.
@@ -65,7 +75,7 @@ def measure(
         StoreError: `out` can't be written, or is no such file.
     """
     _check(cells)
-    kept = {found.name: found for found in read(out) if found.whole}
+    kept = {found.name: found for found in read(out) if found.whole and found.failed is None}
     draw = random.Random(seed)  # noqa: S311  no secret
     lost: set[str] = set()
     with crew(tick) as workers, Writer(out) as writer:
@@ -76,8 +86,9 @@ def measure(
                 if cell.name in lost:
                     continue
                 if (found := kept.get((cell.name, round_))) is not None:
-                    turn = _resumed(cell, found)
+                    turn = Turn(cell, round_, found.records, found.check, resumed=True)
                 else:
+                    permit(cell, round_)
                     turn = _round(cell, round_, workers, _Kit(writer, seed, judge))
                 if turn.failed is not None:
                     lost.add(cell.name)
@@ -103,13 +114,6 @@ def _check(cells: Sequence[Cell]) -> None:
         least = 1 if cell.load.kind == "closed" else 0
         if cell.load.value < least or cell.load.value == 0:
             raise SpecError(f"{cell.name}: no load.", mend="ask for one caller or more.")
-
-
-def _resumed(cell: Cell, found: Kept) -> Turn:
-    failed = None
-    if found.failed is not None:
-        failed = StageError(found.failed, mend="see what failed, and measure into another file.")
-    return Turn(cell, found.header["round"], found.records, found.check, failed, resumed=True)
 
 
 def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:

@@ -1,0 +1,160 @@
+"""What the command line and notebooks call: look what it would cost, and measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mox.bench.providers import kept
+from mox.bench.providers.document import document
+from mox.bench.providers.estimate import Estimate, estimate
+from mox.bench.providers.file import Benchmark, load
+from mox.bench.providers.found import ProviderBench
+from mox.bench.providers.run import Measured, Run
+from mox.bench.providers.targets import simulated
+from mox.bench.providers.till import Till
+from mox.bench.providers.watch import watching
+from mox.bench.providers.workloads import Workload, workloads
+from mox.errors import StoreError
+from mox.loadgen import host
+from mox.pipeline.store import Store
+from mox.settings import settings
+
+FileLike = str | Path | Mapping[str, Any]
+
+
+def plan(file: FileLike, *, set: Mapping[str, Any] | None = None) -> Estimate:  # noqa: A002
+    """How many requests, how long, and what it may cost at most; asks nobody.
+
+    Raises:
+        MoxError: what is written cannot be meant, a key or a price is missing.
+    """
+    store = Store(settings().root)
+    benchmark = load(file, set)
+    with _opened(benchmark, store) as opened:
+        return estimate(benchmark, opened.asked, opened.till)
+
+
+def bench_providers(
+    file: FileLike,
+    *,
+    set: Mapping[str, Any] | None = None,  # noqa: A002  as `mox.plan` has it
+    again: bool = False,
+    quiet: bool = False,
+) -> ProviderBench:
+    """Measure providers on latency, throughput, errors and cost.
+
+    Rounds that are kept already aren't measured again; stopped at any place, by Ctrl-C or by its
+    budget, the same call goes on.
+
+    Args:
+        file: a YAML file, or the same as a mapping.
+        set: dotted path → value: `{"loads.0.concurrency": [1]}`.
+        again: measure anew; what was measured before is moved aside.
+        quiet: show no progress.
+
+    Raises:
+        MoxError: what is written cannot be meant, a key or a price is missing, a simulator doesn't
+            start.
+    """
+    store = Store(settings().root)
+    benchmark = load(file, set)
+    with _alone(store, benchmark.identity):
+        if again:
+            kept.aside(store, benchmark.identity)
+        with _opened(benchmark, store, begin=True) as opened:
+            estimate(benchmark, opened.asked, opened.till)  # refuses what can't be paid
+            run = Run(
+                benchmark,
+                opened.asked,
+                kept.folder(store, benchmark.identity),
+                opened.till,
+                watching(quiet=quiet),
+                _until(benchmark),
+            )
+            made = _document(benchmark, opened, run.measure())
+        kept.save(kept.folder(store, benchmark.identity), made)
+    return ProviderBench(made)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    asked: tuple[Workload, ...]
+    till: Till
+    at: str
+
+
+@contextmanager
+def _opened(benchmark: Benchmark, store: Store, *, begin: bool = False) -> Iterator[_Opened]:
+    """Its prompts and its money.
+
+    Args:
+        begin: note that it begins.
+    """
+    from mox.providers.ledger import Ledger
+    from mox.providers.prices import Prices
+
+    place = kept.folder(store, benchmark.identity)
+    seed = benchmark.plain.seed
+    nobody = all(simulated(one.spec) for one in benchmark.providers)
+    said = kept.begun(place, seed=seed, simulated=nobody) if begin else kept.Begun("", str(seed))
+    asked = tuple(
+        one
+        for part in benchmark.workloads
+        for one in workloads(
+            part, caches=benchmark.plain.cache, salt=said.salt, base=benchmark.source.base
+        )
+    )
+    prices = Prices.load(benchmark.prices)
+    ledger = Ledger(store.root)
+    try:
+        name = f"{kept.BEGINS}{benchmark.identity}"
+        yield _Opened(asked, Till(benchmark, prices, ledger, name), said.at)
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def _alone(store: Store, id_: str) -> Iterator[None]:
+    """Hold a benchmark: two of one at once would measure each other.
+
+    Raises:
+        StoreError: another process measures it now.
+    """
+    try:
+        with store.lock(f"{kept.BEGINS}{id_}", wait_s=0):
+            yield
+    except TimeoutError:
+        raise StoreError(
+            "another process measures this benchmark now.", mend="wait until it has ended."
+        ) from None
+
+
+def _until(benchmark: Benchmark) -> float | None:
+    minutes = benchmark.budget.minutes
+    return None if minutes is None else time.monotonic() + 60 * minutes
+
+
+def _document(benchmark: Benchmark, opened: _Opened, found: Measured) -> dict[str, Any]:
+    spent = {name: float(usd) for name, usd in opened.till.spent().items()}
+    about = {
+        "benchmark": benchmark.identity,
+        "name": benchmark.name,
+        "at": opened.at,
+        "host": host(),
+        "slo": benchmark.slo.model_dump(mode="json") if benchmark.slo else None,
+        "prices": opened.till.prices.version,
+    }
+    rest = {
+        "seconds": round(found.seconds, 1),
+        "stopped": found.stopped,
+        "usd": spent,
+        "left_out": dict(benchmark.left_out),
+        "missing": found.missing,
+        "notes": found.notes,
+    }
+    return document(about, found.rows, rest)

@@ -1,0 +1,147 @@
+"""Every condition of a file: a provider under a workload, its cache, and a load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mox.bench.providers.client import Cell, Target, Timeouts
+from mox.bench.providers.record import Kind, Load
+from mox.bench.providers.rows import About
+from mox.bench.providers.sections import Search
+from mox.bench.providers.targets import simulated, time_scale
+
+if TYPE_CHECKING:
+    from mox.bench.providers.file import Benchmark, Named
+    from mox.bench.providers.workloads import Workload
+
+STREAMS = 200
+"""Answers at once that one client process can follow and be believed."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One line of the table, or one probe of a search."""
+
+    provider: Named
+    workload: Workload
+    load: Load
+    """In the provider's time."""
+    benchmark: Benchmark
+
+    @property
+    def name(self) -> str:
+        """For a reader: `sim-swift short, 4 callers`."""
+        return (
+            f"{self.provider.name} {self.workload.name}, {loaded(self.load.kind, self.load.value)}"
+        )
+
+    @property
+    def time_scale(self) -> float:
+        return time_scale(self.provider.spec, self.benchmark.plain)
+
+    @property
+    def warm_up(self) -> int:
+        """Requests before each round that nobody counts."""
+        plain = self.benchmark.plain
+        if plain.warm_up is not None:
+            return plain.warm_up
+        return min(64, max(1, round(self.load.value)))
+
+    def about(self) -> About:
+        """What its row is of."""
+        slo = self.benchmark.slo
+        return About(
+            self.provider.name,
+            self.provider.spec.model,
+            self.workload.name,
+            {"kind": self.load.kind, "value": _plain(self.load.value)},
+            bounds=slo.bounds if slo else None,
+            simulated=simulated(self.provider.spec),
+            time_scale=self.time_scale,
+        )
+
+    def cell(self, target: Target) -> Cell:
+        """What the client is told: in its own time."""
+        plain, scale = self.benchmark.plain, self.time_scale
+        value = self.load.value if self.load.kind == "closed" else self.load.value / scale
+        return Cell(
+            target,
+            self.workload.name,
+            self.workload,
+            Load(self.load.kind, value),
+            seconds=None if plain.seconds is None else plain.seconds * scale,
+            requests=plain.requests,
+            workers=self._workers,
+            timeouts=Timeouts(
+                first_byte_s=plain.timeout_s, stall_s=plain.timeout_s, total_s=plain.timeout_s
+            ),
+            warm_up=self.warm_up,
+        )
+
+    @property
+    def _workers(self) -> int:
+        if self.load.kind != "closed":
+            return 1
+        return min(os.cpu_count() or 1, -(-round(self.load.value) // STREAMS))
+
+
+def ladder(benchmark: Benchmark, asked: Sequence[Workload]) -> list[Condition]:
+    """All conditions whose load the file says."""
+    return [
+        Condition(provider, workload, load, benchmark)
+        for provider in benchmark.providers
+        for workload in asked
+        for load in _loads(benchmark)
+    ]
+
+
+def searches(benchmark: Benchmark, asked: Sequence[Workload]) -> list[tuple[Condition, Search]]:
+    """All searches, each as a condition at its first load."""
+    return [
+        (Condition(provider, workload, Load(search.arrival, search.start), benchmark), search)
+        for provider in benchmark.providers
+        for workload in asked
+        for search in benchmark.loads
+        if isinstance(search, Search)
+    ]
+
+
+def at(condition: Condition, value: float) -> Condition:
+    """The same under another load of its kind."""
+    return replace(condition, load=Load(condition.load.kind, value))
+
+
+def loaded(kind: Kind | str, value: float | None) -> str:
+    """A load in words: `4 callers`, `2/s Poisson`."""
+    if value is None:
+        return "none"
+    if kind == "closed":
+        return f"{value:g} caller{'' if value == 1 else 's'}"
+    return f"{value:g}/s{' Poisson' if kind == 'poisson' else ''}"
+
+
+def _loads(benchmark: Benchmark) -> Iterator[Load]:
+    """Each load once."""
+    seen: set[Load] = set()
+    for part in benchmark.loads:
+        if isinstance(part, Search):
+            continue
+        for value in part.values:
+            load = Load(part.kind, float(value))
+            if load not in seen:
+                seen.add(load)
+                yield load
+
+
+def _plain(value: float) -> float | int:
+    return int(value) if value == int(value) else value
+
+
+def parts(load: Mapping[str, Any]) -> str:
+    """A row's load in words."""
+    if load["kind"] == "slo":
+        return f"most within SLO: {loaded(load['arrival'], load['value'])}"
+    return loaded(load["kind"], load["value"])

@@ -1,0 +1,174 @@
+"""A benchmark of providers as a table: in a terminal, in a notebook, as flat columns.
+
+Simulated and real providers stand in tables of their own, each named: a simulator's figures are
+never ranked with those of anybody real.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mox.bench.providers.conditions import parts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 160
+HEAD = (
+    "provider", "workload", "load", "n", "TTFT p50 ms", "p95", "answer p50", "ITL p50 ms",
+    "e2e p50 ms", "from schedule p95", "tok/s", "within SLO", "errors", "$/1k", "$/1k good",
+)  # fmt: skip
+"""TTFT and e2e from the actual send; `from schedule` end to end from the intended start."""
+WORDS = ("provider", "workload", "load", "errors")
+"""Columns that stand left, and fold; numbers do neither."""
+
+
+def text(content: Mapping[str, Any], width: int = WIDTH) -> str:
+    """The tables as plain text."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    # In a notebook rich would display instead of writing to the file that it is given.
+    show(content, Console(file=buffer, width=width, color_system=None, force_jupyter=False))
+    return buffer.getvalue().rstrip()
+
+
+def show(content: Mapping[str, Any], console: Console) -> None:
+    """Print the tables, what is invalid or missing, and what was paid."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    for title, rows in titled(content):
+        shown = Table(box=None, pad_edge=False, title=escape(title), title_justify="left")
+        for name in HEAD:
+            words = name in WORDS
+            justify: Any = "left" if words else "right"
+            shown.add_column(name, justify=justify, no_wrap=not words, overflow="fold")
+        for row in rows:
+            shown.add_row(*map(escape, cells(row)), style="" if row["valid"] else "dim")
+        console.print(shown)
+        console.print()
+    for line in remarks(content):
+        console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def titled(content: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """The tables: those of real providers, then of simulated ones, a time scale each."""
+    groups: dict[tuple[bool, float], list[Mapping[str, Any]]] = {}
+    for row in content["rows"]:
+        groups.setdefault((row["simulated"], row["time_scale"]), []).append(row)
+    for (simulated, scale), rows in sorted(groups.items(), key=lambda group: group[0]):
+        title = str(content["name"])
+        if simulated:
+            title += f" · SIMULATED, time scale {scale:g}"
+            if scale != 1:
+                title += f" (what was measured is divided by {scale:g})"
+        yield title, rows
+
+
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """A row's cells, in the order of `HEAD`."""
+    mark = "" if row["valid"] else "INVALID "
+    attained = row["attained"]
+    return [
+        mark + row["provider"],
+        row["workload"],
+        parts(row["load"]),
+        str(row["n"]),
+        spread(row["ttft_ms"]["p50"]),
+        plain(row["ttft_ms"]["p95"]["value"]),
+        plain(row["answer_ms"]["p50"]["value"]),
+        plain(row["itl_ms"]["p50"]["value"]),
+        spread(row["e2e_ms"]["p50"]),
+        plain(row["e2e_from_schedule_ms"]["p95"]["value"]),
+        plain(row["tokens_per_s"]["p50"]["value"]),
+        "" if attained is None else f"{attained['value']:.0%} (≥{attained['low']:.0%})",
+        errors(row["errors"]),
+        money(row["usd_per_1k"]),
+        money(row["usd_per_1k_good"]),
+    ]
+
+
+def remarks(content: Mapping[str, Any]) -> Iterator[str]:
+    """What is invalid, missing or left out; what was paid."""
+    for row in content["rows"]:
+        name = f"{row['provider']} {row['workload']}, {parts(row['load'])}"
+        if row["why"]:
+            word = (
+                "" if row["load"]["kind"] == "slo" and row["load"]["value"] is None else "INVALID: "
+            )
+            yield f"{name}: {word}{row['why']}"
+        elif row["ended"]:
+            yield f"{name}: {row['ended']}"
+    for one in content["missing"]:
+        name = f"{one['provider']} {one['workload']}, {parts(one['load'])}"
+        yield f"{name}: {one['rounds']} rounds measured. {one['why']}"
+    for note in content["notes"]:
+        yield f"note: {note}"
+    if any(row["n"] < 200 for row in content["rows"]):
+        yield "note: no p99 under 200 requests; raise `requests`."
+    if content["stopped"]:
+        yield f"Stopped ({content['stopped']}); what was measured is kept, and the same call goes on."
+    usd = content["usd"]
+    if usd["real"]:
+        yield f"paid: ${usd['real']:.4f}"
+    if usd["simulated"]:
+        yield f"simulated cost: ${usd['simulated']:.4f} (nobody was paid)"
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as flat columns."""
+    found: dict[str, Any] = {}
+
+    def put(name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, one in value.items():
+                if key == "value":
+                    put(name if name != "load" else "load.value", one)
+                elif key != "why":
+                    put(f"{name}.{key}", one)
+        elif not isinstance(value, list | tuple):
+            found[name] = value
+
+    for name, value in row.items():
+        put(name, value)
+    return found
+
+
+def html(content: Mapping[str, Any]) -> str:
+    """The tables for a notebook; nothing in it that one drops which isn't trusted."""
+    from mox.results.show.markup import RED, Html, bold, div, row, small, table
+
+    drawn: list[Html] = []
+    for title, rows in titled(content):
+        lines = [row(cells(one), left=3, shade="" if one["valid"] else RED) for one in rows]
+        drawn.append(div(bold(title), style="padding:6px 0"))
+        drawn.append(table([row(HEAD, left=3, head=True), *lines]))
+    drawn += [small(line) for line in remarks(content)]
+    return str(div(*drawn))
+
+
+def spread(found: Mapping[str, Any]) -> str:
+    """A figure with its interval: `412 [398, 430]`."""
+    if found["value"] is None:
+        return "–"
+    ends = ("–" if found[end] is None else plain(found[end]) for end in ("low", "high"))
+    return f"{plain(found['value'])} [{', '.join(ends)}]"
+
+
+def plain(value: float | None) -> str:
+    """Three digits, no more than a benchmark can tell."""
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def money(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def errors(counts: Mapping[str, int]) -> str:
+    """Classes that there were: `3 rate_limit, 1 server`."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
