@@ -96,9 +96,7 @@ def remarks(content: Mapping[str, Any]) -> Iterator[str]:
     for row in content["rows"]:
         name = f"{row['provider']} {row['workload']}, {parts(row['load'])}"
         if row["why"]:
-            word = (
-                "" if row["load"]["kind"] == "slo" and row["load"]["value"] is None else "INVALID: "
-            )
+            word = "INVALID: " if row["load"]["value"] is not None else ""
             yield f"{name}: {word}{row['why']}"
         elif row["ended"]:
             yield f"{name}: {row['ended']}"
@@ -110,7 +108,7 @@ def remarks(content: Mapping[str, Any]) -> Iterator[str]:
     if any(row["n"] < 200 for row in content["rows"]):
         yield "note: no p99 under 200 requests; raise `requests`."
     if content["stopped"]:
-        yield f"Stopped ({content['stopped']}); what was measured is kept, and the same call goes on."
+        yield f"Stopped ({content['stopped']}); what was measured is kept, the same call goes on."
     usd = content["usd"]
     if usd["real"]:
         yield f"paid: ${usd['real']:.4f}"
