@@ -21,6 +21,10 @@ REMEMBERED = 8_192
 """Sentences whose vectors are kept: 8 MB."""
 LEXICAL = 0.5
 """Weight of shared words; the rest is the vectors' likeness."""
+BESIDE = 0.9
+"""What a word in a neighbouring sentence counts."""
+COMPARED = 4
+"""Sentences of a context that a claim is held against by their vectors."""
 
 _BLANK = re.compile(r"\n[^\S\n]*\n\s*")
 _WORD = re.compile(r"[^\W_]+(?:['’.][^\W_]+)*")
@@ -104,25 +108,39 @@ def likeness(one: str, others: Sequence[str]) -> list[float]:
 def support(claim: str, context: Sequence[Sentence]) -> float:
     """How far a context says what a claim says, in [0, 1].
 
-    The best sentence's shared words and likeness; nought where a number of the claim stands
-    nowhere in that sentence or beside it, or where one of the two denies and the other doesn't.
+    The best sentence's shared words and likeness. A sentence and its two neighbours are read
+    together, since "He was born there" says who and where only beside the one before. Nought
+    where a number of the claim stands in none of them, or where one of claim and context denies
+    what the other says.
     """
     wanted = sentence_of(claim)
     if not wanted.stems or not context:
         return 0.0
-    shared = [len(wanted.stems & sentence.stems) / len(wanted.stems) for sentence in context]
-    order = sorted(range(len(context)), key=lambda at: (-shared[at], at))[:4]
-    alike = likeness(claim, [context[at].text for at in order])
+    shared = [len(wanted.stems & sentence.stems) for sentence in context]
+    order = sorted(range(len(context)), key=lambda at: (-shared[at], at))[:COMPARED]
+    chosen = [at for at in order if shared[at] and _agree(wanted, context, at)]
+    alike = likeness(claim, [context[at].text for at in chosen])
     best = 0.0
-    for at, like in zip(order, alike, strict=True):
-        near = context[max(at - 1, 0) : at + 2]
-        numbers = frozenset().union(*(sentence.numbers for sentence in near))
-        if wanted.numbers <= numbers and wanted.negated == context[at].negated:
-            joined = frozenset().union(*(sentence.stems for sentence in near))
-            beside = len(wanted.stems & joined) / len(wanted.stems)
-            words = max(shared[at], 0.9 * beside)
-            best = max(best, LEXICAL * words + (1 - LEXICAL) * like)
+    for at, like in zip(chosen, alike, strict=True):
+        joined = frozenset().union(*(sentence.stems for sentence in _near(context, at)))
+        words = max(shared[at], BESIDE * len(wanted.stems & joined)) / len(wanted.stems)
+        best = max(best, LEXICAL * words + (1 - LEXICAL) * like)
     return round(best, 6)
+
+
+def _near(context: Sequence[Sentence], at: int) -> Sequence[Sentence]:
+    return context[max(at - 1, 0) : at + 2]
+
+
+def _agree(wanted: Sentence, context: Sequence[Sentence], at: int) -> bool:
+    """Whether the numbers are there, and neither denies the other."""
+    near = _near(context, at)
+    if not wanted.numbers <= frozenset().union(*(sentence.numbers for sentence in near)):
+        return False
+    if wanted.negated != context[at].negated:
+        return False
+    missing = wanted.stems - context[at].stems
+    return wanted.negated or not any(one.negated and one.stems & missing for one in near)
 
 
 def _parts(text: str) -> list[str]:

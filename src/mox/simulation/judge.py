@@ -16,10 +16,12 @@ from mox.simulation.answers import ABSTENTION, Answered
 from mox.simulation.draws import Draws
 from mox.types.providers import Message
 
-SUPPORTED = 0.55
-"""`evidence.support` from which a context is said to say a statement."""
-USEFUL = 0.40
-"""… from which a context is said to have been useful for an answer."""
+SUPPORTED = 0.45
+"""`evidence.support` from which a context says a statement. Of python-reference's answers, which
+are put in their author's words, 60 % reach it by their passage and 2 % by another one; of the
+quoted sentences themselves 99 % and 1 %."""
+USEFUL = 0.35
+"""… from which a context was useful for an answer: 74 % and 3 %."""
 
 _INPUT = re.compile(r"^input:\s*(?=\{)", re.MULTILINE)
 _SCHEMA = re.compile(r"JSON Schema:\s*(?=\{)")
@@ -183,8 +185,11 @@ _QUESTIONS: tuple[tuple[frozenset[str], str, Callable[[Given, _Noise], dict[str,
 
 def split(text: str) -> list[str]:
     """An answer's sentences as statements, without their citations."""
-    plain = _CITATION.sub("", text)
-    return [" ".join(sentence.text.split()) for sentence in evidence.sentences(plain)]
+    plain = _CITATION.sub("", text).strip()
+    parts = [" ".join(sentence.text.split()) for sentence in evidence.sentences(plain)]
+    if parts or not plain:
+        return parts
+    return [plain]  # a bare "No." has no word to compare, and is a statement all the same
 
 
 def _reason(level: float) -> str:

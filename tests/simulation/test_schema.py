@@ -1,0 +1,105 @@
+"""Structured answers are valid by the schema, by an outside validator."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, Field
+
+from mox.errors import SpecError
+from mox.simulation.core import script
+from mox.simulation.draws import Draws
+from mox.simulation.models import MODELS
+from mox.simulation.schema import instance
+from mox.simulation.script import Asked
+from mox.types.providers import Message
+
+
+class Part(BaseModel):
+    name: str = Field(min_length=40, max_length=60)
+    share: float = Field(gt=0, lt=0.001)
+
+
+class Whole(BaseModel):
+    """With references, optional fields, and a list of itself."""
+
+    parts: list[Part] = Field(min_length=4)
+    count: int = Field(ge=-5, le=-3)
+    even: int = Field(multiple_of=7, gt=100)
+    note: str | None
+    children: list["Whole"] = []
+
+
+bounded = st.tuples(st.integers(-50, 50), st.integers(0, 50)).map(
+    lambda two: {"minimum": two[0], "maximum": two[0] + two[1]}
+)
+simple = st.one_of(
+    st.sampled_from(
+        [{"type": "boolean"}, {"type": "null"}, {"const": [1]}, {"enum": ["a", 2]}, {}]
+    ),
+    bounded.map(lambda bounds: {"type": "integer", **bounds}),
+    bounded.map(lambda bounds: {"type": "number", **bounds}),
+    st.integers(0, 80).map(lambda least: {"type": "string", "minLength": least}),
+    st.integers(0, 80).map(lambda most: {"type": "string", "maxLength": most}),
+    st.sampled_from(["date", "date-time", "email", "uuid", "uri"]).map(
+        lambda kind: {"type": "string", "format": kind}
+    ),
+)
+
+
+def nested(children):
+    objects = st.dictionaries(st.sampled_from("abcd"), children, max_size=3).map(
+        lambda fields: {
+            "type": "object",
+            "properties": fields,
+            "required": sorted(fields),
+            "additionalProperties": False,
+        }
+    )
+    arrays = st.tuples(children, st.integers(0, 4)).map(
+        lambda two: {"type": "array", "items": two[0], "minItems": two[1]}
+    )
+    either = st.lists(children, min_size=1, max_size=3).map(lambda parts: {"anyOf": parts})
+    return st.one_of(objects, arrays, either)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.recursive(simple, nested, max_leaves=8), st.integers(0, 99))
+def test_an_instance_is_valid_and_always_the_same(schema, number):
+    made = instance(schema, Draws(str(number).encode()))
+    checker = Draft202012Validator.FORMAT_CHECKER
+    Draft202012Validator(schema, format_checker=checker).validate(made)
+    assert instance(schema, Draws(str(number).encode())) == made
+
+
+@given(st.integers(0, 50))
+def test_what_pydantic_asks_for_pydantic_takes(number):
+    made = instance(Whole.model_json_schema(), Draws(str(number).encode()))
+    assert Whole.model_validate(made)
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"type": "string", "pattern": "^a+$"}, "'pattern' isn't known"),
+        ({"$ref": "#/$defs/none"}, "leads nowhere"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "in a circle"),
+        ({"type": "integer", "minimum": 5, "maximum": 4}, "no number stands"),
+        ({"type": "number", "multipleOf": 10, "minimum": 1, "maximum": 9}, "no number stands"),
+        ({"type": "thing"}, "no type 'thing'"),
+    ],
+)
+def test_a_schema_that_nothing_is_known_to_fulfil_is_refused(schema, why):
+    with pytest.raises(SpecError, match=why):
+        instance(schema, Draws(b"x"))
+
+
+def test_the_core_answers_a_schema_with_json():
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    message = Message("user", "Give me a number.")
+    asked = Asked("chat", "one", "sim-swift", (message,), 100, json_schema=schema)
+    found = script(asked, MODELS["sim-swift"], seed=0)
+    assert isinstance(json.loads(found.text)["n"], int)
+    assert found.finish == "stop"
