@@ -1,7 +1,11 @@
 """A script follows from what was asked: in any order, from any thread, under any load."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +26,11 @@ def said(request, *, seed=0, **more):
     return script(request, MODELS[request.model], seed=seed, **more)
 
 
-QUESTIONS = [
+RAG = (
+    "[1] Storks eat frogs in spring, and mice.\n\n[2] River herons eat fish and frogs.\n\n"
+    "Question: What do river herons eat?"
+)
+QUESTIONS = [asked(RAG, model=model, limit=200) for model in MODELS] + [
     asked(f"Question {number}, of no interest.", model=model, limit=limit)
     for number in range(3)
     for model in MODELS
@@ -36,6 +44,23 @@ def test_scripts_do_not_depend_on_the_order_in_which_they_are_asked(order):
     expected = [said(question) for question in QUESTIONS]
     found = {at: said(QUESTIONS[at]) for at in order}
     assert [found[at] for at in range(len(QUESTIONS))] == expected
+
+
+def test_another_process_says_the_same_whatever_its_hashes_are():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_core as t;"
+        "print([t.said(t.asked(text, model='sim-careful')) for text in (t.RAG, 'Go on.')])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent)],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    expected = [said(asked(text, model="sim-careful")) for text in (RAG, "Go on.")]
+    assert found.stdout.strip() == str(expected)
 
 
 def test_scripts_do_not_depend_on_threads():

@@ -12,6 +12,7 @@ from mox.errors import SpecError
 from mox.simulation.core import script
 from mox.simulation.draws import Draws
 from mox.simulation.models import MODELS
+from mox.simulation.quality import Quality
 from mox.simulation.schema import instance
 from mox.simulation.script import Asked
 from mox.types.providers import Message
@@ -103,3 +104,20 @@ def test_the_core_answers_a_schema_with_json():
     found = script(asked, MODELS["sim-swift"], seed=0)
     assert isinstance(json.loads(found.text)["n"], int)
     assert found.finish == "stop"
+
+
+class Cited(BaseModel):
+    answer: str
+    citations: list[int]
+    confidence: float = Field(ge=0, le=1)
+
+
+def test_a_structured_answer_says_what_the_context_says():
+    text = (
+        "[1] Storks eat frogs.\n\n[2] River herons eat fish.\n\nQuestion: What do river herons eat?"
+    )
+    schema = Cited.model_json_schema()
+    asked = Asked("chat", "one", "m", (Message("user", text),), 200, json_schema=schema)
+    best = MODELS["sim-swift"].model_copy(update={"quality": Quality()})
+    found = Cited.model_validate_json(script(asked, best, seed=0).text)
+    assert (found.answer, found.citations) == ("River herons eat fish.", [2])

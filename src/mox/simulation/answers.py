@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mox.simulation import evidence
+from mox.simulation import evidence, schema
 from mox.simulation.context import Given
 from mox.simulation.draws import Draws
 from mox.simulation.evidence import Sentence
@@ -22,6 +25,9 @@ MOST = 3
 LOOKED_AT = 16
 """Sentences compared by their vectors: the first by shared words. Each costs some 0.1 ms."""
 
+_ANSWERS = ("answer", "text", "response")
+_CITATIONS = ("citations", "sources", "passages")
+_MARK = re.compile(r" \[\d+\]")
 _INVENTED = (
     "It was first described in {year} by a group of {count} people.",
     "About {count} of every 1,000 cases are an exception to this.",
@@ -79,6 +85,24 @@ def answer(given: Given, quality: Quality, draws: Draws) -> Answered:
             "missed_abstention": not answerable,
         },
     )
+
+
+def structured(form: Mapping[str, Any], said: Answered | None, draws: Draws) -> Answered:
+    """JSON of a schema. What an answer says stands in it where the schema has a place for it.
+
+    A text named `answer`, `text` or `response` is the answer without its marks, and a list of
+    whole numbers named `citations`, `sources` or `passages` are the passages that it cites.
+
+    Raises:
+        SpecError: no instance of the schema can be made (`schema.instance`).
+    """
+    if said is None:
+        made = schema.instance(form, draws)
+        return Answered(json.dumps(made, ensure_ascii=False), {"answered": "schema"})
+    known: dict[str, Any] = dict.fromkeys(_ANSWERS, _MARK.sub("", said.text))
+    known |= {name: list(said.notes.get("cited", ())) for name in _CITATIONS}
+    made = schema.instance(form, draws, known=known)
+    return Answered(json.dumps(made, ensure_ascii=False), {**said.notes, "form": "schema"})
 
 
 def _ranked(given: Given) -> list[_Candidate]:

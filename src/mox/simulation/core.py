@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
-from itertools import accumulate
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain, repeat
 from typing import Any, Literal, NamedTuple
 
-from mox.simulation import answers, context, judge, latency, schema
+from mox.simulation import answers, context, evidence, judge, latency
 from mox.simulation.draws import Draws, identity
 from mox.simulation.filler import filler
 from mox.simulation.models import Model
 from mox.simulation.script import Asked, Script, Token
-from mox.simulation.tokens import Piece, count_messages, pieces
+from mox.simulation.tokens import Pieces, count_messages, pieces
 from mox.types.providers import Finish, Usage
+
+Kind = Literal["text", "reasoning"]
 
 
 class Said(NamedTuple):
     """A whole answer before it is cut to the limit and put on the clock."""
 
-    pieces: Sequence[Piece]
+    pieces: Pieces
     notes: dict[str, Any]
+
+
+class Chunks(NamedTuple):
+    """An answer as it is sent: several tokens at once."""
+
+    texts: list[str]
+    tokens: list[int]
 
 
 def script(
@@ -40,48 +49,58 @@ def script(
         At most `asked.max_output_tokens` tokens, reasoning first.
     """
     draws = Draws(identity(seed, asked))
-    input_tokens = count_messages(asked.messages)
     thought = _thought(model, asked, draws)
-    said = _said(model, asked, draws, room=asked.max_output_tokens - _total(thought))
-    spoken, finish = _cut(said.pieces, asked.max_output_tokens - _total(thought))
+    room = asked.max_output_tokens - sum(thought.tokens)
+    said = _said(model, asked, draws, room=room)
+    spoken, finish = _cut(said.pieces, room)
+    input_tokens = count_messages(asked.messages)
     cached_tokens = min(cached_tokens, input_tokens)
-    chunks = [
-        *_chunks(model, draws, thought, "reasoning"),
-        *_chunks(model, draws, spoken, "text"),
-    ]
-    dues, done_s = _dues(model, draws, chunks, uncached=input_tokens - cached_tokens, load=load)
     usage = Usage(
         input_tokens=input_tokens,
         cached_tokens=cached_tokens,
-        output_tokens=_total(thought) + _total(spoken),
-        reasoning_tokens=_total(thought),
+        output_tokens=sum(thought.tokens) + sum(spoken.tokens),
+        reasoning_tokens=sum(thought.tokens),
     )
-    tokens = tuple(
-        Token(due, text, kind, size) for due, (text, kind, size) in zip(dues, chunks, strict=True)
+    first, second = (
+        _chunks(model, draws, part, kind)
+        for part, kind in ((thought, "reasoning"), (spoken, "text"))
     )
+    sizes = first.tokens + second.tokens
+    dues, done_s = _dues(model, draws, sizes, uncached=input_tokens - cached_tokens, load=load)
+    kinds: Iterator[Kind] = chain(
+        repeat("reasoning", len(first.texts)), repeat("text", len(second.texts))
+    )
+    tokens = tuple(map(Token, dues, first.texts + second.texts, kinds, sizes))
     return Script(tokens, usage, finish, done_s, said.notes)
 
 
-def _thought(model: Model, asked: Asked, draws: Draws) -> list[Piece]:
+def warm() -> None:
+    """Load what answers are made with: tokenizer, vectors, sentence model; some 0.5 s of CPU.
+
+    A front calls it before it serves, or its first answers wait for it.
+    """
+    evidence.support("A heron eats fish.", evidence.sentences("Herons eat fish. They stand still."))
+    filler(Draws(b""), 1)
+
+
+def _thought(model: Model, asked: Asked, draws: Draws) -> Pieces:
     if model.reasoning is None:
-        return []
-    wanted = model.reasoning.median_tokens * math.exp(
-        model.reasoning.sigma * draws.normal("reasoning")
-    )
-    return filler(draws, min(max(round(wanted), 1), asked.max_output_tokens), name="reasoning")
+        return Pieces([], [])
+    chance = math.exp(model.reasoning.sigma * draws.normal("reasoning"))
+    wanted = max(round(model.reasoning.median_tokens * chance), 1)
+    return filler(draws, min(wanted, asked.max_output_tokens), name="reasoning")
 
 
 def _said(model: Model, asked: Asked, draws: Draws, *, room: int) -> Said:
-    """A judge's verdicts, JSON of a schema, an answer from the context, or filler."""
+    """A judge's verdicts, an answer from the context, JSON of a schema, or filler."""
     quality = model.quality
     found = judge.judged(asked.messages, asked.json_schema, quality.judge_noise, draws)
-    form = asked.json_schema or judge.asked_schema(asked.messages)
-    if found is None and form is not None:
-        made = json.dumps(schema.instance(form, draws), ensure_ascii=False)
-        found = answers.Answered(made, {"answered": "schema"})
     if found is None:
         given = context.given(asked.messages)
         found = None if given is None else answers.answer(given, quality, draws)
+        form = asked.json_schema or judge.asked_schema(asked.messages)
+        if form is not None:
+            found = answers.structured(form, found, draws)
     if found is not None:
         return Said(pieces(found.text), found.notes)
     if model.profile.fills:
@@ -92,62 +111,50 @@ def _said(model: Model, asked: Asked, draws: Draws, *, room: int) -> Said:
     return Said(filler(draws, wanted), {"answered": "filler"})
 
 
-def _cut(said: Sequence[Piece], room: int) -> tuple[Sequence[Piece], Finish]:
+def _cut(said: Pieces, room: int) -> tuple[Pieces, Finish]:
     """What fits; a piece of several tokens goes in whole or not at all."""
     if room <= 0:  # all of it went into reasoning
-        return (), "length"
-    for at, total in enumerate(accumulate(piece.tokens for piece in said)):
-        if total > room:
-            return said[:at], "length"
-    return said, "stop"
+        return Pieces([], []), "length"
+    if sum(said.tokens) <= room:
+        return said, "stop"
+    fits = bisect_right(list(accumulate(said.tokens)), room)
+    return Pieces(said.texts[:fits], said.tokens[:fits]), "length"
 
 
-Chunk = tuple[str, Literal["text", "reasoning"], int]
-
-
-def _chunks(
-    model: Model, draws: Draws, said: Sequence[Piece], kind: Literal["text", "reasoning"]
-) -> list[Chunk]:
-    """Pieces as they are sent: several tokens at once, by the profile's shares."""
+def _chunks(model: Model, draws: Draws, said: Pieces, name: str) -> Chunks:
+    """Pieces put together by the profile's shares."""
     import numpy as np
 
     shares = model.profile.chunk_shares
-    if len(shares) == 1:
-        return [(text, kind, tokens) for text, tokens in said]
+    if len(shares) == 1 or not said.texts:
+        return Chunks(said.texts, said.tokens)
     bounds = np.cumsum(shares) / sum(shares)
     bounds[-1] = 1.0
-    drawn = np.frombuffer(draws.bytes(f"chunks {kind}", 2 * len(said)), dtype="<u2") / 65536
-    sizes = (np.searchsorted(bounds, drawn, side="right") + 1).tolist()
-    found: list[Chunk] = []
-    start = 0
-    for size in sizes:
-        if start >= len(said):
-            break
-        held = said[start : start + size]
-        found.append(("".join(piece[0] for piece in held), kind, _total(held)))
-        start += size
-    return found
+    drawn = np.frombuffer(draws.bytes(f"chunks {name}", 2 * len(said.texts)), dtype="<u2") / 65536
+    ends = np.cumsum(np.searchsorted(bounds, drawn, side="right") + 1)
+    ends = np.minimum(ends[: np.searchsorted(ends, len(said.texts)) + 1], len(said.texts))
+    before = np.concatenate([[0], np.cumsum(said.tokens)])[ends]
+    tokens = np.diff(before, prepend=0).tolist()
+    stops = ends.tolist()
+    starts = [0, *stops[:-1]]
+    texts = ["".join(said.texts[a:b]) for a, b in zip(starts, stops, strict=True)]
+    return Chunks(texts, tokens)
 
 
 def _dues(
-    model: Model, draws: Draws, chunks: Sequence[Chunk], *, uncached: int, load: int
+    model: Model, draws: Draws, sizes: Sequence[int], *, uncached: int, load: int
 ) -> tuple[list[float], float]:
     """(chunks,) seconds since admission, ascending, and when the last event is due."""
     profile = model.profile
-    sizes = [size for _, _, size in chunks]
     service = latency.service_s(profile, uncached_tokens=uncached, tokens=sum(sizes), load=load)
     first = (
         profile.network_s
         + latency.queue_s(profile, load=load, service_s=service, normal=draws.normal("queue"))
         + latency.first_s(profile, uncached_tokens=uncached, normal=draws.normal("first"))
     )
-    if not chunks:
+    if not sizes:
         return [], first
     gaps = latency.gaps_s(profile, sizes, draws, slower=latency.slower(profile, load))
     gaps[0] = first
     dues: list[float] = gaps.cumsum().tolist()
     return dues, dues[-1]
-
-
-def _total(said: Sequence[Piece]) -> int:
-    return sum(piece.tokens for piece in said)

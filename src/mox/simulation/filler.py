@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import chain
 
 from mox.simulation.draws import Draws
-from mox.simulation.tokens import Piece, pieces
+from mox.simulation.tokens import Pieces, pieces
 
 _SUBJECTS = (
     "The first part", "This answer", "A simulated model", "The second point", "Such a text",
@@ -22,25 +21,25 @@ _PREDICATES = (
     "tells you how fast the words arrive", "keeps the line busy for a while",
     "holds no fact about the world", "ends where the limit says that it ends",
 )  # fmt: skip
-_STOP = Piece(".", 1)
 
 
-def filler(draws: Draws, tokens: int, *, name: str = "filler") -> list[Piece]:
+def filler(draws: Draws, tokens: int, *, name: str = "filler") -> Pieces:
     """So many pieces of one token each, in sentences drawn by the name; the last is cut short."""
     sentences = _sentences()
-    shortest = min(len(sentence) for sentence in sentences)
-    drawn = draws.bytes(name, tokens // shortest + 1)
-    whole = chain.from_iterable(sentences[byte % len(sentences)] for byte in drawn)
-    found = [piece for piece, _ in zip(whole, range(tokens), strict=False)]
-    if found:
-        found[0] = Piece(found[0].text.lstrip(), 1)
-    if len(found) > 1 and found[-2] != _STOP:
-        found[-1] = _STOP
-    return found
+    drawn = draws.bytes(name, tokens // min(map(len, sentences)) + 1)
+    texts: list[str] = []
+    for byte in drawn:
+        texts += sentences[byte % len(sentences)]
+    del texts[tokens:]
+    if texts:
+        texts[0] = texts[0].lstrip()
+    if len(texts) > 1 and texts[-2] != ".":
+        texts[-1] = "."
+    return Pieces(texts, [1] * len(texts))
 
 
 @cache
-def _sentences() -> tuple[tuple[Piece, ...], ...]:
+def _sentences() -> tuple[list[str], ...]:
     """Some 190 sentences, of whole words of one token each; every one begins with a space."""
     texts = (f" {subject} {predicate}." for subject in _SUBJECTS for predicate in _PREDICATES)
-    return tuple(tuple(pieces(text)) for text in texts)
+    return tuple(pieces(text).texts for text in texts)

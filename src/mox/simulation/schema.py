@@ -31,20 +31,27 @@ _UNKNOWN = (
 )  # fmt: skip
 
 
-def instance(schema: Mapping[str, Any], draws: Draws) -> Any:
+def instance(
+    schema: Mapping[str, Any], draws: Draws, *, known: Mapping[str, Any] | None = None
+) -> Any:
     """A value that the schema accepts, drawn by where it stands in it.
+
+    Args:
+        known: values of fields at the top, taken where the field's type is theirs and it asks
+            for nothing else.
 
     Raises:
         SpecError: the schema uses a keyword that isn't known here, a reference that leads
             nowhere, or bounds that nothing fulfils.
     """
-    return _Maker(schema, draws).make(schema, "$", 0)
+    return _Maker(schema, draws, known or {}).make(schema, "$", 0)
 
 
 class _Maker:
-    def __init__(self, root: Mapping[str, Any], draws: Draws) -> None:
+    def __init__(self, root: Mapping[str, Any], draws: Draws, known: Mapping[str, Any]) -> None:
         self._root = root
         self._draws = draws
+        self._known = known
 
     def make(self, schema: Mapping[str, Any] | bool, path: str, depth: int) -> Any:
         if isinstance(schema, bool):
@@ -117,7 +124,12 @@ class _Maker:
         required = schema.get("required", [])
         known = schema.get("properties", {})
         wanted = known if depth < DEEPEST else {key: known[key] for key in required if key in known}
-        found = {key: self.make(part, f"{path}.{key}", depth + 1) for key, part in wanted.items()}
+        found = {
+            key: self._known[key]
+            if depth == 0 and key in self._known and _takes(part, self._known[key])
+            else self.make(part, f"{path}.{key}", depth + 1)
+            for key, part in wanted.items()
+        }
         for key in required:
             found.setdefault(key, self._text({}, f"{path}.{key}"))
         return found
@@ -172,6 +184,16 @@ class _Maker:
 
     def _uniform(self, path: str) -> float:
         return self._draws.uniform(f"schema {path}")
+
+
+def _takes(schema: Any, value: Any) -> bool:
+    """Whether a field is of a known value's type, and bound by nothing else."""
+    if not isinstance(schema, Mapping):
+        return False
+    bare = {key: part for key, part in schema.items() if key not in ("title", "description")}
+    if isinstance(value, str):
+        return bare == {"type": "string"}
+    return bare == {"type": "array", "items": {"type": "integer"}}
 
 
 def _joined(parts: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -19,21 +19,23 @@ SEGMENT = 50_000
 """Characters encoded at once: bpe-openai refuses 1,000,000, and 200,000 tokens."""
 REMEMBERED = 1 << 13
 """Texts whose counts are kept: instructions and passages come again and again."""
-REMEMBERED_IDS = 256
-"""Texts whose tokens are kept: 10 MB of prompts of 10,000 tokens."""
+COUNTED = 4096
+"""Characters of the longest of them."""
+REMEMBERED_IDS = 128
+"""Texts whose tokens are kept: 12 MB of prompts of 10,000 tokens."""
 BYTES_PER_TOKEN = array("I").itemsize
 
 
-class Piece(NamedTuple):
-    """A bit of text that is whole characters, and how many tokens it is made of."""
+class Pieces(NamedTuple):
+    """A text in pieces of whole characters, and how many tokens each is made of."""
 
-    text: str
-    tokens: int
+    texts: list[str]
+    tokens: list[int]
 
 
 def count(text: str) -> int:
     """Tokens of a text."""
-    return _count_remembered(text) if len(text) <= SEGMENT else _count(text)
+    return _count_remembered(text) if len(text) <= COUNTED else _count(text)
 
 
 def count_messages(messages: Sequence[Message]) -> int:
@@ -41,19 +43,21 @@ def count_messages(messages: Sequence[Message]) -> int:
     return PER_MESSAGE + sum(PER_MESSAGE + count(message.text) for message in messages)
 
 
-def pieces(text: str) -> list[Piece]:
+def pieces(text: str) -> Pieces:
     """The text's tokens as text; a character that several tokens share is one piece of them."""
-    found: list[Piece] = []
+    texts: list[str] = []
+    tokens: list[int] = []
     held, several = b"", 0
     for token in _ids(text):
         held += _bytes_of(token)
         several += 1
         try:
-            found.append(Piece(held.decode(), several))
+            texts.append(held.decode())
         except UnicodeDecodeError:
             continue
+        tokens.append(several)
         held, several = b"", 0
-    return found
+    return Pieces(texts, tokens)
 
 
 @lru_cache(REMEMBERED_IDS)
