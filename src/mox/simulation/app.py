@@ -240,6 +240,8 @@ def _wire(path: str, given: Mapping[str, str]) -> Wire:
     """In whose shape a path is answered."""
     if path in WIRES:
         return WIRES[path]
+    if path == EMBEDDINGS:  # OpenAI's alone
+        return "chat"
     return "messages" if path == COUNT or "anthropic-version" in given else "chat"
 
 
