@@ -3,8 +3,7 @@ a real one: each Answer says that it is simulated."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -63,9 +62,11 @@ def open_simulated(
     from mox.providers.keys import key_of
     from mox.providers.opening import Target, account_at_anthropic, account_at_openai, sdk
 
-    sdk("httpx2")
+    sdk("httpx2")  # said by name where the extra isn't installed
     if transport is None and spec.url is None:
-        transport = _in_process({"seed": spec.seed, "time_scale": spec.time_scale})
+        from mox.simulation.transport import SimulatedTransport
+
+        transport = SimulatedTransport({"seed": spec.seed, "time_scale": spec.time_scale})
     at = (spec.url or NOWHERE).rstrip("/")
     key = key_of(spec) or spec.account
     if spec.wire == "messages":
@@ -73,10 +74,3 @@ def open_simulated(
         return account_at_anthropic(target, transport=transport, patience=patience)
     target = Target(spec.kind, f"{at}/v1", key, simulated=True)
     return account_at_openai(target, spec.wire, transport=transport, patience=patience)
-
-
-def _in_process(simulation: dict[str, Any]) -> AsyncBaseTransport:
-    made: AsyncBaseTransport = import_module("mox.simulation.transport").SimulatedTransport(
-        simulation
-    )
-    return made
