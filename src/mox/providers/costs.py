@@ -172,13 +172,13 @@ def _table(some: Sequence[Sum]) -> list[str]:
 
 def _notes(some: Sequence[Sum]) -> Iterable[str]:
     if unpriced := sum(one.unpriced for one in some):
-        yield f"  {unpriced:,} calls have no price and are in no sum"
+        said = "call has no price and is" if unpriced == 1 else "calls have no price and are"
+        yield f"  {unpriced:,} {said} in no sum"
     if abandoned := sum(one.abandoned for one in some):
         most = shown(added(one.abandoned_usd for one in some))
-        yield (
-            f"  {abandoned:,} calls were under way when their process died: {most} USD more at"
-            " most, which are in no sum"
-        )
+        one = abandoned == 1
+        said = "call was under way when its" if one else "calls were under way when their"
+        yield f"  {abandoned:,} {said} process died: {most} USD more at most, in no sum"
 
 
 def shown(usd: Decimal) -> str:
