@@ -7,13 +7,12 @@ import errno
 import ssl
 from collections.abc import Callable
 from time import perf_counter_ns
+from urllib.parse import urlsplit
 
 from mox.bench.providers.client import wires
 from mox.bench.providers.client.connection import Connection
-from mox.bench.providers.client.jobs import Job
+from mox.bench.providers.client.jobs import Job, Target
 from mox.bench.providers.client.messages import Raw
-from mox.providers.keys import key_of
-from mox.providers.spec import ProviderSpec
 
 _NO_SOCKETS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
 
@@ -32,7 +31,7 @@ class Asker:
     def __init__(self, job: Job, report: Callable[[Raw], None]) -> None:
         cell = job.cell
         self._job, self._cell, self._report = job, cell, report
-        self._door = wires.door(cell.target, _key(job))
+        self._door = wires.door(cell.target, key(cell.target))
         self._tls = ssl.create_default_context() if self._door.tls else None
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
@@ -111,9 +110,22 @@ class Asker:
         self._idle.clear()
 
 
-def _key(job: Job) -> str | None:
-    target = job.cell.target
+def key(target: Target) -> str | None:
+    """A target's key, hidden by `mox.secrets.scrub` in this process from now on.
+
+    Raises:
+        MissingError: it isn't there.
+        ProviderError: `auth`, it is another provider's.
+    """
+    from mox.providers.keys import key_of, refuse_others
+    from mox.providers.spec import ProviderSpec
+
     spec = ProviderSpec(
         kind=target.name, model=target.model, key_env=target.key_env, key_file=target.key_file
     )
-    return key_of(spec)
+    found = key_of(spec)
+    host = urlsplit(target.base_url).hostname or ""
+    for owner in ("OpenAI", "Anthropic"):
+        if found is not None and host.endswith(f"{owner.lower()}.com"):
+            refuse_others(found, provider=owner, kind=target.name)
+    return target.account if found is None and target.simulated else found

@@ -10,7 +10,7 @@ from multiprocessing import connection
 
 from mox.bench.providers.client.jobs import Cell, Job
 from mox.bench.providers.client.messages import Noticed, Raw
-from mox.bench.providers.client.reading import read
+from mox.bench.providers.client.reading import read, request_id
 from mox.bench.providers.client.selfcheck import SelfCheck, noticed
 from mox.bench.providers.record import Record
 from mox.errors import EngineError, StageError
@@ -118,7 +118,7 @@ def crew(tick: Callable[[], None]) -> Iterator[Crew]:
 
 def _record(cell: Cell, round_: int, raw: Raw) -> tuple[Record, str]:
     """A record of what came, and the answer's text."""
-    found = read(raw, cell.target.wire)
+    found = read(raw, cell.target)
     record = Record(
         provider=cell.target.name,
         model=cell.target.model,
@@ -136,7 +136,7 @@ def _record(cell: Cell, round_: int, raw: Raw) -> tuple[Record, str]:
         said=found.said,
         finish=found.finish,
         usage=found.usage,
-        request_id=found.request_id,
+        request_id=request_id(raw),
         attempts=raw.attempts,
         account=raw.account,
         reused=raw.reused,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mox.bench.providers.record import Load
 from mox.simulation.script import Wire
@@ -43,8 +43,10 @@ class Target:
     key_env: str | None = None
     """The environment variable that holds the key; None where none is needed."""
     key_file: Path | None = None
-    key_header: str | None = None
-    """The header that carries the key by itself (Azure's `api-key`); the wire's own where None."""
+    account: str = "simulated"
+    """What a simulator takes for a key, where neither of the two above is given."""
+    output_limit: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    """How Chat Completions' limit of output tokens is called there."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Further ones. No secrets: they are written down."""
     body: Mapping[str, Any] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mox.bench.providers.client.asking import key
 from mox.bench.providers.client.crew import Crew, crew
 from mox.bench.providers.client.jobs import Cell
 from mox.bench.providers.client.records import Writer, read
@@ -123,6 +124,8 @@ def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
     seed = 1000 * kit.seed + round_
     kit.writer.begin(_header(cell, round_, seed))
     try:
+        # Known here too, so that no message of a provider repeats it.
+        key(cell.target)
         running = workers.run(cell, round_=round_, seed=seed)
         while True:
             try:

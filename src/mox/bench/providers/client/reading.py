@@ -1,20 +1,30 @@
-"""What an answer's bytes say, read after its end: its chunks, its usage, what went wrong."""
+"""What an answer's bytes say, read after its end: its chunks, its usage, what went wrong.
+
+The wire formats are read by the same code that reads the SDKs' objects (`mox.providers.wire`),
+given plain JSON that looks like them.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mox.bench.providers.client.jobs import Target
 from mox.bench.providers.client.messages import Raw
 from mox.bench.providers.client.sse import Event, events
 from mox.bench.providers.record import Chunk
-from mox.secrets import scrub
-from mox.simulation.script import Wire
 from mox.types.providers import ErrorKind, Finish, Usage
 
-SAID_CHARACTERS = 300
+if TYPE_CHECKING:
+    from mox.errors import ProviderError
+    from mox.providers.classify import Place
+    from mox.providers.wire import End, Parts, Piece
+    from mox.simulation.script import Wire
+
+_SHAPE = (ValueError, TypeError, AttributeError, LookupError)
+"""How reading fails at an answer of another shape."""
 
 
 @dataclass(slots=True)
@@ -23,13 +33,9 @@ class Read:
 
     chunks: list[Chunk] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
-    finish: Finish | None = None
-    ended: bool = False
-    """Whether the last event that its wire format has was there."""
-    error: ErrorKind | None = None
-    said: str | None = None
-    request_id: str | None = None
+    end: End | None = None
+    """None where the last event that its wire format has wasn't there."""
+    failed: ProviderError | None = None
 
     @property
     def text(self) -> str:
@@ -39,210 +45,163 @@ class Read:
             return whole
         return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-    def add(self, at_ns: int, text: Any, kind: Any = "text") -> None:
-        """Output that came, if there is any in it."""
-        if isinstance(text, str) and text:
-            self.chunks.append(Chunk(at_ns, len(text), kind))
-            if kind == "text":
-                self.texts.append(text)
+    @property
+    def usage(self) -> Usage:
+        """As it was counted; of nothing where it wasn't."""
+        return (self.end and self.end.usage) or Usage()
+
+    @property
+    def finish(self) -> Finish | None:
+        return self.end.finish if self.end else None
+
+    @property
+    def error(self) -> ErrorKind | None:
+        return self.failed.kind if self.failed else None
+
+    @property
+    def said(self) -> str | None:
+        return self.failed.message if self.failed else None
+
+    def add(self, at_ns: int, piece: Piece) -> None:
+        """Output that came."""
+        if piece.text:
+            self.chunks.append(Chunk(at_ns, len(piece.text), piece.kind))
+            if piece.kind == "text":
+                self.texts.append(piece.text)
 
 
-def read(raw: Raw, wire: Wire) -> Read:
-    """What a request's raw answer says. It never raises: what can't be read is an error kind."""
-    found = Read(request_id=raw.head.get("x-request-id") or raw.head.get("request-id"))
+def read(raw: Raw, target: Target) -> Read:
+    """What a request's raw answer says. It never raises: what went wrong is in it."""
+    from mox.providers.classify import Place, failed
+
+    found = Read()
+    place = Place(target.name, raw.status, raw.head)
     if raw.status is not None and not 200 <= raw.status < 300:
-        if raw.failed is None or raw.parts:
-            found.error, said = _refused(raw)
-            found.said = _short(said)
-            return found
-    elif raw.status is not None:
-        try:
-            _stream(found, events(raw.times, raw.parts), wire)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            _fault(found, "malformed", f"{type(error).__name__}: {error}")
-    if raw.failed is not None:
-        # What the answer itself said before comes first, and an answer that is whole is one.
-        if found.error is None and not found.ended:
-            found.error, found.said = raw.failed, _short(raw.said or "")
-    elif found.error is None and not found.ended:
-        _incomplete(found, raw)
+        found.failed = _refused(place, raw)
+        return found
+    try:
+        _stream(found, events(raw.times, raw.parts), target.wire, place)
+    except _SHAPE as error:
+        found.failed = failed("malformed", place, _shape(error))
+    # What the answer itself said comes first; and one that is whole is one, whatever followed.
+    if found.failed is None and raw.failed is not None and found.end is None:
+        found.failed = failed(raw.failed, place, raw.said or "failed")
+    if found.failed is None:
+        found.failed = _unfinished(found, place, raw)
     return found
 
 
-def _incomplete(found: Read, raw: Raw) -> None:
-    media = raw.head.get("content-type", "").partition(";")[0].strip()
-    if media == "text/event-stream" or found.chunks:
-        _fault(found, "truncated", "the stream ended without its last event")
-    else:
-        start = b"".join(raw.parts)[:SAID_CHARACTERS].decode(errors="replace")
-        _fault(found, "malformed", f"no stream of events but {media or 'no type'}: {start}")
+def request_id(raw: Raw) -> str | None:
+    """The provider's own name of a request."""
+    return raw.head.get("x-request-id") or raw.head.get("request-id")
 
 
-def _stream(found: Read, stream: Iterable[Event], wire: Wire) -> None:
-    step = _STEP[wire]
-    for event in stream:
-        if event.data == b"[DONE]":
-            continue
-        said = json.loads(event.data.decode("utf-8"))
-        if not isinstance(said, dict):
-            raise TypeError(f"an event that is no object: {str(said)[:80]}")
-        if (error := _error_of(said)) is not None:
-            _fault(found, "stream_error", error)
-            return
-        step(found, event.at_ns, said)
+def _refused(place: Place, raw: Raw) -> ProviderError:
+    from mox.providers.classify import refused, said_in
 
-
-def _error_of(said: Mapping[str, Any]) -> str | None:
-    """The message of an error event; None of any other."""
-    error = said.get("error")
-    if said.get("type") == "response.failed":
-        error = said["response"].get("error") or {}
-    elif said.get("type") == "error" and error is None:
-        error = said
-    if isinstance(error, Mapping):
-        kind = error.get("code") or error.get("type") or "error"
-        return f"{kind}: {error.get('message')}"
-    return str(error) if error else None
-
-
-def _chat(found: Read, at_ns: int, said: Mapping[str, Any]) -> None:
-    for choice in said.get("choices") or ():
-        delta = choice.get("delta") or {}
-        found.add(at_ns, delta.get("reasoning_content") or delta.get("reasoning"), "reasoning")
-        found.add(at_ns, delta.get("content") or delta.get("refusal"))
-        for call in delta.get("tool_calls") or ():
-            found.add(at_ns, (call.get("function") or {}).get("arguments"))
-        if reason := choice.get("finish_reason"):
-            found.finish, found.ended = _FINISH.get(reason, "stop"), True
-    if usage := said.get("usage"):
-        kept = usage.get("prompt_tokens_details") or {}
-        spent = usage.get("completion_tokens_details") or {}
-        found.usage = Usage(
-            usage.get("prompt_tokens") or 0,
-            kept.get("cached_tokens") or 0,
-            kept.get("cache_write_tokens") or 0,
-            usage.get("completion_tokens") or 0,
-            spent.get("reasoning_tokens") or 0,
-        )
-
-
-def _responses(found: Read, at_ns: int, said: Mapping[str, Any]) -> None:
-    kind = said.get("type", "")
-    if kind in _TEXT_DELTAS:
-        found.add(at_ns, said.get("delta"))
-    elif kind in _REASONING_DELTAS:
-        found.add(at_ns, said.get("delta"), "reasoning")
-    elif kind in ("response.completed", "response.incomplete"):
-        answer = said["response"]
-        why = (answer.get("incomplete_details") or {}).get("reason")
-        found.finish, found.ended = _FINISH.get(why, "stop"), True
-        usage = answer.get("usage") or {}
-        kept = usage.get("input_tokens_details") or {}
-        spent = usage.get("output_tokens_details") or {}
-        found.usage = Usage(
-            usage.get("input_tokens") or 0,
-            kept.get("cached_tokens") or 0,
-            kept.get("cache_write_tokens") or 0,
-            usage.get("output_tokens") or 0,
-            spent.get("reasoning_tokens") or 0,
-        )
-
-
-def _messages(found: Read, at_ns: int, said: Mapping[str, Any]) -> None:
-    kind = said.get("type")
-    if kind == "content_block_delta":
-        delta = said["delta"]
-        found.add(at_ns, delta.get("thinking"), "reasoning")
-        found.add(at_ns, delta.get("text") or delta.get("partial_json"))
-    elif kind == "message_start":
-        _count(found, said["message"].get("usage") or {})
-    elif kind == "message_delta":
-        if reason := (said.get("delta") or {}).get("stop_reason"):
-            found.finish = _FINISH.get(reason, "stop")
-        _count(found, said.get("usage") or {})
-    elif kind == "message_stop":
-        found.ended = True
-
-
-def _count(found: Read, usage: Mapping[str, Any]) -> None:
-    """Anthropic's count: its input is without what a cache held, and what is later is the sum."""
-    before = found.usage
-    cached = usage.get("cache_read_input_tokens")
-    cached = before.cached_tokens if cached is None else cached
-    written = usage.get("cache_creation_input_tokens")
-    written = before.cache_write_tokens if written is None else written
-    fresh = usage.get("input_tokens")
-    if fresh is None:
-        fresh = before.input_tokens - before.cached_tokens - before.cache_write_tokens
-    spent = usage.get("output_tokens_details") or {}
-    found.usage = Usage(
-        fresh + cached + written,
-        cached,
-        written,
-        usage.get("output_tokens") or before.output_tokens,
-        spent.get("thinking_tokens") or before.reasoning_tokens,
-    )
-
-
-def _refused(raw: Raw) -> tuple[ErrorKind, str]:
-    """Kind and message of an answer that isn't 2xx."""
-    body = b"".join(raw.parts).decode(errors="replace")
+    body = b"".join(raw.parts)
     try:
-        error = json.loads(body).get("error")
-        said = error if isinstance(error, dict) else {}
-    except (ValueError, AttributeError):
-        said = {}
-    status = raw.status or 0
-    words = " ".join(str(said.get(name) or "") for name in ("type", "code", "message")) or body
-    return _kind(status, words.lower(), raw.head), f"HTTP {status}: {said.get('message') or body}"
+        said = json.loads(body)
+    except ValueError:
+        said = body
+    return refused(place, said_in(said))
 
 
-def _kind(status: int, words: str, head: Mapping[str, str]) -> ErrorKind:
-    if status == 429:
-        if any(word in words for word in ("insufficient_quota", "credit_balance", "spend_limit")):
-            return "quota_exhausted"
-        return "rate_limit_requests" if "request" in words else "rate_limit_tokens"
-    if status in (401, 403):
-        return "auth"
-    if status == 404:
-        return "model_not_found"
-    if status in (503, 529):
-        return "overloaded"
-    if status >= 500:
-        return "server"
-    return "context_length" if "context_length" in words else "bad_request"
+def _unfinished(found: Read, place: Place, raw: Raw) -> ProviderError | None:
+    """What an answer lacks that ended in order."""
+    from mox.providers.classify import failed
+
+    end = found.end
+    if end is None:
+        media = raw.head.get("content-type", "").partition(";")[0].strip()
+        if found.chunks or media == "text/event-stream":
+            return failed("truncated", place, "the stream ended without its last event")
+        start = b"".join(raw.parts)[:80].decode(errors="replace")
+        return failed("malformed", place, f"no stream of events but {media or 'no type'}: {start}")
+    if end.finish is None:
+        return failed("malformed", place, f"it ended for an unknown reason, {end.reason!r}")
+    if end.usage is None or not isinstance(end.usage.output_tokens, int):
+        return failed("malformed", place, "it came without a count of its tokens")
+    return None
 
 
-def _fault(found: Read, kind: ErrorKind, said: str) -> None:
-    found.error, found.said = kind, _short(said)
+def _stream(found: Read, stream: Iterable[Event], wire: Wire, place: Place) -> None:
+    """Read a stream up to an error in it."""
+    from mox.providers.classify import Said, broken
+    from mox.providers.wire import End, chat, messages, responses
 
-
-def _short(said: str) -> str:
-    return scrub(said)[:SAID_CHARACTERS]
-
-
-_STEP: Mapping[Wire, Callable[[Read, int, Mapping[str, Any]], None]] = {
-    "chat": _chat,
-    "responses": _responses,
-    "messages": _messages,
-}
-_TEXT_DELTAS = frozenset(
-    {
-        "response.output_text.delta", "response.refusal.delta",
-        "response.function_call_arguments.delta", "response.custom_tool_call_input.delta",
+    parts: Mapping[Wire, Callable[[AsyncIterator[Any]], Parts]] = {
+        "chat": chat.parts,
+        "responses": responses.parts,
+        "messages": messages.parts,
     }
-)  # fmt: skip
-_REASONING_DELTAS = frozenset(
-    {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
-)
-_FINISH: Mapping[str | None, Finish] = {
-    "length": "length",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "content_filter": "content_filter",
-    "refusal": "content_filter",
-    "tool_calls": "tool",
-    "function_call": "tool",
-    "tool_use": "tool",
-}
+    source = _Source(stream)
+    for part in _driven(parts[wire](source)):
+        if isinstance(part, Said):
+            found.failed = broken(place, part)
+            return
+        if isinstance(part, End):
+            found.end = part
+        else:
+            found.add(source.at_ns, part)
+    if source.error is not None:
+        found.failed = broken(place, source.error)
+
+
+class _Source:
+    """A stream's events as the SDKs' objects, and when the newest came; ends before an error."""
+
+    def __init__(self, stream: Iterable[Event]) -> None:
+        self._stream = iter(stream)
+        self.at_ns = 0
+        self.error: Any = None
+
+    def __aiter__(self) -> _Source:
+        return self
+
+    async def __anext__(self) -> _Object:
+        for event in self._stream:
+            if event.data == b"[DONE]":
+                continue
+            said = json.loads(event.data.decode("utf-8"), object_hook=_Object)
+            if not isinstance(said, _Object):
+                raise TypeError(f"an event that is no object: {str(said)[:80]}")
+            if said.error is not None and said.type in (None, "error"):
+                from mox.providers.classify import said_in
+
+                self.error = said_in(json.loads(event.data))
+                break
+            self.at_ns = event.at_ns
+            return said
+        raise StopAsyncIteration
+
+
+class _Object:
+    """A JSON object with its fields as attributes, as the SDKs' objects have them, else None."""
+
+    __slots__ = ("model_extra",)
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.model_extra = fields
+
+    def __getattr__(self, name: str) -> Any:
+        return self.model_extra.get(name)
+
+
+def _driven(parts: Parts) -> Iterator[Any]:
+    """An asynchronous iterator that never waits, as a plain one."""
+    while True:
+        try:
+            anext(parts).__await__().send(None)
+        except StopIteration as found:
+            yield found.value
+        except StopAsyncIteration:
+            return
+
+
+def _shape(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "its bytes are no UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return f"an event that is no JSON: {error.doc[:80]}"
+    return f"an event of another shape: {error}"

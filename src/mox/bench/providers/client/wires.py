@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit
 
 from mox.bench.providers.client.jobs import Target
 from mox.errors import SpecError
 from mox.simulation.script import Wire
-from mox.types.providers import Message, Request
+from mox.types.providers import Request
 
 PATH: dict[Wire, str] = {
     "chat": "/chat/completions",
@@ -82,59 +81,27 @@ def _credentials(target: Target, key: str | None) -> dict[str, str]:
     version = {"anthropic-version": ANTHROPIC_VERSION} if target.wire == "messages" else {}
     if key is None:
         return version
-    if target.key_header is not None:
-        return {**version, target.key_header.lower(): key}
     if target.wire == "messages":
         return {**version, "x-api-key": key}
     return {"authorization": f"Bearer {key}"}
 
 
 def body(target: Target, request: Request) -> bytes:
-    """The JSON of a request for a stream."""
-    made = {
-        "model": target.model,
-        "stream": True,
-        **_MAKE[target.wire](request),
-        **({} if request.temperature is None else {"temperature": request.temperature}),
-        **request.extra,
-        **target.body,
-    }
-    return json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
+    """The JSON of a request for a stream.
 
+    Raises:
+        SpecError: the request asks for what this wire doesn't have.
+    """
+    from mox.providers.wire import chat, messages, responses
 
-def _chat(request: Request) -> dict[str, Any]:
-    return {
-        "messages": [_turn(message) for message in request.messages],
-        "max_completion_tokens": request.max_output_tokens,
-        "stream_options": {"include_usage": True},
-    }
-
-
-def _responses(request: Request) -> dict[str, Any]:
-    return {
-        "input": [_turn(message) for message in request.messages],
-        "max_output_tokens": request.max_output_tokens,
-        "store": False,
-    }
-
-
-def _messages(request: Request) -> dict[str, Any]:
-    system: list[dict[str, Any]] = []
-    turns: list[dict[str, Any]] = []
-    for at, message in enumerate(request.messages, 1):
-        block: dict[str, Any] = {"type": "text", "text": message.text}
-        if at == request.cached_messages:
-            block["cache_control"] = {"type": "ephemeral"}
-        if message.role == "system":
-            system.append(block)
-        else:
-            turns.append({"role": message.role, "content": [block]})
-    made: dict[str, Any] = {"messages": turns, "max_tokens": request.max_output_tokens}
-    return {**made, "system": system} if system else made
-
-
-def _turn(message: Message) -> dict[str, str]:
-    return {"role": message.role, "content": message.text}
-
-
-_MAKE = {"chat": _chat, "responses": _responses, "messages": _messages}
+    asked = replace(request, model=target.model)
+    if target.wire == "chat":
+        made = chat.body(asked, True, limit=target.output_limit)
+    else:
+        made = (responses if target.wire == "responses" else messages).body(asked, True)
+    further = made.pop("extra_body", {})
+    return json.dumps(
+        {**made, "stream": True, **further, **target.body},
+        ensure_ascii=False,
+        separators=(",", ":"),
+    ).encode()
