@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -26,15 +27,20 @@ GRACE_S = 30.0
 Running = Generator[tuple[Record, str], None, SelfCheck]
 
 
+def still() -> None:
+    """Nobody watches."""
+
+
 class Crew:
     """As many workers as a cell ever needed at once.
 
     Args:
         tick: called while waiting, at least every half second.
+        core: that they shall run on (Linux).
     """
 
-    def __init__(self, tick: Callable[[], None]) -> None:
-        self._tick = tick
+    def __init__(self, tick: Callable[[], None], core: int | None = None) -> None:
+        self._tick, self._core = tick, core
         self._workers: list[Client] = []
 
     def run(self, cell: Cell, *, round_: int, seed: int) -> Running:
@@ -46,6 +52,8 @@ class Crew:
         """
         while len(self._workers) < cell.workers:
             self._workers.append(Client(WORKER))
+            if self._core is not None:
+                os.sched_setaffinity(self._workers[-1].process.pid, {self._core})
         workers = self._workers[: cell.workers]
         for share, worker in enumerate(workers):
             worker.tell(Job(cell, round_, seed, share, len(workers)))
@@ -107,9 +115,9 @@ class Crew:
 
 
 @contextmanager
-def crew(tick: Callable[[], None]) -> Iterator[Crew]:
-    """Workers that are all gone at the end, whatever happens."""
-    found = Crew(tick)
+def crew(tick: Callable[[], None] = still, *, core: int | None = None) -> Iterator[Crew]:
+    """Workers that are all gone at the end, whatever happens; arguments as `Crew`'s."""
+    found = Crew(tick, core)
     try:
         yield found
     finally:

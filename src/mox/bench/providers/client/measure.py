@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mox.bench.providers.client.asking import key
-from mox.bench.providers.client.crew import Crew, crew
+from mox.bench.providers.client.crew import Crew, crew, still
 from mox.bench.providers.client.jobs import Cell
 from mox.bench.providers.client.records import Writer, read
 from mox.bench.providers.client.selfcheck import SelfCheck
@@ -42,10 +42,6 @@ Permit = Callable[[Cell, int], None]
 request of the round is made. Here a budget stops."""
 
 
-def _still() -> None:
-    """Nobody watches."""
-
-
 def _freely(_: Cell, __: int) -> None:
     """Nothing stands against it."""
 
@@ -56,7 +52,7 @@ def measure(
     out: Path,
     rounds: int = 3,
     seed: int = 0,
-    tick: Callable[[], None] = _still,
+    tick: Callable[[], None] = still,
     judge: Judge | None = None,
     permit: Permit = _freely,
 ) -> Iterator[Turn]:
