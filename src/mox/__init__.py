@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mox.api import Plan, ask, down, explain, load, plan, promote, run, up
     from mox.bench.notebook import growth
+    from mox.bench.providers.ask import bench_providers
     from mox.errors import MoxError
     from mox.results import Results
 
@@ -29,6 +30,7 @@ _WHERE = {
     "down": "mox.api",
     "Plan": "mox.api",
     "growth": "mox.bench.notebook",
+    "bench_providers": "mox.bench.providers.ask",
     "Results": "mox.results",
     "MoxError": "mox.errors",
 }
@@ -38,6 +40,7 @@ __all__ = [
     "Plan",
     "Results",
     "ask",
+    "bench_providers",
     "down",
     "explain",
     "growth",

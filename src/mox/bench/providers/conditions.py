@@ -143,5 +143,5 @@ def _plain(value: float) -> float | int:
 def parts(load: Mapping[str, Any]) -> str:
     """A row's load in words."""
     if load["kind"] == "slo":
-        return f"most within SLO: {loaded(load['arrival'], load['value'])}"
+        return f"most: {loaded(load['arrival'], load['value'])}"
     return loaded(load["kind"], load["value"])

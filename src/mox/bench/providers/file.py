@@ -137,6 +137,8 @@ KEYS = (
     "name", "providers", "workloads", "cache", "loads", "requests", "seconds", "rounds", "warm_up",
     "slo", "time_scale", "timeout_s", "prices", "budget", "seed",
 )  # fmt: skip
+WHOSE = {"openai": "OpenAI", "anthropic": "Anthropic"}
+"""Kinds that take their own provider's keys only."""
 SIZED: Mapping[str, type[Sized | Own | Rag]] = {
     "short": Sized,
     "standard": Sized,
@@ -240,12 +242,14 @@ def _reachable(
 ) -> tuple[tuple[Named, ...], dict[str, str]]:
     """Those whose key is there, and why the optional others are left out."""
     from mox.errors import MissingError
-    from mox.providers.keys import key_of
+    from mox.providers.keys import key_of, refuse_others
 
     found, left = [], {}
     for one in every:
         try:
-            key_of(one.spec)
+            key, whose = key_of(one.spec), WHOSE.get(one.spec.kind)
+            if key is not None and whose is not None:
+                refuse_others(key, provider=whose, kind=one.spec.kind)
         except MissingError as error:
             if not one.entry.optional:
                 mend = f"{error.mend} Or write `optional: true` to leave it out."

@@ -118,8 +118,15 @@ class Slo(Section):
 class Budget(Section):
     """Where a benchmark stops by itself, before what would exceed it; what it measured is kept."""
 
-    usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    usd: float | None = Field(None, allow_inf_nan=False)
+    """Real and simulated dollars are counted apart, each against this."""
     minutes: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _buys_something(self) -> Budget:
+        if self.usd is not None and self.usd <= 0:
+            raise ValueError(f"a budget of {self.usd:g} buys no request; leave it out to set none")
+        return self
 
 
 SIZES: Mapping[str, tuple[int, int]] = {

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 WIDTH = 160
 HEAD = (
-    "provider", "workload", "load", "n", "TTFT p50 ms", "p95", "answer p50", "ITL p50 ms",
-    "e2e p50 ms", "from schedule p95", "tok/s", "within SLO", "errors", "$/1k", "$/1k good",
+    "provider", "workload", "load", "n", "TTFT p50 ms", "p95", "answer", "ITL ms", "e2e p50 ms",
+    "p95*", "tok/s", "in SLO", "$/1k", "$/1k good", "marks",
 )  # fmt: skip
-"""TTFT and e2e from the actual send; `from schedule` end to end from the intended start."""
-WORDS = ("provider", "workload", "load", "errors")
-"""Columns that stand left, and fold; numbers do neither."""
+WORDS = ("provider", "workload", "load", "marks")
+"""Columns that stand left; numbers don't."""
+LEGEND = (
+    "TTFT, answer (first text), ITL (between tokens) and e2e from the send, medians and their 95 %"
+    " intervals; p95* end to end from the intended start."
+)
 
 
 def text(content: Mapping[str, Any], width: int = WIDTH) -> str:
@@ -45,7 +48,7 @@ def show(content: Mapping[str, Any], console: Console) -> None:
         for name in HEAD:
             words = name in WORDS
             justify: Any = "left" if words else "right"
-            shown.add_column(name, justify=justify, no_wrap=not words, overflow="fold")
+            shown.add_column(name, justify=justify, no_wrap=name != "marks", overflow="fold")
         for row in rows:
             shown.add_row(*map(escape, cells(row)), style="" if row["valid"] else "dim")
         console.print(shown)
@@ -70,10 +73,9 @@ def titled(content: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """A row's cells, in the order of `HEAD`."""
-    mark = "" if row["valid"] else "INVALID "
     attained = row["attained"]
     return [
-        mark + row["provider"],
+        row["provider"],
         row["workload"],
         parts(row["load"]),
         str(row["n"]),
@@ -85,14 +87,15 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         plain(row["e2e_from_schedule_ms"]["p95"]["value"]),
         plain(row["tokens_per_s"]["p50"]["value"]),
         "" if attained is None else f"{attained['value']:.0%} (≥{attained['low']:.0%})",
-        errors(row["errors"]),
         money(row["usd_per_1k"]),
         money(row["usd_per_1k_good"]),
+        marks(row),
     ]
 
 
 def remarks(content: Mapping[str, Any]) -> Iterator[str]:
-    """What is invalid, missing or left out; what was paid."""
+    """How to read the tables; what is invalid, missing or left out; what was paid."""
+    yield LEGEND
     for row in content["rows"]:
         name = f"{row['provider']} {row['workload']}, {parts(row['load'])}"
         if row["why"]:
@@ -167,6 +170,7 @@ def money(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def errors(counts: Mapping[str, int]) -> str:
-    """Classes that there were: `3 rate_limit, 1 server`."""
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+def marks(row: Mapping[str, Any]) -> str:
+    """`INVALID`, and the errors that there were: `3 rate_limit, 1 server`."""
+    found = [f"{count} {name}" for name, count in row["errors"].items() if count]
+    return ", ".join([*([] if row["valid"] else ["INVALID"]), *found])
