@@ -259,7 +259,7 @@ def _doubt(turn: Turn) -> str | None:
         for record in turn.records
         if answered(record) and (found := moments(record)).ttft_ms is not None
     ]
-    p50 = quantile(first, 0.5).value if first else None  # type: ignore[type-var]
+    p50 = quantile(first, 0.5).value if first else None
     said = doubt(turn.check, ttft_p50_ms=p50)
     return None if said is None else f"round {turn.round + 1}: {said}"
 

@@ -158,8 +158,8 @@ class Own(Section):
     """The same of your own size."""
 
     kind: Literal["tokens"] = "tokens"
-    input: int = Field(ge=60, le=1_000_000)
-    """60 at the least: the task itself has some 40."""
+    input: int = Field(ge=1, le=1_000_000)
+    """The task itself has some 40."""
     output: int = Field(ge=1, le=100_000)
 
     @property
