@@ -115,8 +115,17 @@ def record(plan: Plan, outcome: Outcome) -> Run:
         stopped=outcome.stopped,
         started=_first_started(plan, outcome),
         environment=environment(e.source.base),
-        notes=plan.notes,
+        notes=(*plan.notes, *_unpaid_notes(plan, outcome)),
     )
+
+
+def _unpaid_notes(plan: Plan, outcome: Outcome) -> list[str]:
+    """What the budget left undone, and what the ledger said of the first of it."""
+    labels = [plan.stages[key].label for key in outcome.unpaid]
+    if not labels:
+        return []
+    more = f", and {len(labels) - 1} more" if len(labels) > 1 else ""
+    return [f"not paid for: {labels[0]}{more}. {next(iter(outcome.unpaid.values()))}"]
 
 
 def _first_started(plan: Plan, outcome: Outcome) -> str:
