@@ -7,6 +7,7 @@ MoxError
 ├── MissingError       a package, a model or a file that was asked for is not here
 ├── EngineError        a store or a server refused, is away, or built something else
 ├── ProviderError      a provider of models refused, failed, or did not answer; `kind` says how
+├── PoolError          no account may take a call in time; `would_wait_s` says how long
 ├── PriceError         what something costs is not known, or not believable
 ├── BudgetError        the next call would cost more than is left; it was not made
 ├── StoreError         the state folder cannot be used as it is
@@ -90,6 +91,18 @@ class ProviderError(MoxError):
         self.request_id = request_id
 
 
+class PoolError(MoxError):
+    """No account may take a call within its deadline, or all are put aside.
+
+    Args:
+        would_wait_s: how long the call would have waited; None where no time is known.
+    """
+
+    def __init__(self, message: str, *, mend: str, would_wait_s: float | None = None) -> None:
+        super().__init__(message, mend=mend)
+        self.would_wait_s = would_wait_s
+
+
 class PriceError(MoxError):
     """What something costs is not known, or not believable."""
 
@@ -112,3 +125,7 @@ class MirrorWarning(UserWarning):
 
 class MemoWarning(UserWarning):
     """An answer could not be remembered, here or for other machines; it is whole all the same."""
+
+
+class PoolWarning(UserWarning):
+    """Redis is away: each process goes on with its own share of the limits."""

@@ -1,0 +1,354 @@
+-- The pool's arithmetic in Redis, atomic for all accounts of a call: what books.py says in Python.
+-- KEYS: the room that all share, then each account. ARGV: what is done, the accounts' limits, the
+-- caller's idea of the time, its name, and what the operation needs. Times are seconds of a clock
+-- that never jumps: Redis' own, less its jumps.
+local GRACE_S, OPENS_AT, CLOSED_S, CLOSED_AT_MOST_S, PROBE_S = 10, 5, 1, 60, 15
+local ACTIVE_S, TENANT_AHEAD_S = 10, 1
+local RAMP_START, RAMP_IDLE_S, RAMP_AFTER, RISE, SAFE = 0.2, 60, 0.5, 0.01, 0.5
+local KEEP_MS, JUMP_S, WORKER_S, INF = 86400000, 2, 10, 1 / 0
+
+local place = 0
+local function word()
+  place = place + 1
+  return ARGV[place]
+end
+local function number() return tonumber(word()) end
+
+local op, accounts = word(), {}
+for i = 1, number() do
+  local one = {key = KEYS[i + 1], fails = word(), ramp = number(), size = number(), out = number(),
+    rates = {}, caps = {}}
+  for j = 1, one.size do one.rates[j], one.caps[j] = number(), number() end
+  accounts[i] = one
+end
+local claimed, worker = number(), word()
+
+-- The room: its clock, who works here, which providers fail, which tenants ask.
+local stored = redis.call('GET', KEYS[1])
+local room = stored and cmsgpack.unpack(stored)
+  or {last = 0, shift = 0, workers = {}, breakers = {}, tenants = {}}
+local t = redis.call('TIME')
+local clock, changed = tonumber(t[1]) + tonumber(t[2]) / 1e6, not stored
+if clock < room.last then
+  room.shift, changed = room.shift + room.last - clock, true
+elseif claimed > 0 and room.last > 0 and clock - room.last > JUMP_S
+    and clock + room.shift - claimed > JUMP_S then
+  room.shift, changed = claimed - clock, true
+end
+if changed or clock - room.last > 0.5 then room.last, changed = clock, true end
+local now = clock + room.shift
+
+local function streams_of(one) return one.key .. ':streams', one.key .. ':owed' end
+
+-- An account's book, brought up to now.
+local function open(one)
+  local kept = redis.call('GET', one.key)
+  local book = kept and cmsgpack.unpack(kept)
+  if not book or #book.granted ~= one.size then
+    book = {at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {},
+      ramp = one.ramp > 0 and RAMP_START or 1, used = now, held = 0, aside = 0, why = '', owed = 0}
+    for j = 1, one.size do
+      book.granted[j], book.booked[j], book.corrected[j] = one.caps[j], 0, 0
+      book.share[j], book.target[j] = 1, 1
+    end
+  end
+  local passed = math.max(0, now - book.at)
+  if one.out > 0 and book.owed > 0 then
+    local ends, owed = streams_of(one)
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', '(' .. string.format('%.17g', now - GRACE_S))) do
+      book.owed = book.owed - (tonumber(redis.call('HGET', owed, name)) or 0)
+      redis.call('ZREM', ends, name)
+      redis.call('HDEL', owed, name)
+    end
+  end
+  for j = 1, one.size do
+    local granted = book.granted[j] + one.rates[j] * book.share[j] * book.ramp * passed
+    local top = book.booked[j] + one.caps[j] * book.share[j]
+    if j == one.out then top = top - book.owed end
+    book.granted[j] = math.min(granted, top)
+    book.share[j] = math.min(book.target[j], book.share[j] + RISE * passed)
+  end
+  if one.ramp > 0 and now - book.used > RAMP_IDLE_S then
+    book.ramp = RAMP_START
+  elseif book.ramp < 1 then
+    local by = one.ramp > 0 and one.ramp or RAMP_AFTER
+    book.ramp = math.min(1, book.ramp * (1 + by) ^ (passed / 60))
+  end
+  book.at, one.book = now, book
+  return book
+end
+
+local function keep(one) redis.call('SET', one.key, cmsgpack.pack(one.book), 'PX', KEEP_MS) end
+
+local function leave(said, numbers)
+  if changed then redis.call('SET', KEYS[1], cmsgpack.pack(room), 'PX', KEEP_MS) end
+  local out = {said, string.format('%.17g', now)}
+  for i = 1, #numbers do out[i + 2] = string.format('%.17g', numbers[i]) end
+  return table.concat(out, ' ')
+end
+
+local function view(one, numbers)
+  local book, breaker = one.book, room.breakers[one.fails]
+  local held = math.max(book.held, book.aside, breaker and breaker['until'] or 0)
+  numbers[#numbers + 1] = math.max(0, held - now)
+  for j = 1, one.size do
+    numbers[#numbers + 1] = book.granted[j]
+    numbers[#numbers + 1] = book.corrected[j]
+    numbers[#numbers + 1] = one.rates[j] * book.share[j] * book.ramp
+  end
+  return numbers
+end
+
+local function refused(why, wait, detail)
+  return leave('-', {wait}) .. ' ' .. why .. ' ' .. (detail or '')
+end
+
+local function share_of(tenant)
+  local sum = 0
+  for _, each in pairs(room.tenants) do
+    if each.seen > now - ACTIVE_S then sum = sum + each.weight end
+  end
+  return room.tenants[tenant].weight / sum
+end
+
+local function start_of(i, costs, speed)
+  local one = accounts[i]
+  local book = one.book
+  local best = {at = i, start = math.max(0, book.held - now), room = INF, ahead = 0, not_before = 0}
+  for j = 1, one.size do
+    local rate = one.rates[j] * book.share[j] * book.ramp
+    local cap, level, cost = one.caps[j] * book.share[j], book.granted[j] - book.booked[j], costs[j]
+    best.start = math.max(best.start, (math.min(cost, cap) - level) / rate)
+    best.ahead = math.max(best.ahead, -level / rate)
+    best.room = math.min(best.room, (level - cost) / rate)
+    if j == one.out and speed > 0 and cost > 0 then
+      local ends = streams_of(one)
+      local most = math.floor(math.max(1, rate / speed + cap / cost))
+      local from = '(' .. string.format('%.17g', now)
+      local count = redis.call('ZCOUNT', ends, from, '+inf')
+      if count >= most then
+        local found = redis.call('ZRANGEBYSCORE', ends, from, '+inf', 'WITHSCORES', 'LIMIT', count - most, 1)
+        best.not_before = tonumber(found[2]) - now
+      end
+    end
+  end
+  best.start = math.max(best.start, best.not_before)
+  return best
+end
+
+local function book_place()
+  local lease, max_wait, ahead_s, tenant, weight = word(), number(), number(), word(), number()
+  local best, free, closed, aside, why = nil, 0, INF, INF, ''
+  for i, one in ipairs(accounts) do
+    one.speed, one.costs = number(), {}
+    for j = 1, one.size do one.costs[j] = number() end
+    local book, breaker = open(one), room.breakers[one.fails]
+    local closed_until = 0
+    if breaker and breaker['until'] > 0 then
+      closed_until = breaker['until'] > now and breaker['until'] or breaker.probe
+    end
+    if book.aside > now then
+      if book.aside - now <= aside then aside, why = book.aside - now, book.why end
+    elseif closed_until > now then
+      closed = math.min(closed, closed_until - now)
+    else
+      free = free + 1
+      local found = start_of(i, one.costs, one.speed)
+      if not best or found.start < best.start - 1e-6
+          or (found.start <= best.start + 1e-6 and found.room > best.room) then
+        best = found
+      end
+    end
+  end
+  if not best then
+    if closed < INF then return refused('closed', closed) end
+    return refused('aside', aside, why)
+  end
+  if best.start > max_wait then return refused('late', best.start) end
+
+  local wait = 0
+  if best.ahead > ahead_s then wait = best.ahead - ahead_s / 2 end
+  local mine
+  if tenant ~= '' then
+    mine = room.tenants[tenant] or {ahead = 0}
+    room.tenants[tenant], mine.seen, mine.weight, changed = mine, now, weight, true
+    local ahead = mine.ahead - now
+    if share_of(tenant) < 1 and best.start > 0.01 and ahead > TENANT_AHEAD_S then
+      wait = math.max(wait, math.min(ahead - TENANT_AHEAD_S / 2, best.start))
+    end
+  end
+  if wait > 0 then return refused('turn', wait) end
+
+  local one = accounts[best.at]
+  local book, longest, numbers = one.book, 0, {best.at - 1, best.start, best.not_before}
+  for j, cost in ipairs(one.costs) do
+    numbers[#numbers + 1] = book.booked[j] + math.min(cost, one.caps[j] * book.share[j])
+    book.booked[j] = book.booked[j] + cost
+    numbers[#numbers + 1] = book.booked[j]
+    longest = math.max(longest, cost / (one.rates[j] * book.share[j] * book.ramp))
+    if j == one.out then
+      book.owed = book.owed + cost
+      local ends, owed = streams_of(one)
+      local lasts = one.speed > 0 and cost / one.speed or 0
+      redis.call('ZADD', ends, string.format('%.17g', now + best.start + lasts), lease)
+      redis.call('HSET', owed, lease, string.format('%.17g', cost))
+      redis.call('PEXPIRE', ends, KEEP_MS)
+      redis.call('PEXPIRE', owed, KEEP_MS)
+    end
+  end
+  book.used = now
+  if mine then
+    mine.ahead = math.max(mine.ahead, now) + longest / free / share_of(tenant)
+  end
+  local breaker = room.breakers[one.fails]
+  if breaker and breaker['until'] > 0 then
+    breaker.probe, changed = now + best.start + PROBE_S, true
+  end
+  keep(one)
+  return leave('+', view(one, numbers))
+end
+
+local function book_progress()
+  local one, lease, made, beyond = accounts[1], word(), number(), number()
+  local book = open(one)
+  local ends, owed = streams_of(one)
+  local rest = tonumber(redis.call('HGET', owed, lease))
+  if rest then
+    local taken = math.min(made, rest)
+    book.owed = book.owed - taken
+    redis.call('HSET', owed, lease, string.format('%.17g', rest - taken))
+    redis.call('ZADD', ends, 'GT', string.format('%.17g', now + 1), lease)
+  end
+  if beyond > 0 then book.granted[one.out] = book.granted[one.out] - beyond end
+  keep(one)
+  return leave('+', view(one, {}))
+end
+
+local function judge(provider, verdict, hold_s)
+  local breaker = room.breakers[provider]
+  if verdict < 0 then
+    breaker = breaker or {score = 0, ['until'] = 0, probe = 0, for_s = CLOSED_S}
+    if breaker['until'] > now then return end  -- sent before it was closed
+    breaker.score = breaker.score + 1
+    if breaker['until'] > 0 or breaker.score >= OPENS_AT then
+      breaker['until'] = now + math.max(breaker.for_s, hold_s)
+      breaker.probe = 0
+      breaker.for_s = math.min(CLOSED_AT_MOST_S, breaker.for_s * 2)
+    end
+    room.breakers[provider] = breaker
+  elseif not breaker then
+    return
+  elseif verdict > 0 then
+    if (breaker['until'] > 0 and breaker['until'] <= now) or breaker.score < 0.01 then
+      room.breakers[provider] = nil
+    else
+      breaker.score = breaker.score / 2
+    end
+  elseif breaker['until'] > 0 then
+    breaker.probe = 0  -- whoever tried has given up
+  end
+  changed = true
+end
+
+local function book_settle()
+  local one, lease = accounts[1], word()
+  local undo, hold_s, slower, verdict = number() > 0, number(), number() > 0, number()
+  local aside_s, why = number(), word()
+  local book, by = open(one), {}
+  for j = 1, one.size do  -- '-' is not known
+    by[j] = {back = number(), hit = number(), left = number(), share = number()}
+  end
+  if one.out > 0 then
+    local ends, owed = streams_of(one)
+    local rest = tonumber(redis.call('HGET', owed, lease))
+    if rest then
+      book.owed = book.owed - rest
+      redis.call('ZREM', ends, lease)
+      redis.call('HDEL', owed, lease)
+    end
+  end
+  for j, each in ipairs(by) do
+    if undo then
+      book.booked[j] = book.booked[j] - each.back
+    else
+      book.granted[j] = book.granted[j] + each.back
+    end
+    if each.share then
+      book.target[j] = math.min(1, each.share)
+      book.share[j] = math.min(book.share[j], book.target[j])
+    end
+    if each.left then
+      local short = each.left - book.corrected[j] + SAFE * one.caps[j] * book.share[j]
+      if short > 0 then
+        book.granted[j], book.corrected[j] = book.granted[j] - short, book.corrected[j] + short
+      end
+    end
+  end
+  if hold_s > 0 then
+    book.held = math.max(book.held, now + hold_s)
+    for j, each in ipairs(by) do
+      local rate = one.rates[j] * book.share[j] * book.ramp
+      if each.hit then book.granted[j] = math.min(book.granted[j], each.hit - rate * hold_s) end
+    end
+  end
+  if slower then book.ramp = math.max(RAMP_START / 4, book.ramp / 2) end
+  if aside_s > 0 then book.aside, book.why = now + aside_s, why end
+  judge(one.fails, verdict, hold_s)
+  keep(one)
+  return leave('+', view(one, {}))
+end
+
+local function book_aside()
+  local one, for_s, why = accounts[1], number(), word()
+  local book = open(one)
+  book.aside, book.why = for_s > 0 and now + for_s or 0, for_s > 0 and why or ''
+  keep(one)
+  return leave('+', view(one, {}))
+end
+
+-- A worker that comes back took from accounts what this book didn't see: nothing is left for now.
+local function book_rejoin()
+  for _, one in ipairs(accounts) do
+    local book = open(one)
+    for j = 1, one.size do
+      local level = book.booked[j] - (j == one.out and book.owed or 0)
+      book.granted[j] = math.min(book.granted[j], level) - number()
+    end
+    keep(one)
+  end
+  return leave('+', {})
+end
+
+local function book_beat()
+  local count = 0
+  room.workers[worker], changed = now, true
+  for name, seen in pairs(room.workers) do
+    if seen < now - WORKER_S then room.workers[name] = nil else count = count + 1 end
+  end
+  if number() > 0 then room.workers[worker] = nil end
+  for name, each in pairs(room.tenants) do
+    if each.seen < now - 10 * ACTIVE_S then room.tenants[name] = nil end
+  end
+  return leave('+', {count})
+end
+
+local function book_state()
+  local out = {}
+  for i, one in ipairs(accounts) do
+    local book, breaker = open(one), room.breakers[one.fails]
+    local levels, rates = {}, {}
+    for j = 1, one.size do
+      levels[j] = book.granted[j] - book.booked[j]
+      rates[j] = one.rates[j] * book.share[j] * book.ramp
+    end
+    out[i] = {levels = levels, rates = rates, held_s = math.max(0, book.held - now),
+      aside = book.aside > now, aside_s = book.aside < INF and math.max(0, book.aside - now) or -1,
+      why = book.why, owed = book.owed, streams = one.out > 0 and redis.call('ZCARD', (streams_of(one))) or 0,
+      closed_s = breaker and math.max(0, breaker['until'] - now) or 0}
+  end
+  return cjson.encode(out)
+end
+
+local operations = {place = book_place, progress = book_progress, settle = book_settle,
+  aside = book_aside, rejoin = book_rejoin, beat = book_beat, state = book_state}
+return operations[op]()

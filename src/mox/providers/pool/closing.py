@@ -1,0 +1,110 @@
+"""What came of a call, as the books are told: by the provider's own accounting."""
+
+from __future__ import annotations
+
+from mox.providers.pool.books import QUOTA_S, Closing
+from mox.providers.pool.limits import PER_MIN
+from mox.providers.pool.nouns import Lease, Outcome, limited
+from mox.types.providers import Resource
+
+NAN = float("nan")
+HELD_S, HELD_AT_LEAST_S, HELD_AT_MOST_S = 1.0, 0.05, 120.0
+"""How long a 429 stops an account: where it doesn't say, and the bounds of what is believed."""
+FAILS = frozenset({"overloaded", "server"})
+SILENT = frozenset(
+    {"timeout_connect", "timeout_first_byte", "timeout_stall", "timeout_total", "connection",
+     "cancelled", "client_limited"}
+)  # fmt: skip
+"""What says neither that a provider answers nor that it fails."""
+MADE_NOTHING = FAILS | {
+    "bad_request",
+    "auth",
+    "model_not_found",
+    "context_length",
+    "quota_exhausted",
+}
+"""After these no output is charged."""
+
+
+def undone(lease: Lease) -> Closing:
+    """Of a booking that never started."""
+    return Closing(lease.id, lease.costs, undo=True)
+
+
+def closing(lease: Lease, outcome: Outcome) -> Closing:
+    """What to change in an account's book."""
+    error = outcome.error
+    named = limited(error)
+    verdict = 0 if error in SILENT or not outcome.sent else -1 if error in FAILS else 1
+    back = tuple(_back(lease, outcome, at) for at in range(len(lease.costs)))
+    hold = 0.0
+    if named is not None or outcome.retry_after_s:
+        hold = min(max(outcome.retry_after_s or HELD_S, HELD_AT_LEAST_S), HELD_AT_MOST_S)
+    hit: tuple[float, ...] = ()
+    if named is not None:
+        resources = lease.account.limits.resources
+        hit = tuple(
+            mark if not named or name in named else NAN
+            for name, mark in zip(resources, lease.mark, strict=True)
+        )
+    quota = error == "quota_exhausted"
+    return Closing(
+        lease.id,
+        back,
+        hit=hit,
+        hold_s=0.0 if quota else hold,
+        slower=error == "acceleration",
+        verdict=verdict,
+        aside_s=QUOTA_S if quota else 0.0,
+        why="its quota is used up" if quota else "",
+        left=_left(lease, outcome),
+        share=_share(lease, outcome),
+    )
+
+
+def _back(lease: Lease, outcome: Outcome, at: int) -> float:
+    """Of one resource, what was set aside and isn't charged."""
+    limits, cost = lease.account.limits, lease.costs[at]
+    name, usage = limits.resources[at], outcome.usage
+    reserved = max(cost, lease.reported) if name == "output" else cost
+    if not outcome.sent:
+        return reserved
+    if limits.counts == "openai":
+        return 0.0  # charged whole when it came in, refused or not
+    if limited(outcome.error) is not None:
+        return reserved
+    if usage is None:
+        made_none = name == "output" and outcome.error in MADE_NOTHING
+        return reserved - lease.reported if made_none else 0.0
+    read = usage.input_tokens - usage.cached_tokens
+    used: dict[Resource, float] = {
+        "requests": cost,
+        "tokens": read + usage.output_tokens,
+        "input": read,
+        "output": usage.output_tokens,
+    }
+    return reserved - used[name]
+
+
+def _left(lease: Lease, outcome: Outcome) -> tuple[float, ...]:
+    """Of each resource, what the pool took to be left, less what the headers say."""
+    if outcome.standing is None or outcome.error is not None:
+        return ()
+    standing = outcome.standing
+    return tuple(
+        level - standing.remaining[name] - (1.0 if name == "requests" else standing.rounded_to)
+        if name in standing.remaining
+        else NAN
+        for name, level in zip(lease.account.limits.resources, lease.level, strict=True)
+    )
+
+
+def _share(lease: Lease, outcome: Outcome) -> tuple[float, ...]:
+    """Of each resource, the limit that the headers name, by the stated one."""
+    if outcome.standing is None:
+        return ()
+    limits, said = lease.account.limits, outcome.standing.limit
+    return tuple(
+        said[name] / getattr(limits, PER_MIN[name]) if said.get(name) else NAN
+        for name in limits.resources
+    )

@@ -1,0 +1,251 @@
+"""Where callers of one process wait: it asks the books, holds tickets, and lets calls go.
+
+The books (`memory`, `redis`) say where a booking begins; when its turn comes is worked out here,
+anew whenever a reply says how an account stands. Nobody asks again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+from uuid import uuid4
+
+from mox.errors import PoolError
+from mox.providers.pool.books import INF, Ask, Booked, Closing, Refused, View
+from mox.providers.pool.closing import closing, undone
+from mox.providers.pool.limits import Account
+from mox.providers.pool.line import Line, Ticket
+from mox.providers.pool.nouns import AHEAD_S, DEADLINE_S, Lease, Need, Needs, Outcome, Priority
+
+LEAST_S = 0.005
+"""Between two questions of a caller that others are before."""
+
+
+class Keeper(Protocol):
+    """The books, wherever they lie. Cancelled in `place`, it undoes what was booked."""
+
+    async def place(self, ask: Ask) -> Booked | Refused: ...
+    async def settle(self, account: Account, closing: Closing, origin: int) -> View | None: ...
+    async def progress(
+        self, account: Account, lease: str, made: float, beyond: float, origin: int
+    ) -> View | None: ...
+    async def aside(self, account: Account, reason: str, until_s: float) -> View | None: ...
+    async def state(self, accounts: Sequence[Account]) -> list[dict[str, Any]]: ...
+    async def aclose(self) -> None: ...
+
+
+class Desk:
+    """A `Pool` over books.
+
+    Args:
+        weights: of tenants; 1 of those that it doesn't name.
+    """
+
+    def __init__(self, keeper: Keeper, *, weights: Mapping[str, float] | None = None) -> None:
+        self._keeper = keeper
+        self._weights = dict(weights or {})
+        self._lines: dict[tuple[str, int], Line] = {}
+        self._turns: dict[tuple[str, str], _Turn] = {}
+        self._name = uuid4().hex[:12]
+        self._leases = 0
+        self._closed = False
+
+    async def acquire(
+        self,
+        accounts: Sequence[Account],
+        need: Needs,
+        *,
+        deadline_s: float = DEADLINE_S,
+        priority: Priority = "interactive",
+        tenant: str = "",
+    ) -> Lease:
+        """See `Pool`."""
+        self._check_open()
+        if not accounts:
+            raise PoolError("no account is named.", mend="name one account at least.")
+        asked = time.monotonic()
+        needs = [need if isinstance(need, Need) else need[each.name] for each in accounts]
+        costs = [each.costs(account) for each, account in zip(needs, accounts, strict=True)]
+        speeds = [each.tokens_per_s or 0.0 for each in needs]
+        ahead, weight = AHEAD_S[priority], self._weights.get(tenant, 1.0)
+        until = asked + deadline_s
+        while True:
+            self._leases += 1
+            lease = f"{self._name}.{self._leases}"
+            left = until - time.monotonic()
+            ask = Ask(accounts, costs, lease, left, ahead, tenant, weight, speeds)
+            booked = await self._placed(ask, (tenant, priority), until)
+            account = accounts[booked.account]
+            held = Lease(
+                account, costs[booked.account], lease, asked, mark=booked.marks,
+                origin=booked.view.origin,
+                tenant=tenant,
+            )  # fmt: skip
+            if await self._leave(held, booked, until):
+                return held
+
+    async def _placed(self, ask: Ask, key: tuple[str, str], until: float) -> Booked:
+        """A booking; behind those of the same tenant and priority who may not book yet."""
+        turn = self._turns.get(key)
+        if turn is None:
+            placed = await self._keeper.place(ask)
+            if isinstance(placed, Booked):
+                return placed
+            self._refuse(placed, ask, until)
+            turn = self._turns.setdefault(key, _Turn())
+            wait = placed.wait_s
+        else:
+            wait = 0.0
+        async with turn:
+            try:
+                while True:
+                    if wait > 0:
+                        await asyncio.sleep(max(wait, LEAST_S))
+                    self._check_open()
+                    ask = ask._replace(max_wait_s=until - time.monotonic())
+                    placed = await self._keeper.place(ask)
+                    if isinstance(placed, Booked):
+                        return placed
+                    self._refuse(placed, ask, until)
+                    wait = placed.wait_s
+            finally:
+                if turn.last and self._turns.get(key) is turn:
+                    del self._turns[key]
+
+    def _refuse(self, refused: Refused, ask: Ask, until: float) -> None:
+        """Refuse at once what can't be had in time; return where it is worth waiting."""
+        wait, names = refused.wait_s, ", ".join(each.name for each in ask.accounts)
+        if refused.why != "late" and time.monotonic() + wait <= until:
+            return
+        if refused.why == "aside":
+            raise PoolError(
+                f"every account is put aside ({names}: {refused.detail}).",
+                mend="mend that and take it back (`take_back`), or add another account.",
+                would_wait_s=None if wait == INF else wait,
+            )
+        because = {"closed": ", since its provider keeps failing", "turn": ", others being first"}
+        raise PoolError(
+            f"{names} would be free in {wait:.2f} s{because.get(refused.why, '')}, and the"
+            f" deadline is {max(0.0, ask.max_wait_s):.2f} s away.",
+            mend="allow a longer deadline, ask for less output, or add an account.",
+            would_wait_s=wait,
+        )
+
+    async def _leave(self, lease: Lease, booked: Booked, until: float) -> bool:
+        """Wait for a booking's turn; False where it came too late to be used, and was undone."""
+        line = self._line(lease.account, lease.origin)
+        line.hear(booked.view)
+        ticket = Ticket(booked.marks, booked.ends, time.monotonic() + booked.not_before_s)
+        try:
+            came = await line.wait(ticket, until)
+        except BaseException:
+            await self._undo(lease)
+            raise
+        if came:
+            lease.level = ticket.level
+            lease.waited_s = time.monotonic() - lease.asked_s
+            return True
+        await self._undo(lease)
+        self._check_open()
+        if time.monotonic() >= until:
+            raise PoolError(
+                f"{lease.account.name} was not free by the deadline: it has less than it had when"
+                " the call was booked.",
+                mend="allow a longer deadline, or add an account.",
+                would_wait_s=line.wait_of(ticket),
+            )
+        return False
+
+    async def progress(self, lease: Lease, output_tokens: float) -> None:
+        """See `Pool`."""
+        resources = lease.account.limits.resources
+        if "output" not in resources or output_tokens <= lease.reported or lease.closed:
+            return
+        cost, before = lease.costs[resources.index("output")], lease.reported
+        lease.reported = output_tokens
+        made = min(output_tokens, cost) - min(before, cost)
+        beyond = max(output_tokens, cost) - max(before, cost)
+        view = await self._keeper.progress(lease.account, lease.id, made, beyond, lease.origin)
+        self._hear(lease.account, view)
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> None:
+        """See `Pool`."""
+        if lease.closed:
+            return
+        lease.closed = True
+        view = await self._keeper.settle(lease.account, closing(lease, outcome), lease.origin)
+        self._hear(lease.account, view)
+
+    async def put_aside(self, account: Account, reason: str, until_s: float | None = None) -> None:
+        """See `Pool`."""
+        for_s = INF if until_s is None else max(until_s, LEAST_S)
+        self._hear(account, await self._keeper.aside(account, reason, for_s))
+
+    async def take_back(self, account: Account) -> None:
+        """See `Pool`."""
+        self._hear(account, await self._keeper.aside(account, "", 0.0))
+
+    async def state(self, accounts: Sequence[Account]) -> dict[str, dict[str, Any]]:
+        """See `Pool`."""
+        found = await self._keeper.state(accounts)
+        return {
+            account.name: {
+                **said,
+                "levels": dict(zip(account.limits.resources, said["levels"], strict=True)),
+                "rates": dict(zip(account.limits.resources, said["rates"], strict=True)),
+            }
+            for account, said in zip(accounts, found, strict=True)
+        }
+
+    async def aclose(self) -> None:
+        """See `Pool`."""
+        self._closed = True
+        for line in self._lines.values():
+            line.dismiss()
+        await asyncio.sleep(0)  # those who waited give back
+        await self._keeper.aclose()
+
+    async def _undo(self, lease: Lease) -> None:
+        lease.closed = True
+        view = await self._keeper.settle(lease.account, undone(lease), lease.origin)
+        self._hear(lease.account, view)
+
+    def _line(self, account: Account, origin: int) -> Line:
+        line = self._lines.get((account.name, origin))
+        if line is None:
+            line = self._lines[account.name, origin] = Line(account.limits.burst_s / 4)
+        return line
+
+    def _hear(self, account: Account, view: View | None) -> None:
+        if view is not None:
+            self._line(account, view.origin).hear(view)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PoolError("the pool is closed.", mend="open another one.")
+
+
+class _Turn:
+    """A lock that hands itself on in the order of asking, and knows its last user."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._users = 0
+
+    @property
+    def last(self) -> bool:
+        return self._users == 1
+
+    async def __aenter__(self) -> None:
+        self._users += 1
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            self._users -= 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._users -= 1
+        self._lock.release()

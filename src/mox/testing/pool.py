@@ -1,0 +1,321 @@
+"""What every token pool is held to.
+
+class TestMine(PoolContract):
+    @pytest.fixture
+    def pool(self): return lambda **settings: my_pool(**settings)
+"""
+# ruff: noqa: S101
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from mox.errors import PoolError
+from mox.providers.pool import Account, Lease, Limits, Need, Outcome, Pool
+from mox.types.providers import Standing, Usage
+
+Opens = Callable[..., Pool]
+DONE = Outcome(usage=Usage(input_tokens=10, output_tokens=10))
+LATE_S = 0.15
+"""How late a lease may come on a busy machine."""
+
+
+def openai(name: str = "one", **limits: Any) -> Account:
+    """An account of 100 tokens a second, of which 50 are free at once."""
+    stated = {"tokens_per_min": 6000, "safety": 1.0, **limits}
+    return Account(name, Limits(**stated), "openai")
+
+
+def anthropic(name: str = "one", **limits: Any) -> Account:
+    """An account of 100 tokens of output a second, of which 50 are free at once."""
+    stated = {"input_per_min": 6e6, "output_per_min": 6000, "safety": 1.0, **limits}
+    return Account(name, Limits(**stated), "anthropic")
+
+
+class PoolContract:
+    """Override `pool`: opens a pool whose books are empty, in whatever loop calls it."""
+
+    @pytest.fixture
+    def pool(self) -> Opens:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def run(self, pool: Opens) -> Callable[..., Any]:
+        """Runs a test's coroutine with a pool of its own, and closes it."""
+
+        def running(work: Callable[[Pool], Coroutine[Any, Any, Any]], **settings: Any) -> Any:
+            async def whole() -> Any:
+                opened = pool(**settings)
+                try:
+                    async with asyncio.timeout(20):
+                        return await work(opened)
+                finally:
+                    await opened.aclose()
+
+            return asyncio.run(whole())
+
+        return running
+
+    def test_what_is_free_starts_at_once_and_what_is_not_waits_for_the_rate(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> list[float]:
+            began = time.monotonic()
+            times = []
+            for _ in range(3):
+                lease = await pool.acquire([openai()], Need(input=20, max_output=30))
+                times.append(time.monotonic() - began)
+                await pool.settle(lease, DONE)
+            return times
+
+        first, second, third = run(work)
+        # 50 tokens are free; each later 50 take half a second at 100 a second.
+        assert first < LATE_S
+        assert 0.5 <= second < 0.5 + LATE_S
+        assert 1.0 <= third < 1.0 + LATE_S
+
+    def test_who_asks_first_starts_first_however_much_it_needs(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> list[int]:
+            order: list[int] = []
+
+            async def one(number: int, tokens: float) -> None:
+                lease = await pool.acquire([openai()], Need(input=tokens))
+                order.append(number)
+                await pool.settle(lease, DONE)
+
+            tasks = []
+            for number, tokens in enumerate([50, 60, 1, 20, 1]):
+                tasks.append(asyncio.create_task(one(number, tokens)))
+                await asyncio.sleep(0.01)
+            await asyncio.gather(*tasks)
+            return order
+
+        assert run(work) == [0, 1, 2, 3, 4]
+
+    def test_of_several_accounts_that_which_is_free_first_is_taken(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> list[str]:
+            accounts = [openai("a"), openai("b"), openai("c", tokens_per_min=12000)]
+            leases = [await pool.acquire(accounts, Need(input=50)) for _ in range(4)]
+            return [lease.account.name for lease in leases]
+
+        names = run(work)
+        assert sorted(names[:4]) == ["a", "b", "c", "c"]
+        assert names[0] == "c"  # the most room
+
+    def test_a_deadline_that_can_not_be_kept_is_said_at_once_and_books_nothing(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> tuple[float, float, float]:
+            await pool.acquire([openai()], Need(input=150))  # 100 beyond: 1 s, and 0.5 s to fill
+            began = time.monotonic()
+            with pytest.raises(PoolError, match="one would be free in") as refused:
+                await pool.acquire([openai()], Need(input=50), deadline_s=0.5)
+            took = time.monotonic() - began
+            lease = await pool.acquire([openai()], Need(input=50))
+            return took, refused.value.would_wait_s or 0, lease.waited_s
+
+        took, would_wait, waited = run(work)
+        assert took < LATE_S
+        assert would_wait == pytest.approx(1.5, abs=LATE_S)
+        assert waited == pytest.approx(1.5, abs=LATE_S)
+
+    def test_who_is_cancelled_while_it_waits_gives_its_place_to_those_behind(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> float:
+            await pool.acquire([openai()], Need(input=50))
+            waits = asyncio.create_task(pool.acquire([openai()], Need(input=50)))
+            await asyncio.sleep(0.1)
+            waits.cancel()
+            await asyncio.gather(waits, return_exceptions=True)
+            return (await pool.acquire([openai()], Need(input=50))).waited_s
+
+        assert run(work) == pytest.approx(0.4, abs=LATE_S)
+
+    def test_who_is_cancelled_while_it_asks_leaves_nothing_booked(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> float:
+            await pool.acquire([openai()], Need(input=50))
+            asks = [asyncio.create_task(pool.acquire([openai()], Need(input=50))) for _ in range(9)]
+            await asyncio.sleep(0)
+            for each in asks:
+                each.cancel()
+            await asyncio.gather(*asks, return_exceptions=True)
+            await asyncio.sleep(0.1)
+            return (await pool.acquire([openai()], Need(input=50))).waited_s
+
+        assert run(work) == pytest.approx(0.4, abs=LATE_S)
+
+    def test_openai_charges_the_largest_output_and_keeps_it(self, run: Callable[..., Any]) -> None:
+        async def work(pool: Pool) -> float:
+            lease = await pool.acquire([openai()], Need(input=20, max_output=30))
+            await pool.settle(lease, DONE)  # 10 and 10 used
+            return (await pool.acquire([openai()], Need(input=50))).waited_s
+
+        assert run(work) == pytest.approx(0.5, abs=LATE_S)
+
+    def test_anthropic_charges_what_was_made_and_those_who_wait_move_up(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> float:
+            lease = await pool.acquire([anthropic()], Need(output=250))
+            waits = asyncio.create_task(pool.acquire([anthropic()], Need(output=50)))
+            await asyncio.sleep(0.2)
+            await pool.settle(lease, DONE)  # 240 less than set aside: full again at once
+            return (await waits).waited_s
+
+        assert run(work) == pytest.approx(0.2, abs=LATE_S)
+
+    def test_output_beyond_what_was_set_aside_delays_those_who_wait(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> float:
+            lease = await pool.acquire([anthropic()], Need(output=50))
+            waits = asyncio.create_task(pool.acquire([anthropic()], Need(output=50)))
+            await asyncio.sleep(0.1)
+            await pool.progress(lease, 100)
+            return (await waits).waited_s
+
+        # 50 set aside and 50 beyond, at 100 a second: 1 s in all.
+        assert run(work) == pytest.approx(1.0, abs=LATE_S)
+
+    def test_a_429_stops_its_account_for_all_and_no_burst_follows(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> list[float]:
+            account = openai()
+            lease = await pool.acquire([account], Need(input=10))
+            began = time.monotonic()
+            refused = Outcome(error="rate_limit_tokens", retry_after_s=0.5)
+            await pool.settle(lease, refused)
+            times = []
+            for _ in range(3):
+                await pool.acquire([account], Need(input=25))
+                times.append(time.monotonic() - began)
+            return times
+
+        first, second, third = run(work)
+        assert 0.5 <= first < 0.5 + 0.25 + LATE_S
+        assert second - first == pytest.approx(0.25, abs=LATE_S)
+        assert third - second == pytest.approx(0.25, abs=LATE_S)
+
+    def test_an_account_without_quota_is_put_aside_and_can_be_taken_back(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> str:
+            poor, rich = openai("poor", tokens_per_min=60000), openai("rich")
+            lease = await pool.acquire([poor, rich], Need(input=10))
+            assert lease.account is poor
+            await pool.settle(lease, Outcome(error="quota_exhausted"))
+            assert (await pool.acquire([poor, rich], Need(input=10))).account is rich
+            with pytest.raises(PoolError, match="poor: its quota is used up"):
+                await pool.acquire([poor], Need(input=10))
+            await pool.put_aside(rich, "it rains")
+            with pytest.raises(PoolError, match="rich: it rains"):
+                await pool.acquire([rich], Need(input=10))
+            assert (await pool.state([rich]))["rich"]["why"] == "it rains"
+            await pool.take_back(poor)
+            return (await pool.acquire([poor, rich], Need(input=10))).account.name
+
+        assert run(work) == "poor"
+
+    def test_a_provider_that_fails_is_left_alone_then_tried_by_one_call(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> tuple[str, float, float]:
+            sick, well = openai("sick"), Account("well", openai().limits, "other")
+            for _ in range(5):
+                lease = await pool.acquire([sick], Need(input=1))
+                await pool.settle(lease, Outcome(error="overloaded"))
+            other = (await pool.acquire([sick, well], Need(input=1))).account.name
+            probe = await pool.acquire([sick], Need(input=1))
+            behind = asyncio.create_task(pool.acquire([sick], Need(input=1), deadline_s=18))
+            await asyncio.sleep(0.3)
+            assert not behind.done()
+            await pool.settle(probe, DONE)
+            behind.cancel()
+            await asyncio.gather(behind, return_exceptions=True)
+            return other, probe.waited_s, (await pool.acquire([sick], Need(input=1))).waited_s
+
+        other, waited, after = run(work)
+        assert other == "well"
+        assert waited == pytest.approx(1.0, abs=2 * LATE_S)  # closed for a second
+        assert after < LATE_S
+
+    def test_headers_that_say_less_are_followed(self, run: Callable[..., Any]) -> None:
+        async def work(pool: Pool) -> tuple[float, float]:
+            account = openai(burst_s=4.0)  # 200 at once
+            lease = await pool.acquire([account], Need(input=20))
+            # Somebody else used the account: half a cap should be left beside the pool's level.
+            standing = Standing(limit={"tokens": 3000}, remaining={"tokens": 30})
+            await pool.settle(lease, Outcome(usage=Usage(20, 0), standing=standing))
+            state = (await pool.state([account]))["one"]
+            return state["levels"]["tokens"], state["rates"]["tokens"]
+
+        level, rate = run(work)
+        # Half the limit: 50 a second, 100 at once. 30 and a token's rounding less half of 100.
+        assert level == pytest.approx(-19, abs=10)
+        assert rate == pytest.approx(50, rel=0.05)
+
+    def test_batch_leaves_room_for_who_waits_for_an_answer(self, run: Callable[..., Any]) -> None:
+        async def work(pool: Pool) -> float:
+            async def batch() -> Lease:
+                return await pool.acquire([openai()], Need(input=50), priority="batch")
+
+            many = [asyncio.create_task(batch()) for _ in range(20)]  # 10 s of the rate
+            await asyncio.sleep(0.3)
+            lease = await pool.acquire([openai()], Need(input=50))
+            for each in many:
+                each.cancel()
+            await asyncio.gather(*many, return_exceptions=True)
+            return lease.waited_s
+
+        assert run(work) <= 2.5 + 0.5 + LATE_S  # two seconds ahead, the last one, and its own
+
+    def test_tenants_share_alike_however_many_callers_each_has(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> dict[str, int]:
+            got = {"many": 0, "few": 0}
+
+            async def caller(tenant: str) -> None:
+                while True:
+                    lease = await pool.acquire(
+                        [openai(tokens_per_min=60000)], Need(input=50), tenant=tenant
+                    )
+                    got[tenant] += 1
+                    await asyncio.sleep(0.05)
+                    await pool.settle(lease, DONE)
+
+            tasks = [asyncio.create_task(caller(each)) for each in ["many"] * 24 + ["few"] * 6]
+            await asyncio.sleep(4)
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return got
+
+        got = run(work)
+        assert sum(got.values()) >= 0.85 * 20 * 4  # none of the rate is wasted
+        assert got["few"] >= 0.35 * sum(got.values())
+
+    def test_the_pool_closes_under_those_who_wait(self, pool: Opens) -> None:
+        async def work() -> None:
+            opened = pool()
+            await opened.acquire([openai()], Need(input=500))
+            waits = asyncio.create_task(opened.acquire([openai()], Need(input=50)))
+            await asyncio.sleep(0.05)
+            await opened.aclose()
+            with pytest.raises(PoolError, match="closed"):
+                await waits
+
+        asyncio.run(work())
