@@ -133,6 +133,15 @@ def test_the_noise_turns_verdicts_round_as_often_as_it_says():
     assert 1 - sum(right) / 300 == pytest.approx(0.2, abs=0.09)
 
 
+def test_some_json_object_leaves_the_question_to_the_prompts_own_schema():
+    """As instructor asks for ragas: `response_format` is a mere `json_object`."""
+    given = {"question": "Where?", "context": EINSTEIN, "answer": "Born in Ulm."}
+    message = Message("user", prompt(given, ["reason", "verdict"]))
+    found = judged((message,), {"type": "object"}, 0.0, Draws(b"x"))
+    assert found is not None
+    assert json.loads(found.text).keys() == {"reason", "verdict"}
+
+
 def test_a_schema_given_apart_decides_which_question_it_is():
     given = {"question": "Q?", "context": EINSTEIN, "answer": "Einstein was born in Ulm."}
     message = Message("user", f"input: {json.dumps(given)}\nOutput: ")

@@ -43,8 +43,9 @@ def judged(
     given = _last_json(_INPUT, text)
     if given is None:
         return None
-    wanted = schema or asked_schema(messages) or {}
-    names = frozenset(wanted.get("properties", {}))
+    # A mere "some JSON object" says nothing; the prompt's own text does then.
+    wanted = schema if schema and "properties" in schema else asked_schema(messages)
+    names = frozenset((wanted or {}).get("properties", {}))
     for keys, marker, answer in _QUESTIONS:
         if keys == given.keys() and (not names or marker in names):
             found = answer(given, _Noise(noise, draws))
