@@ -1,11 +1,18 @@
 """Profiles as YAML."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from mox.errors import MissingError, SpecError, StoreError
+from mox.providers.prices import Prices
 from mox.simulation.models import EMBEDDING_MODELS, MODELS
 from mox.simulation.profiles import PROFILES, Profile, read_profile, write_profile
+from mox.types.providers import Usage
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", sorted(PROFILES))
@@ -47,3 +54,26 @@ def test_the_models_differ_in_speed_price_and_quality():
     assert swift.price.output < careful.price.output
     assert swift.quality.drop > careful.quality.drop
     assert all(name.startswith("sim-") for name in [*MODELS, *EMBEDDING_MODELS])
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_experiments_price_overrides_have_each_models_price(name):
+    price, million = MODELS[name].price, 1_000_000
+    prices = Prices.load(ROOT / "experiments" / "prices.yaml")
+
+    def usd(usage):
+        found = prices.price("simulated", name, usage, when=datetime.now(UTC))
+        assert found.simulated
+        return found.total
+
+    assert usd(Usage(input_tokens=million)) == price.input
+    assert usd(Usage(input_tokens=million, cached_tokens=million)) == price.cached
+    assert usd(Usage(input_tokens=million, cache_write_tokens=million)) == price.cache_write
+    assert usd(Usage(output_tokens=million)) == price.output
+
+
+@pytest.mark.parametrize("name", sorted(EMBEDDING_MODELS))
+def test_the_experiments_price_overrides_have_each_embedding_models_price(name):
+    prices = Prices.load(ROOT / "experiments" / "prices.yaml")
+    found = prices.price("simulated", name, Usage(1_000_000), when=datetime.now(UTC))
+    assert (found.total, found.simulated) == (EMBEDDING_MODELS[name].price_input, True)

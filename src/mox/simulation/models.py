@@ -11,7 +11,7 @@ from mox.simulation.quality import Quality
 
 
 class Price(BaseModel):
-    """Invented US dollars per million tokens: for an experiment's price overrides, nothing else."""
+    """Invented US dollars per million tokens: `experiments/prices.yaml` has the same ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -66,16 +66,24 @@ class EmbeddingModel(BaseModel):
     """US dollars per million tokens, invented."""
 
 
+_CAREFUL_PRICE = Price(
+    input=Decimal("2.00"),
+    cached=Decimal("0.20"),
+    cache_write=Decimal("2.50"),
+    output=Decimal("10.00"),
+)
 MODELS = {
     model.name: model
     for model in (
         Model(
             name="sim-swift",
             profile=SWIFT,
-            quality=Quality(drop=0.15, invent=0.10, miss_citation=0.10, miss_abstention=0.20),
+            quality=Quality(
+                drop=0.15, invent=0.10, miss_citation=0.10, miss_abstention=0.20, judge_noise=0.08
+            ),
             price=Price(
                 input=Decimal("0.15"),
-                cached=Decimal("0.075"),
+                cached=Decimal("0.015"),
                 cache_write=Decimal("0.1875"),
                 output=Decimal("0.60"),
             ),
@@ -83,25 +91,19 @@ MODELS = {
         Model(
             name="sim-careful",
             profile=CAREFUL,
-            quality=Quality(drop=0.03, invent=0.02, miss_citation=0.02, miss_abstention=0.05),
-            price=Price(
-                input=Decimal("2.50"),
-                cached=Decimal("0.25"),
-                cache_write=Decimal("3.125"),
-                output=Decimal("10.00"),
+            quality=Quality(
+                drop=0.03, invent=0.02, miss_citation=0.02, miss_abstention=0.05, judge_noise=0.02
             ),
+            price=_CAREFUL_PRICE,
         ),
         Model(
             name="sim-thinking",
             profile=CAREFUL.model_copy(update={"name": "thinking"}),
-            quality=Quality(drop=0.01, invent=0.01, miss_citation=0.01, miss_abstention=0.02),
-            reasoning=Reasoning(median_tokens=180, sigma=0.6),
-            price=Price(
-                input=Decimal("2.50"),
-                cached=Decimal("0.25"),
-                cache_write=Decimal("3.125"),
-                output=Decimal("10.00"),
+            quality=Quality(
+                drop=0.01, invent=0.01, miss_citation=0.01, miss_abstention=0.02, judge_noise=0.01
             ),
+            reasoning=Reasoning(median_tokens=180, sigma=0.6),
+            price=_CAREFUL_PRICE,
         ),
     )
 }
