@@ -107,6 +107,19 @@ def test_the_least_recently_used_is_dropped_when_it_is_full(make, clock):
     assert not cache.look(asked(LONG, marked=1)).read_tokens
 
 
+def test_a_full_cache_forgets_the_end_of_a_prompt_before_its_beginning(clock):
+    cache = openai(clock, entries=12)  # of 2,004 tokens' 15 blocks of 128
+    cache.look(asked(LONG))
+    assert cache.look(asked(LONG)).read_tokens == 12 * 128
+
+
+@pytest.mark.parametrize("make", [openai, anthropic])
+def test_what_is_only_looked_up_leaves_nothing_behind(make, clock):
+    cache = make(clock)
+    cache.look(asked(LONG, marked=1), keep=False)
+    assert not cache.look(asked(LONG, marked=1), keep=False).read_tokens
+
+
 def test_another_word_at_the_beginning_finds_nothing(clock):
     cache = openai(clock)
     cache.look(asked(LONG))

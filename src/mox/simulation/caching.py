@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import takewhile
 from time import monotonic
 from typing import Literal
 
@@ -14,12 +15,12 @@ from mox.simulation.tokens import BYTES_PER_TOKEN, PER_MESSAGE, encoded
 from mox.types.providers import Message
 
 Accounting = Literal["openai", "anthropic"]
+Kept = OrderedDict[bytes, float]
+"""Digest of a beginning → when it was last used, the least recently used first."""
 MINIMUM = 1024
 """Tokens of the shortest prefix that is kept, by both providers' documents."""
-STEP = 128
-"""OpenAI's hits come in steps of so many tokens beyond the minimum."""
 BLOCK = 128
-"""Tokens that are hashed together."""
+"""Tokens that are hashed together, and so the steps in which OpenAI's hits come."""
 
 _MARKS = {
     role: bytes([255 - at]) * PER_MESSAGE * BYTES_PER_TOKEN
@@ -73,7 +74,7 @@ class PromptCache:
         self._minimum = minimum
         self._entries = entries
         self._clock = clock
-        self._kept: dict[tuple[str, str], OrderedDict[bytes, float]] = {}
+        self._kept: dict[tuple[str, str], Kept] = {}
 
     def look(self, asked: Asked, *, keep: bool = True) -> Found:
         """What this request finds, and what it leaves behind for the next.
@@ -83,43 +84,45 @@ class PromptCache:
                 before it is let in.
         """
         kept = self._kept.setdefault((asked.account, asked.model), OrderedDict())
-        kept = kept if keep else kept.copy()
-        found = (self._automatic if self._accounting == "openai" else self._marked)(asked, kept)
-        while len(kept) > self._entries:
-            kept.popitem(last=False)
+        found, left = (self._automatic if self._accounting == "openai" else self._marked)(
+            asked, kept
+        )
+        if keep:
+            self._keep(kept, left)
         return found
 
-    def _automatic(self, asked: Asked, kept: OrderedDict[bytes, float]) -> Found:
+    def _automatic(self, asked: Asked, kept: Kept) -> tuple[Found, list[bytes]]:
         prompt = _encoded(asked.messages)
         if len(prompt) < self._minimum * BYTES_PER_TOKEN:
-            return Found()
+            return Found(), []
         now = self._clock()
-        seen, whole = 0, True
-        for at, block in enumerate(_blocks(prompt), 1):
-            whole = whole and self._alive(kept, block, now)
-            seen = at * BLOCK if whole else seen
-            self._keep(kept, block, now)
-        if seen < self._minimum:
-            return Found()
-        return Found(read_tokens=self._minimum + (seen - self._minimum) // STEP * STEP)
+        blocks = list(_blocks(prompt))
+        seen = sum(1 for _ in takewhile(lambda block: self._alive(kept, block, now), blocks))
+        read = seen * BLOCK
+        return Found(read_tokens=read if read >= self._minimum else 0), blocks
 
-    def _marked(self, asked: Asked, kept: OrderedDict[bytes, float]) -> Found:
+    def _marked(self, asked: Asked, kept: Kept) -> tuple[Found, list[bytes]]:
         ends = list(_prefixes(asked))
         if not ends or ends[-1][0] < self._minimum:
-            return Found()
+            return Found(), []
         now = self._clock()
         read = next((length for length, key in reversed(ends) if self._alive(kept, key, now)), 0)
         length, key = ends[-1]
-        self._keep(kept, key, now)
-        return Found(read_tokens=read, written_tokens=length - read)
+        return Found(read_tokens=read, written_tokens=length - read), [key]
 
-    def _alive(self, kept: OrderedDict[bytes, float], key: bytes, now: float) -> bool:
+    def _alive(self, kept: Kept, key: bytes, now: float) -> bool:
         used = kept.get(key)
         return used is not None and now - used <= self._ttl_s
 
-    def _keep(self, kept: OrderedDict[bytes, float], key: bytes, now: float) -> None:
-        kept[key] = now
-        kept.move_to_end(key)
+    def _keep(self, kept: Kept, left: Sequence[bytes]) -> None:
+        now = self._clock()
+        # The beginning last: without its first block a prompt is not found at all, so what has
+        # to go when it is full goes from the end.
+        for key in reversed(left):
+            kept[key] = now
+            kept.move_to_end(key)
+        while len(kept) > self._entries:
+            kept.popitem(last=False)
 
 
 def _encoded(messages: Sequence[Message]) -> bytes:
