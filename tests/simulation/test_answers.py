@@ -155,11 +155,15 @@ def test_each_knob_spoils_as_often_as_it_says_and_what_a_lower_one_spoils(knob):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_an_invented_sentence_says_numbers_that_no_passage_has(number):
-    found = answer(facts("How tall is the Brenn tower?"), Quality(invent=1.0), drawn(str(number)))
-    invented = plain(found.text).removeprefix("The Brenn tower is 214 metres tall. ")
-    numbers = set(re.findall(r"\d+", invented)) - {"1", "000"}
+    # Every other number that it might draw stands in the context.
+    known = [str(one) for one in range(200, 2100, 2)]
+    passage = f"The tower is tall. Its rooms are {', '.join(known)}."
+    found = answer(
+        Given((passage,), "How tall is it?"), Quality(drop=1, invent=1), drawn(str(number))
+    )
+    numbers = set(re.findall(r"\d+", plain(found.text))) - {"1", "000"}
     assert numbers
-    assert not numbers & {"214", "1931"}
+    assert not numbers & set(known)
 
 
 def test_an_answer_does_not_hang_on_what_was_answered_before(cases):

@@ -121,3 +121,12 @@ def test_a_structured_answer_says_what_the_context_says():
     best = MODELS["sim-swift"].model_copy(update={"quality": Quality()})
     found = Cited.model_validate_json(script(asked, best, seed=0).text)
     assert (found.answer, found.citations) == ("River herons eat fish.", [2])
+
+
+def test_some_json_object_holds_the_answer_and_its_citations():
+    text = "[1] River herons eat fish.\n\nQuestion: What do river herons eat?"
+    schema = {"type": "object"}
+    asked = Asked("chat", "one", "m", (Message("user", text),), 200, json_schema=schema)
+    best = MODELS["sim-swift"].model_copy(update={"quality": Quality()})
+    found = json.loads(script(asked, best, seed=0).text)
+    assert found == {"answer": "River herons eat fish.", "citations": [1]}

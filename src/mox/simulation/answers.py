@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from mox.simulation import evidence, schema
@@ -101,7 +102,12 @@ def structured(form: Mapping[str, Any], said: Answered | None, draws: Draws) -> 
         return Answered(json.dumps(made, ensure_ascii=False), {"answered": "schema"})
     known: dict[str, Any] = dict.fromkeys(_ANSWERS, _MARK.sub("", said.text))
     known |= {name: list(said.notes.get("cited", ())) for name in _CITATIONS}
-    made = schema.instance(form, draws, known=known)
+    # "Some JSON object" has no fields of its own: it holds the answer and its citations.
+    made = (
+        {name: known[name] for name in (_ANSWERS[0], _CITATIONS[0])}
+        if form == {"type": "object"}
+        else schema.instance(form, draws, known=known)
+    )
     return Answered(json.dumps(made, ensure_ascii=False), {**said.notes, "form": "schema"})
 
 
@@ -132,6 +138,11 @@ def _cited(one: _Candidate, given: Given, quality: Quality, draws: Draws) -> str
     return f"{text} [{one.passage + 1}]"
 
 
+def _unknown(number: int, known: frozenset[str]) -> int:
+    """The first number from there on that isn't known."""
+    return next(one for one in count(number) if str(one) not in known)
+
+
 def _invention(given: Given, draws: Draws) -> str:
     """A sentence that no passage says, with numbers that none has, and cited all the same."""
     known = frozenset().union(
@@ -141,13 +152,9 @@ def _invention(given: Given, draws: Draws) -> str:
             for sentence in evidence.sentences(passage)
         )
     )
-    years = [str(year) for year in range(1801, 1999) if str(year) not in known]
-    counts = [str(count) for count in range(211, 997, 2) if str(count) not in known]
-    year, count = (
-        pool[int(draws.uniform(name) * len(pool))]
-        for name, pool in (("year", years), ("count", counts))
-    )
+    year = _unknown(1801 + int(draws.uniform("year") * 190), known)
+    many = _unknown(211 + int(draws.uniform("count") * 780), known)
     template = _INVENTED[int(draws.uniform("template") * len(_INVENTED))]
-    text = template.format(year=year, count=count)
+    text = template.format(year=year, count=many)
     number = int(draws.uniform("cited") * len(given.passages)) + 1
     return f"{text} [{number}]" if given.numbered else text

@@ -98,7 +98,7 @@ def _said(model: Model, asked: Asked, draws: Draws, *, room: int) -> Said:
     if found is None:
         given = context.given(asked.messages)
         found = None if given is None else answers.answer(given, quality, draws)
-        form = asked.json_schema or judge.asked_schema(asked.messages)
+        form = judge.schema_of(asked.messages, asked.json_schema)
         if form is not None:
             found = answers.structured(form, found, draws)
     if found is not None:

@@ -43,9 +43,7 @@ def judged(
     given = _last_json(_INPUT, text)
     if given is None:
         return None
-    # A mere "some JSON object" says nothing; the prompt's own text does then.
-    wanted = schema if schema and "properties" in schema else asked_schema(messages)
-    names = frozenset((wanted or {}).get("properties", {}))
+    names = frozenset((schema_of(messages, schema) or {}).get("properties", {}))
     for keys, marker, answer in _QUESTIONS:
         if keys == given.keys() and (not names or marker in names):
             found = answer(given, _Noise(noise, draws))
@@ -55,9 +53,17 @@ def judged(
     return None
 
 
-def asked_schema(messages: Sequence[Message]) -> dict[str, Any] | None:
-    """The JSON schema that a prompt itself asks for, as ragas writes it; None where it doesn't."""
-    return _last_json(_SCHEMA, "\n\n".join(message.text for message in messages))
+def schema_of(
+    messages: Sequence[Message], schema: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """The JSON schema that is asked for: the request's own, or the one in the prompt's text.
+
+    A mere "some JSON object" says nothing; the text, as ragas writes it, does then.
+    """
+    if schema and schema != {"type": "object"}:
+        return schema
+    written = _last_json(_SCHEMA, "\n\n".join(message.text for message in messages))
+    return written or schema
 
 
 class _Noise:
