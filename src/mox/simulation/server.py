@@ -20,7 +20,7 @@ from typing import IO, Any
 import httptools
 
 from mox.errors import EngineError
-from mox.simulation.app import Simulator
+from mox.simulation.app import SIMULATED, Simulator
 from mox.simulation.reply import Piece, Reply
 
 KEPT = 20_000
@@ -88,7 +88,7 @@ class Server:
 
 def _document(value: Any, *, status: int = 200, kind: str = "application/json") -> Reply:
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return Reply(status, {"content-type": kind, "x-mox-simulated": "1"}, (Piece(0.0, data),), "mox")
+    return Reply(status, {"content-type": kind, SIMULATED: "1"}, (Piece(0.0, data),), "mox")
 
 
 class Connection(asyncio.Protocol):
@@ -127,9 +127,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self.close()
         except httptools.HttpParserError:
-            if self._transport is not None:
-                self._transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-            self.close()
+            self._refuse(HTTPStatus.BAD_REQUEST)
 
     def eof_received(self) -> bool:
         return False  # who sends no more reads no more, with the clients that there are
@@ -164,9 +162,10 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def _refuse(self, status: HTTPStatus) -> None:
-        if self._transport is not None and self._player is None:
-            head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-length: 0\r\n\r\n"
-            self._transport.write(head.encode())
+        """The connection's end, said why where no answer is under way."""
+        if self._player is None:
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{SIMULATED}: 1\r\n"
+            self.write(f"{head}content-length: 0\r\nconnection: close\r\n\r\n".encode())
         self.close()
 
     # One after the other.

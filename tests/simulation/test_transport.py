@@ -1,0 +1,167 @@
+"""The transport in process: pieces at their times, and an end whenever a client wants one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from mox.errors import SpecError
+from mox.simulation.app import Simulator
+from mox.simulation.config import made
+from mox.simulation.naming import even
+from mox.simulation.transport import SimulatedTransport
+
+CONFIG: dict[str, Any] = {
+    "models": {"m": even(first_s=0.05, token_s=0.02), "slow": even(first_s=0.01, token_s=5)}
+}
+ASKED: Any = [{"role": "user", "content": "hi"}]
+
+
+def client(transport: SimulatedTransport) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
+        base_url="http://sim/v1", api_key="k", max_retries=0,
+        http_client=httpx2.AsyncClient(transport=transport),
+    )  # fmt: skip
+
+
+def test_pieces_arrive_when_they_are_due() -> None:
+    """12 tokens, 20 ms apart: 220 ms between the first and the last, whatever the loop's state."""
+    transport = SimulatedTransport(CONFIG)
+
+    async def main() -> tuple[list[int], str]:
+        raw = await client(transport).chat.completions.with_raw_response.create(
+            model="m", messages=ASKED, max_tokens=12, stream=True
+        )
+        at = [time.perf_counter_ns() async for one in raw.parse() if one.choices[0].delta.content]
+        return at, raw.headers["x-request-id"]
+
+    arrived, request_id = asyncio.run(main())
+    sent = transport.sent[request_id]
+    handed = [
+        at for at, holds in zip(sent["sent_ns"], sent["holds"], strict=True) if holds == "text"
+    ]
+    assert len(arrived) == len(handed) == 12
+    assert 0.2 < (arrived[-1] - arrived[0]) / 1e9 < 0.6
+    assert all(got >= gave for got, gave in zip(arrived, handed, strict=True))
+    assert (
+        min(at - due for at, due in zip(sent["sent_ns"], sent["due_ns"], strict=True)) > -1_000_000
+    )  # never early
+    assert sent["whole"]
+
+
+def test_headers_come_with_the_streams_beginning_and_not_before() -> None:
+    transport = SimulatedTransport(CONFIG)
+
+    async def main() -> float:
+        began = time.perf_counter()
+        await client(transport).chat.completions.with_raw_response.create(
+            model="m", messages=ASKED, max_tokens=1, stream=True
+        )
+        return time.perf_counter() - began
+
+    assert asyncio.run(main()) >= 0.045  # nine tenths of the time to the first token
+
+
+def test_a_client_that_is_cancelled_frees_its_place() -> None:
+    simulator = Simulator(made(CONFIG))
+    transport = SimulatedTransport(simulator)
+
+    async def main() -> None:
+        stream = await client(transport).chat.completions.create(
+            model="slow", messages=ASKED, max_tokens=50, stream=True
+        )
+
+        async def read() -> None:
+            async for _ in stream:
+                pass
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.1)
+        assert simulator.stats()["running"] == 1
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert simulator.stats()["running"] == 0
+
+    asyncio.run(main())
+    (sent,) = transport.sent.values()
+    assert not sent["whole"]
+
+
+def test_a_client_that_gives_up_before_the_headers_frees_its_place() -> None:
+    config = {"models": {"m": even(first_s=60)}}
+    simulator = Simulator(made(config))
+
+    async def main() -> None:
+        asking = client(SimulatedTransport(simulator)).chat.completions.create(
+            model="m", messages=ASKED, max_tokens=5
+        )
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asking, 0.1)
+        assert simulator.stats()["running"] == 0
+
+    asyncio.run(main())
+
+
+def test_two_clients_of_one_simulator_share_an_accounts_limits() -> None:
+    """Two requests a minute, for both clients together."""
+    limits = {"rpm": 2, "tpm": 10_000}
+    simulator = Simulator(made({**CONFIG, "accounts": {"k": {"limits": limits}}}))
+
+    async def main() -> list[int]:
+        statuses = []
+        for _ in range(3):
+            one = client(SimulatedTransport(simulator))
+            try:
+                await one.chat.completions.create(model="m", messages=ASKED, max_tokens=1)
+                statuses.append(200)
+            except openai.RateLimitError as error:
+                statuses.append(error.status_code)
+        return statuses
+
+    assert asyncio.run(main()) == [200, 200, 429]
+
+
+def test_the_time_scale_shortens_latencies_and_no_limit() -> None:
+    """A request a second, and latencies of a thousandth: the second of two waits a second all
+    the same."""
+    limits = {"rpm": 60, "tpm": 600_000, "burst_s": 1}
+    config = {**CONFIG, "time_scale": 0.001, "accounts": {"k": {"limits": limits}}}
+    one = client(SimulatedTransport(config))
+
+    async def main() -> None:
+        began = time.perf_counter()
+        await one.chat.completions.create(model="slow", messages=ASKED, max_tokens=20)
+        assert time.perf_counter() - began < 3  # 95 s unscaled
+        await asyncio.sleep(max(0.0, 1.05 - (time.perf_counter() - began)))
+        await one.chat.completions.create(model="m", messages=ASKED, max_tokens=1)
+        with pytest.raises(openai.RateLimitError, match=r"Please try again in \d+ms"):
+            await one.chat.completions.create(model="m", messages=ASKED, max_tokens=1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"modles": {}}, "has no field 'modles', did you mean 'models'"),
+        ({"models": {"m": {"like": "gpt"}}}, "no model 'gpt' to be like"),
+        ({"models": {"m": {"profile": "fast"}}}, "no profile 'fast'"),
+        ({"faults": [{"kind": "flood"}]}, "faults.0.kind"),
+        ({"classes": {"c": ["n"]}}, "no model 'n' here"),
+        ({"accounts": {"a": {"keys": ["b"]}, "b": {}}}, "a key belongs to one account"),
+        ({"accounts": {"a": {"limits": {"rpm": 0, "tpm": 1}}}}, "greater than 0"),
+        ({"accounts": {"a": {"limits": {"rpm": 1}}}}, "OpenAI's accounting has tpm"),
+        ({"time_scale": 0}, "time_scale"),
+    ],
+)
+def test_a_simulation_that_can_not_be_meant_is_refused_by_name(
+    config: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SpecError, match=said):
+        SimulatedTransport(config)
