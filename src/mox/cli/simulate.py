@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from mox.cli.out import Json, refusals, say, show_json
+from mox.errors import SpecError
 
 if TYPE_CHECKING:
     from mox.simulation.config import Simulation
@@ -83,9 +84,19 @@ def _serve(
         raise missing_package(error.name or "httptools", extra="providers") from None
 
     with ExitStack() as stack:
-        out = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
+        out = stack.enter_context(_opened(log)) if log else None
         server = Server(Simulator(simulation), log=out)
         run(lambda: serve(server, host=at[0], port=at[1], ready=ready))
+
+
+def _opened(log: Path) -> TextIO:
+    try:
+        return log.open("a", encoding="utf-8")
+    except OSError as error:
+        raise SpecError(
+            f"--log {log} can't be written ({error.strerror}).",
+            mend="name a file in a folder that exists and is yours.",
+        ) from None
 
 
 def _started(served: Served) -> str:

@@ -8,6 +8,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mox import source
+from mox.errors import FieldError
+from mox.registry import validate
 from mox.simulation import naming
 from mox.simulation.faults import Fault
 from mox.simulation.models import EMBEDDING_MODELS, MODELS, EmbeddingModel, Model
@@ -124,15 +127,13 @@ def read(path: Path) -> Simulation:
         MissingError: no such file.
         SpecError: it is no YAML, or says what can't be meant; names the line.
     """
-    from mox import source
-    from mox.errors import FieldError
-    from mox.registry import validate
-
     found = source.read(path, what="a simulation", start="models:")
     try:
-        return validate(Simulation, found.settings, name="simulation")
+        return made(found.settings)
     except FieldError as error:
-        raise found.error(tuple(error.field.split(".")), error) from None
+        parts = error.field.split(".")
+        at = tuple(int(part) if part.isdigit() else part for part in parts)
+        raise found.error(at, error) from None
 
 
 def made(settings: Simulation | Mapping[str, Any]) -> Simulation:
@@ -141,11 +142,17 @@ def made(settings: Simulation | Mapping[str, Any]) -> Simulation:
     Raises:
         SpecError: it says what can't be meant.
     """
-    from mox.registry import validate
-
     if isinstance(settings, Simulation):
         return settings
-    return validate(Simulation, settings, name="simulation")
+    try:
+        return validate(Simulation, settings, name="simulation")
+    except FieldError as error:
+        # An experiment's mend doesn't help here.
+        mend = error.mend if "no field" in error.message else _MEND
+        raise FieldError(error.message, mend=mend, field=error.field) from None
+
+
+_MEND = "give a value that the field takes; `help(mox.simulation.config)` says what each is."
 
 
 def changed(simulation: Simulation, changes: Mapping[str, Any]) -> Simulation:

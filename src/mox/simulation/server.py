@@ -9,6 +9,7 @@ clock, so a client's times can be held against it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import time
@@ -31,6 +32,7 @@ WAITING = 16
 """Requests of one connection that may wait for the one before; more of them close it."""
 EARLY_NS = 500_000
 """Timers count in milliseconds: a piece goes up to half of one early rather than spin."""
+TIDIES_S = 1.0
 LAST = b"0\r\n\r\n"
 
 
@@ -280,22 +282,41 @@ async def serve(server: Server, *, host: str, port: int, ready: Callable[[int], 
     Raises:
         EngineError: the port can't be listened on.
     """
-    server.simulator.warm()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
-        listening = await loop.create_server(lambda: Connection(server), host, port, backlog=2048)
+        listening = await loop.create_server(
+            lambda: Connection(server), host, port, backlog=2048, start_serving=False
+        )
     except OSError as error:
         raise EngineError(
             f"the simulator can't listen on {host}:{port} ({error.strerror or error}).",
             mend="name another port, or 0 for a free one.",
         ) from None
     async with listening:
+        server.simulator.warm()
+        await listening.start_serving()
+        tidying = loop.create_task(_tidy(server))
         ready(listening.sockets[0].getsockname()[1])
         await stop.wait()
+        tidying.cancel()
     await server.close()
+
+
+async def _tidy(server: Server) -> None:
+    """Collect garbage when it holds nobody up.
+
+    Hundreds of thousands of pieces are alive in mid-load: Python, left alone, looks at all of
+    them now and then, and every stream stands still. While answers run only what is new is looked
+    at.
+    """
+    gc.freeze()
+    gc.disable()
+    while True:
+        await asyncio.sleep(TIDIES_S)
+        gc.collect(1 if server.simulator.stats()["running"] else 2)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
