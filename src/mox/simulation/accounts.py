@@ -94,6 +94,11 @@ class Accounts:
             self._gates[key] = Gate(limits, now_s)
         return self._gates.get(key), self._counts.setdefault(key, Counts())
 
+    @property
+    def busy(self) -> bool:
+        """Whether any answer runs."""
+        return any(self._running.values())
+
     def running(self, model: str) -> int:
         """Answers of a model that run now, of all accounts."""
         return self._running[model]

@@ -90,6 +90,11 @@ class Simulator:
         for embedding in self.simulation.embedding_models.values() if vectors else ():
             embeddings.warm(embedding)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any answer runs."""
+        return self._accounts.busy
+
     def stats(self) -> dict[str, Any]:
         """What each account did, by class of models."""
         return self._accounts.stats()
@@ -151,7 +156,10 @@ class Simulator:
         if tokens + asked.max_output_tokens > self.simulation.context_tokens:
             raise errors.too_long(asked, tokens, self.simulation.context_tokens)
         cache = self._caches["anthropic" if asked.wire == "messages" else "openai"]
-        fresh = tokens - cache.look(asked, keep=False).read_tokens
+        limits = self.simulation.limits(asked.account, asked.model)
+        by_fresh = limits is not None and limits.accounting == "anthropic"
+        # What a cache has is no input there: it has to be known before the request is let in.
+        fresh = tokens - (cache.look(asked, keep=False).read_tokens if by_fresh else 0)
         characters = sum(len(message.text) for message in asked.messages)
         cost = Cost(max(1, characters // 4), fresh, asked.max_output_tokens)
         let_in = self._admitted(asked, cost, forced, streamed=call.streamed)

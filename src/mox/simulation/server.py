@@ -316,7 +316,7 @@ async def _tidy(server: Server) -> None:
     gc.disable()
     while True:
         await asyncio.sleep(TIDIES_S)
-        gc.collect(1 if server.simulator.stats()["running"] else 2)
+        gc.collect(1 if server.simulator.busy else 2)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
