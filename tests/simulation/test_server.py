@@ -20,6 +20,8 @@ CONFIG: dict[str, Any] = {
     "models": {"m": even(first_s=0.02, token_s=0.01), "slow": even(first_s=0.01, token_s=5)}
 }
 
+ANTHROPICS = {"accounting": "anthropic", "rpm": 60, "itpm": 6000, "otpm": 6000}
+
 
 def body(model: str = "m", *, text: str = "hi", many: int = 3, stream: bool = True) -> bytes:
     asked = {"model": model, "messages": [{"role": "user", "content": text}]}
@@ -148,8 +150,6 @@ def test_a_request_may_be_chunked_and_may_wait_to_be_told_to_go_on() -> None:
 
 
 def test_a_client_that_goes_away_frees_its_place_and_its_output_is_not_charged() -> None:
-    limits = {"accounting": "anthropic", "rpm": 60, "itpm": 6000, "otpm": 6000}
-
     async def use(line: Line, server: Server) -> None:
         line.send(post(body("slow", many=50)))
         await line.reader.readuntil(b'"content":')
@@ -162,19 +162,21 @@ def test_a_client_that_goes_away_frees_its_place_and_its_output_is_not_charged()
         assert not sent["whole"]
         assert len(sent["sent_ns"]) < len(sent["holds"]) + 1 <= 3
 
-    served(use, accounts={"k": {"limits": limits}})
+    served(use, accounts={"k": {"limits": ANTHROPICS}})
 
 
 def test_a_stalled_stream_ends_with_its_client() -> None:
     async def use(line: Line, server: Server) -> None:
         line.send(post(body(), "x-mox-fault: stalled@1"))
         await line.reader.readuntil(b'"content":')
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # three tokens would have been due after 40 ms
         assert server.simulator.stats()["running"] == 1
+        (row,) = server.simulator.stats()["accounts"]
+        assert row["charged"]["output"] == 1
         line.writer.close()
         await until(lambda: server.simulator.stats()["running"] == 0)
 
-    served(use)
+    served(use, accounts={"k": {"limits": ANTHROPICS}})
 
 
 def test_a_cut_stream_is_a_connection_closed_without_its_last_chunk() -> None:

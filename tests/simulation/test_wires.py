@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -311,6 +312,51 @@ def test_a_rate_limit_in_anthropics_words_and_headers() -> None:
     with_sdks(use, key="claude")
 
 
+def test_models_of_one_class_share_a_limit_and_others_do_not() -> None:
+    """Two requests a minute for each class."""
+    config = {
+        "time_scale": 0.001,
+        "models": {name: even() for name in ("large", "larger", "small")},
+        "classes": {"big": ["large", "larger"]},
+        "accounts": {
+            "k": {
+                "limits": {"rpm": 2, "tpm": 10_000},
+                "by_class": {"small": {"rpm": 1, "tpm": 10_000}},
+            }
+        },
+    }
+    simulator = Simulator(made(config))
+
+    def status(model: str) -> int:
+        body = {"model": model, "messages": ASKED, "max_tokens": 1}
+        told = json.dumps(body).encode()
+        return simulator.reply("POST", "/v1/chat/completions", {"x-api-key": "k"}, told).status
+
+    asked = ["large", "larger", "large", "larger", "small", "small"]
+    assert [status(model) for model in asked] == [200, 200, 429, 429, 200, 429]
+
+
+def test_what_fails_counts_at_openais_and_not_at_anthropics() -> None:
+    openais = {"rpm": 100, "tpm": 10_000}
+    anthropics = {"accounting": "anthropic", "rpm": 100, "itpm": 10_000, "otpm": 10_000}
+    config = {
+        "models": {"m": even()},
+        "accounts": {"o": {"limits": openais}, "a": {"limits": anthropics}},
+        "faults": [{"kind": "server"}],
+    }
+    simulator = Simulator(made(config))
+    body = json.dumps({"model": "m", "messages": ASKED, "max_tokens": 50}).encode()
+    for key in ("o", "a"):
+        reply = simulator.reply("POST", "/v1/chat/completions", {"x-api-key": key}, body)
+        assert reply.status == 500
+    charged = {row["account"]: row["charged"] for row in simulator.stats()["accounts"]}
+    # "Say something." has 14 characters: 3 tokens
+    assert charged == {
+        "o": {"requests": 1, "tokens": 53},
+        "a": {"requests": 0, "input": 0, "output": 0},
+    }
+
+
 @pytest.mark.parametrize("key", ["alice", "alice-2"])
 def test_an_accounts_keys_are_one_account(key: str) -> None:
     async def use(sdks: Sdks) -> Any:
@@ -418,7 +464,18 @@ def test_what_can_not_be_meant_is_a_400_that_names_it(
     with_sdks(use)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"nul"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b"nul",
+        b"[" * 100_000,
+        b'{"model": "\\ud800"}',
+    ],
+)
 def test_a_body_that_is_no_json_object_is_a_400(body: bytes) -> None:
     reply = Simulator(made(CONFIG)).reply(
         "POST", "/v1/chat/completions", {"x-api-key": "alice"}, body

@@ -181,9 +181,12 @@ class Simulator:
             name=identity(self.simulation.seed, asked)[:12].hex(), time_scale=scale,
         )  # fmt: skip
         reply.headers |= let_in.standing
+        # What a fault keeps from being sent is not produced either.
+        until_s = reply.pieces[-1].due_s if reply.pieces else 0.0
+        produced = [token for token in script.tokens if token.due_s * scale <= until_s]
         production = Production(
-            [let_in.at_s + token.due_s * scale for token in script.tokens],
-            [token.tokens for token in script.tokens],
+            [let_in.at_s + token.due_s * scale for token in produced],
+            [token.tokens for token in produced],
         )
         reply.ended = self._accounts.run(asked.model, let_in.gate, production)
         return reply
@@ -256,7 +259,9 @@ def _wire(path: str, given: Mapping[str, str]) -> Wire:
 def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
         told = json.loads(body)
-    except ValueError:
+        if b"\\u" in body:  # half of a pair is no text, and only an escape can write it
+            json.dumps(told, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         raise Refused("bad_request", "We could not parse the JSON body of your request.") from None
     if not isinstance(told, dict):
         raise Refused("bad_request", "The body of a request is one JSON object.")
