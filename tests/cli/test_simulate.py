@@ -14,7 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mox.cli.app import app
+from mox.cli.simulate import simulate
 from mox.errors import EngineError, SpecError
+from mox.simulation.config import read
 from mox.simulation.naming import even
 from mox.simulation.serving import serving
 
@@ -22,7 +24,7 @@ SIMULATION = """\
 models:
   tiny: {profile: {first_s: 0.01}}
 accounts:
-  alice: {limits: {rpm: 60, tpm: 6_000}}
+  alice: {limits: {rpm: 60, tpm: 6000}}
 faults:
   - {kind: server, models: [tiny], attempts: 1}
 """
@@ -76,6 +78,16 @@ def test_help_says_how_to_point_both_clients_at_it() -> None:
     assert 'Anthropic(base_url="http://127.0.0.1:PORT"' in said
     assert "OPENAI_BASE_URL=" in said
     assert "ANTHROPIC_BASE_URL=" in said
+
+
+def test_the_file_in_the_help_is_one(tmp_path: Path) -> None:
+    lines = [line.strip() for line in (simulate.__doc__ or "").splitlines()]
+    file = [line for line in lines if line.startswith(("models:", "accounts:", "faults:"))]
+    (tmp_path / "simulation.yaml").write_text("\n".join(file))
+    found = read(tmp_path / "simulation.yaml")
+    assert found.models["my-model"].profile.first_s == 0.2
+    assert found.limits("alice", "my-model") is not None
+    assert len(found.faults) == 1
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,18 @@ def simulate(
       export ANTHROPIC_BASE_URL=http://127.0.0.1:PORT ANTHROPIC_API_KEY=any
 
     \b
-    GET  /v1/models       the models that can be asked for
+    GET  /v1/models       what can be asked for: sim-swift, sim-careful, sim-thinking, …
     GET  /mox/stats       what each account used, and what it was refused
     GET  /mox/sent/ID     when each piece of that answer was sent (perf_counter_ns)
     POST /mox/reset       full limits, no counts
+
+    \b
+    A FILE for --config, all of it optional:
+      models:   {my-model: {like: sim-careful, profile: {first_s: 0.2}}}
+      accounts: {alice: {limits: {rpm: 60, tpm: 60000, burst_s: 2}}}
+      faults:   [{kind: overloaded, rate: 0.1, from_s: 30, until_s: 60}]
+    An account's name is its key. Without accounts, any key is let in, unlimited. A single
+    request goes wrong by the header `x-mox-fault: cut@3`.
     """
     from mox.simulation.config import changed, made, read
     from mox.simulation.serving import Served
