@@ -107,6 +107,23 @@ def test_no_stretch_of_time_gets_more_than_its_refill_and_one_burst(
             assert total <= 400 + 100 * (at - taken[first][0]) / 1000 + 1e-6
 
 
+def test_a_refused_request_counts_as_a_request_at_openais() -> None:
+    """30 a minute and 4 s of burst: 2 requests fit, and half of one comes back in a second.
+
+    The first takes all 400 tokens, the second is refused for tokens. A second later there are
+    100 tokens for the third, and half a request: without the second's it would be 1.5.
+    """
+    gate = Gate(Limits(rpm=30, tpm=6000, burst_s=4), 0.0)
+    all_of_it = Cost(100, fresh_input=0, max_output=300)
+    assert gate.ask(all_of_it, 0.0) is None
+    gate.charge(all_of_it, 0.0)
+    assert gate.ask(all_of_it, 0.0) is not None
+    denied = gate.ask(Cost(1, fresh_input=0, max_output=49), 1.0)
+    assert denied is not None
+    assert denied.reason == "requests"
+    assert denied.wait_s == pytest.approx(1.0)
+
+
 def test_output_is_charged_when_it_is_produced() -> None:
     """600 a minute are 10 a second, 10 fit. A stream makes 20 a second, the first after 50 ms.
 
