@@ -18,7 +18,8 @@ def key_of(spec: ProviderSpec) -> str | None:
     From now on `mox.secrets.scrub` hides it, wherever it was read.
 
     Raises:
-        MissingError: the variable is not set, or the file is not there or empty.
+        MissingError: the variable is not set, the file is not there or empty, or what stands in
+            either can't be a key.
     """
     if spec.key_file is not None:
         path = spec.key_file.expanduser()
@@ -36,7 +37,7 @@ def key_of(spec: ProviderSpec) -> str | None:
             ) from None
         if not found:
             raise MissingError(f"{spec.kind}: the key file {path} is empty.", mend="write the key.")
-        return guard(found)
+        return _key(found, f"the key file {path}", spec)
     name = spec.key_env or spec.KEY_ENV
     if name is None:
         return None
@@ -46,6 +47,17 @@ def key_of(spec: ProviderSpec) -> str | None:
             f"{spec.kind}: no key, {name} is not set.",
             mend=f"export {name}=…, or name another variable with key_env, or a file with"
             " key_file.",
+        )
+    return _key(found, name, spec)
+
+
+def _key(found: str, place: str, spec: ProviderSpec) -> str:
+    """What was found, if it can be sent in a header; else nothing is said but where it stands."""
+    if not found.isascii() or not found.isprintable() or " " in found:
+        raise MissingError(
+            f"{spec.kind}: {place} holds characters that no key has, such as a space, a line break"
+            " or a typographic dash.",
+            mend="write the key there once more, and nothing else.",
         )
     return guard(found)
 

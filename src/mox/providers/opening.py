@@ -3,6 +3,7 @@ when bytes pass."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -63,15 +64,16 @@ def account_at_openai(
         api_key=target.key or "none",
         base_url=target.base_url,
         max_retries=0,  # who retries is the pool
-        default_headers=dict(target.headers),
         http_client=_http_client(patience, transport),
     )
     # Not from the environment: they would go to whatever address this is.
     client.organization, client.project = target.organisation, target.project
-    resource = client.chat.completions if api == "chat" else client.responses
-    create = resource.with_raw_response.create
+    without = _headers_of_the_environment("OPENAI_CUSTOM_HEADERS")
     if target.key is None:
-        create = partial(create, extra_headers={"Authorization": openai.Omit()})
+        without.append("Authorization")
+    headers = {**dict.fromkeys(without, openai.Omit()), **target.headers}
+    resource = client.chat.completions if api == "chat" else client.responses
+    create = partial(resource.with_raw_response.create, extra_headers=headers)
     if api == "chat":
         body = partial(chat.body, limit=target.limit)
         wire = Wire(body, create, chat.parts, chat.whole)
@@ -98,11 +100,12 @@ def account_at_anthropic(
         api_key=target.key or "none",
         base_url=target.base_url,
         max_retries=0,
-        default_headers=dict(target.headers),
         timeout=_limits(patience),  # else it refuses long answers that aren't streamed
         http_client=_http_client(patience, transport),
     )
-    create = client.messages.with_raw_response.create
+    without = _headers_of_the_environment("ANTHROPIC_CUSTOM_HEADERS")
+    headers = {**dict.fromkeys(without, anthropic.Omit()), **target.headers}
+    create = partial(client.messages.with_raw_response.create, extra_headers=headers)
     wire = Wire(messages.body, create, messages.parts, messages.whole)
     return Account(target.name, anthropic, client, wire, patience, target.simulated)
 
@@ -119,6 +122,13 @@ def sdk(name: str) -> ModuleType:
         if error.name != name:
             raise
         raise missing_package(name, extra="providers") from None
+
+
+def _headers_of_the_environment(variable: str) -> list[str]:
+    """Names of headers that an SDK would send by itself. They aren't: they may be secrets that
+    were meant for another address, and a Spec says all that goes with a request."""
+    lines = os.environ.get(variable, "").splitlines()
+    return [line.partition(":")[0].strip() for line in lines if ":" in line]
 
 
 def _limits(patience: Patience) -> httpx2.Timeout:
