@@ -45,6 +45,5 @@ def open_anthropic(
     from mox.providers.opening import Target, account_at_anthropic
 
     key = key_of(spec)
-    if key is not None:
-        refuse_others(key, provider="Anthropic", kind=spec.kind)
+    refuse_others(key, provider="Anthropic", kind=spec.kind)
     return account_at_anthropic(Target(spec.kind, URL, key), transport=transport, patience=patience)

@@ -86,10 +86,15 @@ class Account:
                 return await waited, None
         except ProviderError as error:
             return None, error
-        except (
-            TimeoutError, httpx2.HTTPError, self.sdk.APIError, *_SHAPE,
-        ) as error:  # fmt: skip
+        except (TimeoutError, httpx2.HTTPError, self.sdk.APIError) as error:
             return None, self._told(error, self._place(request, stamps), stamps)
+        except _SHAPE as error:
+            place = self._place(request, stamps)
+            if isinstance(error, UnicodeEncodeError):
+                return None, failed("bad_request", place, f"no Unicode: {error.reason}")
+            if stamps.status is None:
+                raise  # nothing was answered: no answer is to blame
+            return None, self._told(error, place, stamps)
 
     async def _events(self, request: Request, stamps: Stamps) -> AsyncGenerator[Event, None]:
         events = await self._create(request, stamps, stream=True)

@@ -74,6 +74,7 @@ _CODES: dict[str, ErrorKind] = {
     "invalid_api_key": "auth",
     "authentication_error": "auth",
     "permission_error": "auth",
+    "cancelled": "cancelled",
 }
 """By `code`, `type` or `error_code`, in lower case, whatever the status: what they say is
 narrower. OpenAI's and Anthropic's own, Azure's `DeploymentNotFound`, llama.cpp's context error."""

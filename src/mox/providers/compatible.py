@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from mox.providers import providers
-from mox.providers.keys import key_of
+from mox.providers.keys import key_of, owner_of, refuse_others
 from mox.providers.opening import Api
 from mox.providers.spec import ProviderSpec
 
@@ -74,11 +74,13 @@ def open_compatible(
 
     Raises:
         MissingError: the key that it names isn't there, or the SDK isn't installed.
+        ProviderError: `auth`, the key is another provider's than the address.
     """
     from mox.providers.opening import Target, account_at_openai
 
-    target = Target(
-        f"{spec.kind} {spec.base_url}", spec.base_url, key_of(spec), headers=spec.headers,
-        limit=spec.output_limit,
-    )  # fmt: skip
+    key = key_of(spec)
+    owner = owner_of(urlsplit(spec.base_url).hostname or "")
+    refuse_others(key, provider=owner, kind=spec.kind)
+    name = f"{spec.kind} {spec.base_url}"
+    target = Target(name, spec.base_url, key, headers=spec.headers, limit=spec.output_limit)
     return account_at_openai(target, spec.api, transport=transport, patience=patience)

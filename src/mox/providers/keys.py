@@ -10,6 +10,7 @@ from mox.secrets import guard
 
 _BEGINS = {"sk-ant-": "Anthropic", "sk-": "OpenAI", "gsk_": "Groq", "xai-": "xAI"}
 """Whose a key is, by how it begins; the longer beginnings first."""
+_HOSTS = {"api.openai.com": "OpenAI", "api.anthropic.com": "Anthropic"}
 
 
 def key_of(spec: ProviderSpec) -> str | None:
@@ -62,25 +63,30 @@ def _key(found: str, place: str, spec: ProviderSpec) -> str:
     return guard(found)
 
 
-def refuse_others(key: str, *, provider: str, kind: str) -> None:
+def owner_of(host: str) -> str | None:
+    """Whose address it is, of the providers whose keys are known by how they begin."""
+    return _HOSTS.get(host.lower())
+
+
+def refuse_others(key: str | None, *, provider: str | None, kind: str) -> None:
     """Refuse a key that is another provider's by how it begins, before it is sent there.
 
     Args:
-        provider: whose key it has to be: `OpenAI` or `Anthropic`.
+        provider: whose key it has to be, `OpenAI` or `Anthropic`; None: anybody's.
 
     Raises:
         ProviderError: `auth`; the key is not repeated.
     """
-    for start, owner in _BEGINS.items():
-        if key.startswith(start):
-            if owner != provider:
-                raise ProviderError(
-                    f"{kind}: the key begins as {owner}'s do ({start}…), and would have gone to"
-                    f" {provider}. It was not sent.",
-                    mend=f"point key_env or key_file to a key of {provider}.",
-                    kind="auth",
-                )
-            return
+    if key is None or provider is None:
+        return
+    start = next((start for start in _BEGINS if key.startswith(start)), None)
+    if start is not None and _BEGINS[start] != provider:
+        raise ProviderError(
+            f"{kind}: the key begins as {_BEGINS[start]}'s do ({start}…), and would have gone to"
+            f" {provider}. It was not sent.",
+            mend=f"point key_env or key_file to a key of {provider}.",
+            kind="auth",
+        )
 
 
 def has_key(spec: ProviderSpec) -> bool:

@@ -48,7 +48,6 @@ def open_openai(
     from mox.providers.opening import Target, account_at_openai
 
     key = key_of(spec)
-    if key is not None:
-        refuse_others(key, provider="OpenAI", kind=spec.kind)
+    refuse_others(key, provider="OpenAI", kind=spec.kind)
     target = Target(spec.kind, URL, key, organisation=spec.organisation, project=spec.project)
     return account_at_openai(target, spec.api, transport=transport, patience=patience)

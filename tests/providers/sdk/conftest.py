@@ -18,7 +18,7 @@ import pytest
 from mox.providers import providers
 from mox.providers.anthropic import Anthropic
 from mox.providers.openai import OpenAI
-from mox.spec import Spec
+from mox.providers.stamping import Patience
 from mox.types.providers import Event, Message, Provider, Request
 
 OPENAI_HEADERS = {
@@ -284,11 +284,16 @@ class Elsewhere(httpx2.AsyncHTTPTransport):
         return await super().handle_async_request(request)
 
 
-def open_at(wire: str, raw: Raw, **patience: float) -> Provider:
-    """The account of a wire: the providers' own kinds, with a key, at the test's server."""
-    from mox.providers.stamping import Patience
+def spec_of(wire: str, **more: Any) -> OpenAI | Anthropic:
+    """The providers' own kinds, of a wire."""
+    if wire == "messages":
+        return Anthropic(model="m", **more)
+    return OpenAI(model="m", api=wire, **more)
 
-    spec: Spec = Anthropic(model="m") if wire == "messages" else OpenAI(model="m", api=wire)
+
+def open_at(wire: str, raw: Raw, **patience: float) -> Provider:
+    """The account of a wire, with a key, at the test's server."""
+    spec = spec_of(wire)
     opened: Provider = providers[spec](
         spec, transport=Elsewhere(raw.url), patience=Patience(**patience)
     )

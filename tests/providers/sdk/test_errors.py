@@ -10,13 +10,14 @@ import json
 import socket
 from typing import Any
 
+import httpx2
 import pytest
 
 from mox.errors import ProviderError, SpecError
 from mox.providers import providers
 from mox.providers.classify import MENDS
 from mox.providers.compatible import Compatible
-from mox.types.providers import ErrorKind
+from mox.types.providers import ErrorKind, Message
 
 HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -233,6 +234,21 @@ def test_an_answer_at_once_that_has_not_ended_is_truncated(lab: Any, wire: str) 
     asyncio.run(main())
 
 
+def test_a_response_that_was_cancelled_says_so(lab: Any) -> None:
+    body = json.dumps(lab.response(None, "cancelled")).encode()
+    kind = {"content-type": "application/json"}
+
+    async def main() -> None:
+        async with lab.serving(lab.Reply([body], headers=kind)) as raw:
+            provider = lab.open_at("responses", raw)
+            with pytest.raises(ProviderError, match="cancelled") as caught:
+                await provider.complete(lab.ask())
+            assert caught.value.kind == "cancelled"
+            await provider.aclose()
+
+    asyncio.run(main())
+
+
 def test_a_stream_without_usage_is_refused_by_name(lab: Any) -> None:
     pieces = [piece for piece in lab.chat("a") if b'"prompt_tokens"' not in piece]
     error = asyncio.run(told(lab, "chat", lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
@@ -264,6 +280,64 @@ def test_nobody_listening_is_a_connection_error(lab: Any) -> None:
     error = asyncio.run(main())
     assert error.kind == "connection"
     assert error.status is None
+
+
+def test_an_address_that_takes_no_connection_is_a_timeout_of_its_own(lab: Any) -> None:
+    """A listener whose queue is full lets a further client wait; Linux then says nothing."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    port = listener.getsockname()[1]
+    waiting = [socket.socket() for _ in range(3)]
+    for one in waiting:
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.1", port))
+    spec = Compatible(model="m", base_url=f"http://127.0.0.1:{port}/v1")
+
+    async def main() -> ProviderError:
+        provider = providers[spec](spec, patience=lab.Patience(connect_s=0.3))
+        with pytest.raises(ProviderError, match=r"no connection in 0\.3 s") as caught:
+            await provider.complete(lab.ask())
+        await provider.aclose()
+        return caught.value
+
+    try:
+        assert asyncio.run(main()).kind == "timeout_connect"
+    finally:
+        for one in (listener, *waiting):
+            one.close()
+
+
+def test_no_free_connection_is_the_clients_own_limit(lab: Any, wire: str) -> None:
+    """What httpx2 raises when all connections of a client are taken for too long."""
+
+    def full(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.PoolTimeout("", request=request)
+
+    async def main() -> None:
+        spec = lab.spec_of(wire)
+        provider = providers[spec](spec, transport=httpx2.MockTransport(full))
+        with pytest.raises(ProviderError, match="no connection of this client") as caught:
+            await provider.complete(lab.ask())
+        assert caught.value.kind == "client_limited"
+        await provider.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_text_that_is_no_unicode_is_refused_by_name(lab: Any, wire: str) -> None:
+    request = lab.ask(messages=(Message("user", "half a pair: \ud83d"),))
+
+    async def main() -> None:
+        async with lab.serving(lab.good(wire, "a")) as raw:
+            provider = lab.open_at(wire, raw)
+            with pytest.raises(ProviderError, match="no Unicode") as caught:
+                await provider.complete(request)
+            assert caught.value.kind == "bad_request"
+            assert not raw.asked
+            await provider.aclose()
+
+    asyncio.run(main())
 
 
 def test_silence_before_and_within_an_answer_are_told_apart(lab: Any, wire: str) -> None:

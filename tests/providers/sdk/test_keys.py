@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from mox.errors import FieldError, MissingError, MoxError, ProviderError
 from mox.providers import providers
-from mox.providers.anthropic import Anthropic
 from mox.providers.compatible import Compatible
 from mox.providers.keys import has_key, key_of
 from mox.providers.openai import OpenAI
@@ -44,12 +43,6 @@ def logged() -> Iterator[io.StringIO]:
     root.setLevel(before)
 
 
-def spec_of(wire: str, **more: Any) -> OpenAI | Anthropic:
-    if wire == "messages":
-        return Anthropic(model="m", **more)
-    return OpenAI(model="m", api=wire, **more)
-
-
 @pytest.mark.parametrize("place", ["own variable", "named variable", "file"])
 def test_a_key_reaches_its_provider_and_nothing_else(
     lab: Any, wire: str, place: str, logged: io.StringIO, tmp_path: Path,
@@ -67,7 +60,7 @@ def test_a_key_reaches_its_provider_and_nothing_else(
     else:
         name = "ANTHROPIC_API_KEY" if wire == "messages" else "OPENAI_API_KEY"
         monkeypatch.setenv(name, PLANTED)
-    spec = spec_of(wire, **more)
+    spec = lab.spec_of(wire, **more)
     said: list[str] = [repr(spec), str(spec), spec.model_dump_json(), repr(spec.model_dump())]
 
     def reply(asked: dict[str, Any]) -> Any:
@@ -112,7 +105,7 @@ def test_what_can_be_no_key_is_refused_before_a_client_repeats_it(
     """An illegal header's value would stand in the exception of who refuses it."""
     for text in (f"{PLANTED}\n{PLANTED}", f"Bearer {PLANTED}", f"{PLANTED}–9"):
         (tmp_path / "key").write_text(text)
-        spec = spec_of(wire, key_file=tmp_path / "key")
+        spec = lab.spec_of(wire, key_file=tmp_path / "key")
         with pytest.raises(MissingError, match="that no key has") as caught:
             providers[spec](spec)
         assert PLANTED not in str(caught.value)
@@ -196,11 +189,24 @@ def test_a_key_of_another_provider_is_not_sent(
     lab: Any, wire: str, key: str, whose: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLANTED_KEY", key)
-    spec = spec_of(wire, key_env="PLANTED_KEY")
+    spec = lab.spec_of(wire, key_env="PLANTED_KEY")
     with pytest.raises(ProviderError, match=f"begins as {whose}'s do .* was not sent") as caught:
         providers[spec](spec)
     assert caught.value.kind == "auth"
     assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "key"),
+    [("https://api.openai.com/v1", OF_ANTHROPIC), ("https://api.anthropic.com/v1", SHAPED)],
+)
+def test_a_compatible_address_of_a_known_provider_gets_its_own_keys_only(
+    host: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTED_KEY", key)
+    spec = Compatible(model="m", base_url=host, key_env="PLANTED_KEY")
+    with pytest.raises(ProviderError, match="was not sent"):
+        providers[spec](spec)
 
 
 def test_a_key_that_is_not_there_is_said_with_the_variables_name(

@@ -89,7 +89,7 @@ def _end(answer: Any) -> End:
 
 def _failure(answer: Any) -> Said:
     if answer.error is None:
-        return Said(f"the answer is {answer.status}")
+        return Said(f"the answer is {answer.status}", answer.status or "")
     return Said(answer.error.message or "", answer.error.code or "")
 
 
