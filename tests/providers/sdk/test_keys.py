@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from pydantic import ValidationError
 
@@ -97,6 +98,25 @@ def test_a_key_reaches_its_provider_and_nothing_else(
     assert "http" in logged.getvalue().lower()
     for text in (*said, logged.getvalue()):
         assert PLANTED not in text
+
+
+def test_a_key_in_what_the_network_says_is_hidden(lab: Any, wire: str, tmp_path: Path) -> None:
+    """A proxy's refusal, or h11's of a header, may hold the request's own."""
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        said = request.headers["authorization"]
+        raise httpx2.ProxyError(f"407 for {said}", request=request)
+
+    (tmp_path / "key").write_text(PLANTED)
+    spec = lab.spec_of(wire, key_file=tmp_path / "key")
+
+    async def main() -> None:
+        provider = providers[spec](spec, transport=httpx2.MockTransport(refuse))
+        with pytest.raises(ProviderError, match=r"407 for Bearer \*\*\*"):
+            await provider.complete(lab.ask())
+        await provider.aclose()
+
+    asyncio.run(main())
 
 
 def test_what_can_be_no_key_is_refused_before_a_client_repeats_it(
