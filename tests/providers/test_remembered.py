@@ -9,14 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.request import Request as Post
-from urllib.request import urlopen
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -24,60 +22,55 @@ from hypothesis import strategies as st
 
 from mox.errors import MemoWarning, ProviderError, SpecError
 from mox.providers.answers import read_row, row_of
+from mox.providers.compatible import Compatible, open_compatible
 from mox.providers.remembered import Origin, Remembered, digest_of
 from mox.providers.shared import ROW_BYTES, SharedAnswers
+from mox.providers.simulated import Simulated, open_simulated
 from mox.types.providers import Answer, Delta, Event, Message, Request, Timings, Usage
-
-
-class Wire:
-    """A provider of one small server's answers, over HTTP."""
-
-    def __init__(self, url: str, *, simulated: bool = False) -> None:
-        self.url = url
-        self.simulated = simulated
-
-    async def complete(self, request: Request, *, timeout_s: float = 120.0) -> Answer:
-        asked = json.dumps({"text": request.messages[0].text}).encode()
-        said = await asyncio.to_thread(_post, self.url, asked)
-        if "error" in said:
-            raise ProviderError("it failed", mend="ask again.", kind="server")
-        usage = Usage(10, 0, 0, 3)
-        return Answer(
-            said["text"], usage, "stop", "m-1", "req", Timings(1), simulated=self.simulated
-        )
-
-    async def stream(self, request: Request, *, timeout_s: float = 120.0) -> AsyncIterator[Event]:
-        answer = await self.complete(request, timeout_s=timeout_s)
-        yield Delta(answer.text)
-        yield answer
-
-    async def aclose(self) -> None:
-        """Nothing stays open."""
-
-
-def _post(url: str, raw: bytes) -> dict[str, Any]:
-    with urlopen(Post(url, raw), timeout=20) as answer:  # noqa: S310
-        return dict(json.loads(answer.read()))
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     asked: list[str]
     slow_s = 0.0
+    simulated = False
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """Chat Completions: says how many requests came so far. The first of "fail" fails."""
+
     server: _Server
 
     def do_POST(self) -> None:
-        text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = body["messages"][0]["content"]
         self.server.asked.append(text)
+        said = f"{text}: {len(self.server.asked)}"
         time.sleep(self.server.slow_s)
-        fails = text.startswith("fail") and self.server.asked.count(text) == 1
-        said = {"error": "no"} if fails else {"text": f"{text}: {len(self.server.asked)}"}
-        raw = json.dumps(said).encode()
-        self.send_response(200)
+        usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
+        whole = {"id": "req", "object": "chat.completion", "created": 1, "model": "m-1"}
+        if text == "fail" and self.server.asked.count(text) == 1:
+            self.answer(500, json.dumps({"error": {"message": "no"}}))
+        elif body.get("stream"):
+            events = [
+                {"choices": [{"index": 0, "delta": {"content": said}, "finish_reason": None}]},
+                {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+                {"choices": [], "usage": usage},
+            ]
+            lines = [f"data: {json.dumps({**whole, **event})}\n\n" for event in events]
+            self.answer(200, "".join([*lines, "data: [DONE]\n\n"]), kind="text/event-stream")
+        else:
+            message = {"role": "assistant", "content": said}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            self.answer(200, json.dumps({**whole, "choices": [choice], "usage": usage}))
+
+    def answer(self, status: int, text: str, *, kind: str = "application/json") -> None:
+        raw = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(raw)))
+        if self.server.simulated:
+            self.send_header("x-mox-simulated", "true")
         self.end_headers()
         self.wfile.write(raw)
 
@@ -98,127 +91,143 @@ def server() -> Iterator[_Server]:
 
 
 def url(server: _Server) -> str:
-    return f"http://127.0.0.1:{server.server_address[1]}/"
+    return f"http://127.0.0.1:{server.server_address[1]}"
 
 
 def asked(text: str = "why?", **fields: Any) -> Request:
     return Request("m", (Message("user", text),), **fields)
 
 
+def spec_of(server: _Server, **changes: Any) -> Compatible:
+    return Compatible(model="m", base_url=f"{url(server)}/v1", **changes)
+
+
 def remembered(server: _Server, **changes: Any) -> Remembered:
-    origin = Origin("compatible", url(server))
-    return Remembered(Wire(url(server)), origin, **changes)
+    spec = spec_of(server)
+    return Remembered(open_compatible(spec), Origin.of(spec), **changes)
 
 
-def complete(memo: Remembered, *texts: str) -> None:
-    for text in texts:
-        asyncio.run(memo.complete(asked(text)))
+T = TypeVar("T")
+
+
+def run(memo: Remembered, work: Callable[[Remembered], Awaitable[T]]) -> T:
+    """All that is asked of a memo, in one loop, and its end."""
+
+    async def whole() -> T:
+        try:
+            return await work(memo)
+        finally:
+            await memo.aclose()
+
+    return asyncio.run(whole())
+
+
+def ask(memo: Remembered, *texts: str) -> list[Answer]:
+    """One after the other."""
+
+    async def each(memo: Remembered) -> list[Answer]:
+        return [await memo.complete(asked(text)) for text in texts or ("why?",)]
+
+    return run(memo, each)
 
 
 def test_the_second_asking_costs_nothing_and_says_the_same(server: _Server) -> None:
     memo = remembered(server)
-
-    async def go() -> tuple[Answer, Answer]:
-        return await memo.complete(asked()), await memo.complete(asked())
-
-    first, second = asyncio.run(go())
+    first, second = ask(memo, "why?", "why?")
     assert server.asked == ["why?"]
     assert (memo.hits, memo.misses) == (1, 1)
-    assert (second.text, second.usage, second.request_id) == ("why?: 1", Usage(10, 0, 0, 3), "req")
+    assert (second.text, second.usage, second.finish) == ("why?: 1", Usage(10, 0, 0, 3), "stop")
     assert second.timings.first_text is None  # nothing was streamed
-    assert first.text == second.text
+    assert (first.text, first.request_id) == (second.text, second.request_id)
 
 
 def test_a_stream_is_remembered_and_answers_complete(server: _Server) -> None:
-    memo = remembered(server)
-
-    async def go() -> tuple[list[Event], list[Event], Answer]:
+    async def go(memo: Remembered) -> tuple[list[Event], list[Event], Answer]:
         first = [event async for event in memo.stream(asked())]
         second = [event async for event in memo.stream(asked())]
         return first, second, await memo.complete(asked())
 
-    first, second, third = asyncio.run(go())
+    first, second, third = run(remembered(server), go)
     assert server.asked == ["why?"]
-    assert [type(event) for event in second] == [Delta, Answer]
+    assert [type(event) for event in first] == [type(event) for event in second] == [Delta, Answer]
     assert isinstance(second[0], Delta)
     assert second[0].text == third.text == "why?: 1"
-    assert len(first) == 2
 
 
 def test_a_stream_that_is_left_is_asked_again(server: _Server) -> None:
-    memo = remembered(server)
-
-    async def go() -> str:
+    async def go(memo: Remembered) -> str:
         stream = memo.stream(asked())
         async for _ in stream:
             break
-        await stream.aclose()  # type: ignore[attr-defined]  # a generator has it
+        assert isinstance(stream, AsyncGenerator)
+        await stream.aclose()
         return (await memo.complete(asked())).text
 
-    assert asyncio.run(go()) == "why?: 2"
+    assert run(remembered(server), go) == "why?: 2"
 
 
-def test_another_account_is_served_and_another_url_or_model_is_not(server: _Server) -> None:
-    wire = Wire(url(server))
-    request = asked()
-
-    async def go() -> None:
-        for base in ["https://a/v1", "https://a/v1/", "https://b/v1"]:
-            await Remembered(wire, Origin("openai", base)).complete(request)
-        await Remembered(wire, Origin("compatible", "https://a/v1")).complete(request)
-
-    asyncio.run(go())
-    assert len(server.asked) == 3  # a, b, and a as another kind
+def test_another_account_is_served_and_another_kind_or_url_is_not(
+    server: _Server, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("k")
+    (tmp_path / "other").write_text("l")
+    for changes in [{}, {"key_file": tmp_path / "key"}, {"key_file": tmp_path / "other"}]:
+        spec = spec_of(server, **changes)
+        assert ask(Remembered(open_compatible(spec), Origin.of(spec)))[0].text == "why?: 1"
+    for origin in [
+        Origin.of(spec_of(server, api="responses")),
+        replace(Origin.of(spec), base_url="http://elsewhere/v1"),
+        replace(Origin.of(spec), kind="openai"),
+    ]:
+        ask(Remembered(open_compatible(spec), origin))
+    assert len(server.asked) == 4
 
 
 def test_many_tasks_that_ask_at_once_make_one_call(server: _Server) -> None:
     server.slow_s = 0.1
     memo = remembered(server)
 
-    async def go() -> list[Answer]:
+    async def go(memo: Remembered) -> list[Answer]:
         return await asyncio.gather(*(memo.complete(asked()) for _ in range(20)))
 
-    answers = asyncio.run(go())
+    assert {answer.text for answer in run(memo, go)} == {"why?: 1"}
     assert server.asked == ["why?"]
-    assert {answer.text for answer in answers} == {"why?: 1"}
     assert (memo.hits, memo.misses) == (19, 1)
 
 
 def test_errors_are_not_remembered_nor_handed_to_those_who_wait(server: _Server) -> None:
     server.slow_s = 0.05
-    memo = remembered(server)
 
-    async def go() -> list[Answer | BaseException]:
+    async def go(memo: Remembered) -> list[Answer | BaseException]:
         calls = (memo.complete(asked("fail")) for _ in range(3))
         return await asyncio.gather(*calls, return_exceptions=True)
 
-    found = asyncio.run(go())
+    found = run(remembered(server), go)
     failed = [one for one in found if isinstance(one, ProviderError)]
-    assert len(failed) == 1
+    assert [one.kind for one in failed] == ["server"]
     assert {one.text for one in found if isinstance(one, Answer)} == {"fail: 2"}
     assert len(server.asked) == 2
 
 
 def test_who_waits_for_a_cancelled_task_asks_itself(server: _Server) -> None:
-    server.slow_s = 0.1
-    memo = remembered(server)
+    server.slow_s = 0.2
 
-    async def go() -> Answer:
+    async def go(memo: Remembered) -> Answer:
         first = asyncio.create_task(memo.complete(asked()))
         second = asyncio.create_task(memo.complete(asked()))
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.1)
         first.cancel()
         return await second
 
-    assert asyncio.run(go()).text.startswith("why?")
+    memo = remembered(server)
+    assert run(memo, go).text.startswith("why?")
     assert memo.misses == 2
 
 
 def test_who_waits_has_its_own_time_limit(server: _Server) -> None:
-    server.slow_s = 0.5
-    memo = remembered(server)
+    server.slow_s = 1
 
-    async def go() -> float:
+    async def go(memo: Remembered) -> float:
         first = asyncio.create_task(memo.complete(asked()))
         await asyncio.sleep(0.02)
         begun = time.monotonic()
@@ -226,18 +235,17 @@ def test_who_waits_has_its_own_time_limit(server: _Server) -> None:
             await memo.complete(asked(), timeout_s=0.05)
         assert raised.value.kind == "timeout_total"
         spent = time.monotonic() - begun
-        await first
+        first.cancel()
         return spent
 
-    assert asyncio.run(go()) < 0.4
+    assert run(remembered(server), go) < 0.8
 
 
 @pytest.mark.parametrize("damage", ["cut", "edited", "empty", "binary", "list", "newer"])
 def test_an_unreadable_row_is_asked_again_and_mended(
     server: _Server, own_state: Path, damage: str
 ) -> None:
-    memo = remembered(server)
-    asyncio.run(memo.complete(asked()))
+    ask(remembered(server))
     (file,) = (own_state / "memo" / "answers").glob("*.json")
     raw = file.read_bytes()
     file.write_bytes(
@@ -250,65 +258,90 @@ def test_an_unreadable_row_is_asked_again_and_mended(
             "newer": raw.replace(b'"schema": 1', b'"schema": 2'),
         }[damage]
     )
-    assert asyncio.run(memo.complete(asked())).text == "why?: 2"
-    assert asyncio.run(remembered(server).complete(asked())).text == "why?: 2"
+    assert ask(remembered(server))[0].text == "why?: 2"
+    assert ask(remembered(server))[0].text == "why?: 2"
 
 
 def test_a_simulated_answer_never_serves_a_real_one(server: _Server) -> None:
-    # The simulator behind a URL that a real server takes over later.
-    origin = Origin("compatible", url(server))
-    asyncio.run(Remembered(Wire(url(server), simulated=True), origin).complete(asked()))
-    real = Remembered(Wire(url(server)), origin)
-    assert asyncio.run(real.complete(asked())).text == "why?: 2"
-    assert real.hits == 0
-    said = Origin("compatible", url(server), simulated=True)
-    again = Remembered(Wire(url(server), simulated=True), said)
-    asyncio.run(again.complete(asked()))
-    assert asyncio.run(again.complete(asked())).simulated
-    assert again.hits == 1
+    # A simulator at an address where a real server answers later.
+    server.simulated = True
+    (first,) = ask(remembered(server))
+    assert first.simulated
+    server.simulated = False
+    real = remembered(server)
+    assert [one.text for one in ask(real, "why?", "why?")] == ["why?: 2", "why?: 2"]
+    assert real.hits == 1
+
+
+def test_answers_of_the_simulator_are_remembered_by_its_seed() -> None:
+    for seed, hits in [(0, 0), (0, 1), (1, 0)]:
+        spec = Simulated(model="sim-swift", seed=seed, time_scale=0.001)
+        memo = Remembered(open_simulated(spec), Origin.of(spec))
+        request = replace(asked(), model=spec.model)
+        answer = run(memo, lambda memo, request=request: memo.complete(request))
+        assert (answer.simulated, memo.hits) == (True, hits)
 
 
 def test_a_folder_that_takes_nothing_loses_no_answer(server: _Server, own_state: Path) -> None:
     own_state.mkdir()
     (own_state / "memo").mkdir()
     (own_state / "memo" / "answers").write_text("no folder")
-    memo = remembered(server)
     with pytest.warns(MemoWarning, match="will be paid again") as said:
-        complete(memo, "why?", "why?")
+        ask(remembered(server), "why?", "why?")
     assert len(said) == 1
     assert len(server.asked) == 2
 
 
 ASKS = """
-import asyncio, sys
+import sys
 sys.path.insert(0, sys.argv[1])
-from test_remembered import Wire, asked
-from mox.providers.remembered import Origin, Remembered
-memo = Remembered(Wire(sys.argv[2]), Origin("compatible", sys.argv[2]))
-print(asyncio.run(memo.complete(asked())).text, memo.hits, memo.misses)
+from test_remembered import Compatible, Origin, Remembered, ask, open_compatible
+spec = Compatible(model="m", base_url=sys.argv[2])
+memo = Remembered(open_compatible(spec), Origin.of(spec))
+print("ready", flush=True)
+sys.stdin.readline()
+print(ask(memo)[0].text, memo.hits, memo.misses)
 """
 
 
 def process(server: _Server, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", ASKS, str(Path(__file__).parent), url(server)],
+    """One that is about to ask, and does so when it is told."""
+    one = subprocess.Popen(
+        [sys.executable, "-c", ASKS, str(Path(__file__).parent), f"{url(server)}/v1"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
     )
+    assert one.stdout is not None
+    assert one.stdout.readline() == "ready\n"
+    return one
 
 
 def test_two_processes_of_a_machine_at_once_make_one_call(server: _Server) -> None:
     server.slow_s = 0.5
-    pair = [process(server), process(server)]
-    said = sorted(one.communicate(timeout=60)[0].strip() for one in pair)
+    other = process(server)
+
+    async def go(memo: Remembered) -> Answer:
+        task = asyncio.create_task(memo.complete(asked()))
+        while not server.asked:
+            await asyncio.sleep(0.01)
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+        return await task
+
+    assert run(remembered(server), go).text == "why?: 1"
+    assert other.communicate(timeout=60)[0] == "why?: 1 1 0\n"
     assert server.asked == ["why?"]
-    assert said == ["why?: 1 0 1", "why?: 1 1 0"]
 
 
 def test_a_process_that_is_killed_while_it_asks_blocks_nobody(server: _Server) -> None:
-    server.slow_s = 3
+    server.slow_s = 30
     killed = process(server)
+    assert killed.stdin is not None
+    killed.stdin.write("\n")
+    killed.stdin.flush()
     until = time.monotonic() + 60
     while not server.asked:
         assert time.monotonic() < until
@@ -316,16 +349,35 @@ def test_a_process_that_is_killed_while_it_asks_blocks_nobody(server: _Server) -
     killed.kill()
     killed.communicate()
     server.slow_s = 0
-    assert asyncio.run(remembered(server).complete(asked(), timeout_s=20)).text == "why?: 2"
+    assert ask(remembered(server))[0].text == "why?: 2"
 
 
-def test_another_machine_pays_nothing(server: _Server, valkey: str, tmp_path: Path) -> None:
-    for machine in "ab":  # two state folders, and only the server between them
-        one = process(server, MOX_HOME=str(tmp_path / machine), MOX_REDIS_URL=valkey)
-        said = one.communicate(timeout=60)[0].split()
-        assert said[:2] == ["why?:", "1"]
+def test_another_machine_pays_nothing(
+    server: _Server, valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two state folders, two processes, and only the shared server between them.
+    other = process(server, MOX_HOME=str(tmp_path / "other"), MOX_REDIS_URL=valkey)
+    assert other.communicate("\n", timeout=60)[0] == "why?: 1 0 1\n"
+    monkeypatch.setenv("MOX_REDIS_URL", valkey)
+    memo = remembered(server)
+    assert ask(memo)[0].text == "why?: 1"
+    assert (memo.hits, memo.misses) == (1, 0)
     assert server.asked == ["why?"]
-    assert said[2:] == ["1", "0"]
+    monkeypatch.delenv("MOX_REDIS_URL")
+    assert ask(remembered(server))[0].text == "why?: 1"  # it lies here now, too
+
+
+def test_what_others_damaged_is_asked_again(server: _Server, valkey: str, tmp_path: Path) -> None:
+    import redis
+
+    client = redis.Redis.from_url(valkey)
+    ask(remembered(server, shared=SharedAnswers(valkey), root=tmp_path / "a"))
+    (key,) = client.zrange("mox:{answers}:ends", 0, -1)
+    client.hset("mox:{answers}:rows", key, b"\xff no row")
+    memo = remembered(server, shared=SharedAnswers(valkey), root=tmp_path / "b")
+    assert ask(memo)[0].text == "why?: 2"
+    assert (memo.hits, memo.misses) == (0, 1)
+    client.close()
 
 
 def test_shared_rows_end_after_their_time(valkey: str) -> None:
@@ -377,13 +429,11 @@ def test_writers_at_once_keep_the_sum_of_sizes_right(valkey: str) -> None:
 
 def test_a_server_that_is_away_is_said_once_and_answers_go_on(server: _Server) -> None:
     shared = SharedAnswers("redis://someone:hunter2@127.0.0.1:1/0")
-    memo = remembered(server, shared=shared)
     with pytest.warns(MemoWarning, match="aren't shared") as said:
-        complete(memo, "a", "b", "a")
+        ask(remembered(server, shared=shared), "a", "b", "a")
     assert server.asked == ["a", "b"]
     assert len(said) == 1
     assert "hunter2" not in str(said[0].message)
-    asyncio.run(memo.aclose())
 
 
 def test_what_is_no_url_of_a_server_is_refused_without_its_password() -> None:

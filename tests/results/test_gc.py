@@ -286,6 +286,23 @@ def test_leftovers_go_once_they_are_old_and_what_was_being_removed_at_once(
     assert not removed.exists()
 
 
+def test_answers_and_what_they_cost_are_kept(made: Any, two: Any) -> None:
+    root = made.store.root
+    answers, ledger = root / "memo" / "answers", root / "ledger"
+    for folder in (answers, ledger):
+        folder.mkdir(parents=True)
+    (answers / "0a.json").write_text("{}")
+    (ledger / "calls.sqlite").write_text("calls")
+    left = answers / "0b.1.2.tmp"
+    left.write_text("killed")
+    os.utime(left, (1, 1))
+    swept = collect(made.store)
+    assert (answers / "0a.json").exists()
+    assert (ledger / "calls.sqlite").exists()
+    assert not left.exists()
+    assert swept.document()["memo"]["embedders"] == []
+
+
 def test_the_memo_is_kept_measured_and_named_by_its_embedder(made: Any, two: Any) -> None:
     store = made.store
     spec, prints = {"kind": "hashing", "dims": 4}, {"numpy": "2"}

@@ -96,7 +96,7 @@ class Ledger:
 
     def __init__(self, root: Path) -> None:
         self.file = root / "ledger" / "calls.sqlite"
-        self._locks = Locks(root / "ledger" / "sessions")
+        self._locks = Locks(root / "locks" / "ledger")
         self._guard = threading.RLock()
         self._opened: _Opened | None = None
         self._parents: _Opened | None = None

@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,11 +22,16 @@ from mox.errors import ProviderError, SpecError
 from mox.locks import Locks
 from mox.providers.answers import LocalAnswers, read_row, row_of
 from mox.providers.shared import SharedAnswers
-from mox.settings import settings
+from mox.providers.spec import ProviderSpec
+from mox.settings import DISTRIBUTION, settings
+from mox.spec import canonical
 from mox.types.providers import Answer, Delta, Event, Provider, Request, Timings
 
 POLL_S = 0.02
 """How often to look whether another process has its answer: the kernel tells nobody."""
+ACCOUNT = ("key_env", "key_file", "account", "organisation", "project")
+"""Fields of Specs that say who pays."""
+ADDRESS = ("base_url", "url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,20 @@ class Origin:
     simulated: bool = False
     """A simulated answer is never given for a real one, nor the other way round."""
     depends: Mapping[str, str] = field(default_factory=dict)
-    """What else its answers follow from: a simulator's version, seed and profile."""
+    """What else its answers follow from: a simulator's version and seed, an interface."""
+
+    @classmethod
+    def of(cls, spec: ProviderSpec) -> Origin:
+        """The origin of a Spec's answers: all of it but whose account it is."""
+        from importlib.metadata import version
+
+        fields = spec.model_dump(mode="json", exclude={"kind", "model", *ACCOUNT, *ADDRESS})
+        simulated = spec.kind == "simulated"
+        depends = {"settings": canonical(fields)}
+        if simulated:
+            depends["mox"] = version(DISTRIBUTION)
+        url = next((one for name in ADDRESS if (one := getattr(spec, name, None))), None)
+        return cls(spec.kind, url, simulated, depends)
 
 
 def digest_of(request: Request, origin: Origin) -> str:
@@ -108,9 +126,9 @@ class Remembered:
         self.misses = 0
         self._provider = provider
         self._origin = origin
-        folder = (root or now.root) / "memo" / "answers"
-        self._local = LocalAnswers(folder)
-        self._locks = Locks(folder.parent / "answers.locks")
+        root = root or now.root
+        self._local = LocalAnswers(root / "memo" / "answers")
+        self._locks = Locks(root / "locks" / "answers")
         if shared is None and now.redis_url:
             shared = SharedAnswers(now.redis_url)
         self._shared = shared
@@ -141,10 +159,15 @@ class Remembered:
         until = time.monotonic() + timeout_s
         async with self._turn(digest_of(request, self._origin), until) as turn:
             if turn.answer is None:
-                async for event in self._provider.stream(request, timeout_s=_left(until)):
-                    if isinstance(event, Answer):
-                        await self._keep(turn, event)
-                    yield event
+                events = self._provider.stream(request, timeout_s=_left(until))
+                try:
+                    async for event in events:
+                        if isinstance(event, Answer):
+                            await self._keep(turn, event)
+                        yield event
+                finally:
+                    if isinstance(events, AsyncGenerator):  # who stops early must close it
+                        await events.aclose()
                 return
         answer = _again(turn.answer)
         if answer.reasoning:
