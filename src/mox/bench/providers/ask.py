@@ -17,7 +17,7 @@ from mox.bench.providers.found import ProviderBench
 from mox.bench.providers.run import Measured, Run
 from mox.bench.providers.targets import simulated
 from mox.bench.providers.till import Till
-from mox.bench.providers.watch import Silent, watching
+from mox.bench.providers.watch import watching
 from mox.bench.providers.workloads import Workload, workloads
 from mox.errors import StoreError
 from mox.loadgen import host

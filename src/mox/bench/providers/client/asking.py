@@ -5,75 +5,64 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from urllib.parse import urlsplit
 
 from mox.bench.providers.client import wires
 from mox.bench.providers.client.connection import Connection
-from mox.bench.providers.client.jobs import Job, Target
+from mox.bench.providers.client.jobs import Job, Target, Timeouts
 from mox.bench.providers.client.messages import Raw
+from mox.types.providers import Request
 
+Report = Callable[[Raw], None]
 _NO_SOCKETS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
 
 
-class Asker:
-    """One process' way to a target during one round.
-
-    Args:
-        report: called with each request's raw outcome, at its end.
+class Way:
+    """Connections to one target.
 
     Raises:
         MissingError: its key isn't there.
+        ProviderError: `auth`, its key is another provider's.
         SpecError: its address or key can't be used.
     """
 
-    def __init__(self, job: Job, report: Callable[[Raw], None]) -> None:
-        cell = job.cell
-        self._job, self._cell, self._report = job, cell, report
-        self._door = wires.door(cell.target, key(cell.target))
+    def __init__(self, target: Target, timeouts: Timeouts) -> None:
+        self.target = target
+        self._timeouts = timeouts
+        self._door = wires.door(target, key(target))
         self._tls = ssl.create_default_context() if self._door.tls else None
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
 
-    async def warm_up(self, connections: int) -> list[Raw]:
-        """Ask once over each of so many connections, the first alone; they are then kept."""
-        first, step = -1 - self._job.share, -self._job.of
-        numbers = range(first, first + step * connections, step)
-        found: list[Raw] = []
-        warm: list[Connection] = []
-        for group in (numbers[:1], numbers[1:]):
-            raws = [Raw(number, perf_counter_ns()) for number in group]
-            await asyncio.gather(*(self._attempt(raw, self.body(raw.number)) for raw in raws))
-            found += raws
-            # Set aside, so that the others open ones of their own.
-            warm += self._idle
-            self._idle = []
-        self._idle = warm
-        return found
-
-    def body(self, number: int) -> bytes:
-        """A request's JSON."""
-        request = self._cell.prompts(self._job.round, number)
-        return wires.body(self._cell.target, request)
-
-    async def one(self, number: int, scheduled_ns: int, body: bytes | None = None) -> None:
-        """One request, from its schedule to its report."""
-        raw = Raw(number, scheduled_ns)
-        await self._attempt(raw, self.body(number) if body is None else body)
-        self._report(raw)
-
-    async def _attempt(self, raw: Raw, body: bytes) -> None:
+    async def ask(self, raw: Raw, body: bytes) -> None:
+        """One attempt; what comes of it, and what fails, is in `raw`."""
         message = self._door.message(body)
         connection = await self._connection(raw)
         if connection is None:
             return
-        await connection.ask(message, raw, self._cell.timeouts)
+        await connection.ask(message, raw, self._timeouts)
         if connection.open:
             self._idle.append(connection)
         else:
             connection.close()
             self._all.discard(connection)
+
+    def set_aside(self) -> list[Connection]:
+        """The idle connections, no longer used until `take_back`: the next ones are new."""
+        idle, self._idle = self._idle, []
+        return idle
+
+    def take_back(self, aside: Iterable[Connection]) -> None:
+        self._idle.extend(aside)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._all:
+            connection.close()
+        self._all.clear()
+        self._idle.clear()
 
     async def _connection(self, raw: Raw) -> Connection | None:
         """One that is open, the last used first; None where none can be opened, said in `raw`."""
@@ -82,15 +71,16 @@ class Asker:
                 raw.reused = True
                 return kept
             self._all.discard(kept)
+        raw.reused = False
         began = perf_counter_ns()
         try:
-            async with asyncio.timeout(self._cell.timeouts.connect_s):
+            async with asyncio.timeout(self._timeouts.connect_s):
                 _, made = await asyncio.get_running_loop().create_connection(
                     Connection, self._door.host, self._door.port, ssl=self._tls
                 )
         except TimeoutError:
             raw.failed = "timeout_connect"
-            raw.said = f"no connection within {self._cell.timeouts.connect_s:g} s"
+            raw.said = f"no connection within {self._timeouts.connect_s:g} s"
             return None
         except OSError as error:
             limited = error.errno in _NO_SOCKETS
@@ -102,12 +92,60 @@ class Asker:
         self._all.add(made)
         return made
 
-    def close(self) -> None:
+
+class Asker:
+    """One process' requests during one round.
+
+    Args:
+        report: called with each request's raw outcome, at its end.
+
+    Raises:
+        MoxError: as `Way`.
+    """
+
+    def __init__(self, job: Job, report: Report) -> None:
+        self._job, self._report = job, report
+        self._way = Way(job.cell.target, job.cell.timeouts)
+        self._ready: dict[int, bytes] = {}
+
+    def prepare(self, numbers: Iterable[int]) -> None:
+        """Make the bodies of requests whose time will be dear."""
+        self._ready = {number: self._body(number) for number in numbers}
+
+    async def warm_up(self, connections: int) -> None:
+        """Ask once over each of so many connections, the first alone; they are then kept."""
+        numbers = warm_numbers(self._job, connections)
+        kept: list[Connection] = []
+        for group in (numbers[:1], numbers[1:]):
+            raws = [Raw(number, perf_counter_ns()) for number in group]
+            await asyncio.gather(*(self._way.ask(raw, self._body(raw.number)) for raw in raws))
+            kept += self._way.set_aside()
+        self._way.take_back(kept)
+
+    async def one(self, number: int, scheduled_ns: int) -> None:
+        """One request, from its schedule to its report."""
+        raw = Raw(number, scheduled_ns)
+        body = self._ready.pop(number, None)
+        await self._way.ask(raw, self._body(number) if body is None else body)
+        self._report(raw)
+
+    async def close(self) -> None:
         """Close all connections."""
-        for connection in self._all:
-            connection.close()
-        self._all.clear()
-        self._idle.clear()
+        self._way.close()
+
+    def _body(self, number: int) -> bytes:
+        return wires.body(self._way.target, asked(self._job, number))
+
+
+def asked(job: Job, number: int) -> Request:
+    """The request of a number."""
+    return job.cell.prompts(job.round, number)
+
+
+def warm_numbers(job: Job, count: int) -> range:
+    """Numbers of one process' requests that nobody counts."""
+    first, step = -1 - job.share, -job.of
+    return range(first, first + step * count, step)
 
 
 def key(target: Target) -> str | None:

@@ -13,6 +13,7 @@ import pickle
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -29,6 +30,7 @@ from mox.errors import MoxError
 from mox.loadgen.messages import Failed, Go, Ready
 
 WARM_AT_MOST = 64
+Run = Callable[..., Awaitable[None]]
 
 
 def main() -> None:
@@ -60,19 +62,8 @@ async def _round(job: Job, link: Connection[Any, Any]) -> Noticed:
 
     asker = Asker(job, report)
     try:
-        if job.cell.load.kind == "closed":
-            run = partial(closed_loop, job, one=asker.one)
-            connections = callers(job)
-        else:
-            times = schedule(job)
-            bodies = {number: asker.body(number) for number, _ in times}
-            run = partial(
-                open_loop, times, one=lambda number, due: asker.one(number, due, bodies[number])
-            )
-            connections = min(WARM_AT_MOST, -(-round(job.cell.load.value) // job.of) or 1)
-        if job.cell.warm_up is not None:
-            connections = len(range(job.share, job.cell.warm_up, job.of))
-        await asker.warm_up(connections)
+        run = _loop_of(job, asker)
+        await asker.warm_up(_connections(job))
         gc.collect()
         gc.disable()
         link.send(Ready())
@@ -81,14 +72,33 @@ async def _round(job: Job, link: Connection[Any, Any]) -> Noticed:
         begin_ns = perf_counter_ns() + round(1e9 * (go.begin - time.monotonic()))
         return await _watched(run, begin_ns)
     finally:
-        asker.close()
+        await asker.close()
         outbox.put(None)
         if sender.ident is not None:
             sender.join()
         gc.enable()
 
 
-async def _watched(run: Any, begin_ns: int) -> Noticed:
+def _loop_of(job: Job, asker: Asker) -> Run:
+    """What runs the round from a moment on."""
+    if job.cell.load.kind == "closed":
+        return partial(closed_loop, job, one=asker.one)
+    times = schedule(job)
+    asker.prepare(number for number, _ in times)
+    return partial(open_loop, times, one=asker.one)
+
+
+def _connections(job: Job) -> int:
+    """How many of them one process opens beforehand."""
+    cell = job.cell
+    if cell.warm_up is not None:
+        return len(range(job.share, cell.warm_up, job.of))
+    if cell.load.kind == "closed":
+        return callers(job)
+    return max(1, min(WARM_AT_MOST, round(cell.load.value)) // job.of)
+
+
+async def _watched(run: Run, begin_ns: int) -> Noticed:
     watch = Watch()
     cpu, wall = time.process_time(), time.perf_counter()
     try:
