@@ -49,7 +49,7 @@ def bench_providers(
     """Measure providers on latency, throughput, errors and cost.
 
     Rounds that are kept already aren't measured again; stopped at any place, by Ctrl-C or by its
-    budget, the same call goes on.
+    budget, the same call goes on. What is kept whole is returned as it was.
 
     Args:
         file: a YAML file, or the same as a mapping.
@@ -66,6 +66,8 @@ def bench_providers(
     with _alone(store, benchmark.identity):
         if again:
             kept.aside(store, benchmark.identity)
+        elif (whole := kept.whole(store, benchmark.identity)) is not None:
+            return ProviderBench(whole)
         with _opened(benchmark, store, begin=True) as opened:
             estimate(benchmark, opened.asked, opened.till)  # refuses what can't be paid
             run = Run(

@@ -118,7 +118,7 @@ def _part(name: str, steps: Sequence[tuple[Condition, int]], till: Till) -> Part
     each = one.benchmark.plain.requests
     prices = [till.worst(step) for step, _ in steps]
     usd = None if None in prices else sum(
-        (price * each * rounds for price, (_, rounds) in zip(prices, steps, strict=True) if price),
+        (price * rounds for price, (_, rounds) in zip(prices, steps, strict=True) if price),
         Decimal(0),
     )  # fmt: skip
     return Part(
@@ -160,11 +160,7 @@ def _check(benchmark: Benchmark, steps: Iterable[Condition], till: Till) -> None
     """Refuse a budget that doesn't buy a single round."""
     if benchmark.budget.usd is None:
         return
-    rounds = {
-        one.name: price * benchmark.plain.requests
-        for one in steps
-        if (price := till.worst(one)) is not None
-    }
+    rounds = {one.name: price for one in steps if (price := till.worst(one)) is not None}
     least = min(rounds.values(), default=Decimal(0))
     if least > Decimal(str(benchmark.budget.usd)):
         name = min(rounds, key=lambda key: rounds[key])

@@ -107,6 +107,19 @@ def read(store: Store, id_: str) -> dict[str, Any]:
         ) from None
 
 
+def whole(store: Store, id_: str) -> dict[str, Any] | None:
+    """The document of a benchmark that lacks nothing; None where there is none.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    try:
+        found = read(store, id_)
+    except MissingError:
+        return None
+    return found if found["stopped"] is None and not found["missing"] else None
+
+
 def every(store: Store) -> list[dict[str, Any]]:
     """All kept documents, the newest first; those that were moved aside are left out.
 

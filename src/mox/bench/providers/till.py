@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mox.bench.providers.client import Cell
 from mox.bench.providers.record import Record
 from mox.bench.providers.targets import simulated
-from mox.bench.providers.workloads import WARM, Workload
+from mox.bench.providers.workloads import Workload, output
 from mox.errors import BudgetError
 from mox.types.providers import Call, Usage
 
@@ -55,18 +55,22 @@ class Till:
         self._book = RunBook(self.ledger, self.prices, run=self.run, budget=budget)
 
     def worst(self, condition: Condition) -> Decimal | None:
-        """The most that one request may cost, in USD; None where it has no price.
+        """The most that a round may cost, in USD; None where it has no price.
 
         Raises:
             PriceError: not known; says what to write.
         """
-        spec = condition.provider.spec
-        most = self.prices.worst(
-            _terms(spec.kind, spec.model),
-            input_tokens=counted(condition.workload),
-            max_output_tokens=condition.workload.output_tokens,
-        )
-        return most.total
+        spec, total = condition.provider.spec, Decimal(0)
+        for number, count in ((0, condition.benchmark.plain.requests), (-1, condition.warm_up)):
+            most = self.prices.worst(
+                _terms(spec.kind, spec.model),
+                input_tokens=counted(condition.workload),
+                max_output_tokens=output(condition.workload, number),
+            ).total
+            if most is None:
+                return None
+            total += count * most
+        return total
 
     def begin(self, condition: Condition) -> None:
         """Hold what a round may cost at most.
@@ -78,9 +82,10 @@ class Till:
         call, tokens = _call(condition), counted(condition.workload)
         try:
             for number in numbers:
-                most = condition.workload.output_tokens if number >= 0 else WARM
                 self._bookings[number] = self._book.before(
-                    call, input_tokens=tokens, max_output_tokens=most
+                    call,
+                    input_tokens=tokens,
+                    max_output_tokens=output(condition.workload, number),
                 )
         except BudgetError:
             self.let_go()
@@ -95,7 +100,7 @@ class Till:
                 self._book.after(booking, used, error=record.error)
         tokens = condition.workload.input_tokens
         for number in [number for number in self._bookings if number < 0]:
-            used = Usage(input_tokens=tokens, output_tokens=WARM)
+            used = Usage(tokens, output_tokens=output(condition.workload, number))
             self._book.after(self._bookings.pop(number), used)
         self.let_go()
 
