@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,14 @@ def providers(
         bool,
         typer.Option("--again", help="Measure anew; what is kept is moved aside, not lost."),
     ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PROFILE.yaml",
+            help="Fit a latency profile to what was measured, for `mox simulate`; of several"
+            " providers one each, PROFILE-NAME.yaml.",
+        ),
+    ] = None,
     set_: Sets = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: Json = False,
@@ -60,6 +69,9 @@ def providers(
             show_json(plan.document()) if as_json else say(plan.text())
             return
         found = ask.bench_providers(file, set=changes, again=again, quiet=quiet or as_json)
+        written = found.record(record) if record is not None else []
         show_json(found.document()) if as_json else say(found.text())
+        for path in written:
+            sys.stderr.write(f"profile: {path}\n")
     if not found.whole:
         raise typer.Exit(FAILED)

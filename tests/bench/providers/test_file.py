@@ -145,7 +145,7 @@ class TestKeys:
         ({"loads": [{"kind": "closed", "concurrency": [0]}]}, "greater than or equal to 1"),
         ({"loads": [{"kind": "poisson", "rate": [0]}]}, "greater than 0"),
         ({"loads": [{"kind": "poisson"}]}, "needs the field 'rate'"),
-        ({"loads": [{"kind": "slo"}]}, "a search for the highest load needs bounds"),
+        ({"loads": [{"kind": "slo"}]}, "a search for the highest load needs a bound in time"),
         (
             {"loads": [{"kind": "slo"}], "slo": {"ttft_ms": 1}, "requests": 17},
             r"51 requests \(17 × 3 rounds\) can never show that 95% keep the bounds",

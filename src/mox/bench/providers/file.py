@@ -341,11 +341,11 @@ def _check_search(found: Benchmark) -> None:
         if not isinstance(one, Search):
             continue
         path = ("loads", at)
-        if found.slo is None:
+        if found.slo is None or not found.slo.timed:
             raise found.source.error(
                 path,
                 SpecError(
-                    "a search for the highest load needs bounds.",
+                    "a search for the highest load needs a bound in time.",
                     mend="add `slo: {ttft_ms: 1500}`.",
                 ),
             )

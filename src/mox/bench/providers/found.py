@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +38,26 @@ class ProviderBench:
         from mox.bench.providers.table import flat
 
         return pd.DataFrame([flat(row) for row in self.content["rows"]])
+
+    def record(self, path: str | Path) -> list[Path]:
+        """Fit a latency profile to what was measured, for a simulator to play.
+
+        Args:
+            path: a YAML; of several providers, one each is written beside it.
+
+        Returns:
+            What was written.
+
+        Raises:
+            DataError: too few whole answers of one.
+            StoreError: it can't be written, or what was measured isn't kept here.
+        """
+        from mox.bench.providers import kept, recorded
+        from mox.pipeline.store import Store
+        from mox.settings import settings
+
+        place = kept.folder(Store(settings().root), self.id)
+        return recorded.write(recorded.profiles(place / "records.jsonl"), Path(path))
 
     def text(self) -> str:
         """The table for a terminal."""

@@ -43,8 +43,8 @@ class Bounds:
     quality: float | None = None
     """Where the workload can judge an answer."""
 
-    def keeps(self, record: Record, found: Moments) -> bool:
-        """Whether an answer keeps all of them. What can't be told isn't kept."""
+    def keeps(self, found: Moments) -> bool:
+        """Whether an answer is in time. What can't be told isn't."""
         pairs = (
             (found.ttft_from_schedule_ms, self.ttft_ms),
             (found.e2e_from_schedule_ms, self.e2e_ms),
@@ -53,10 +53,16 @@ class Bounds:
             if most is not None and (value is None or value > most):
                 return False
         # An answer of one chunk has no time between tokens, and none too long.
-        if self.itl_ms is not None and found.itl_ms is not None and found.itl_ms > self.itl_ms:
-            return False
-        judged = record.quality is not None and self.quality is not None
-        return not judged or record.quality >= self.quality  # type: ignore[operator]
+        return self.itl_ms is None or found.itl_ms is None or found.itl_ms <= self.itl_ms
+
+    def good(self, record: Record, found: Moments) -> bool:
+        """Whether an answer is in time, and good enough as far as anybody can tell."""
+        poor = (
+            self.quality is not None
+            and record.quality is not None
+            and record.quality < self.quality
+        )
+        return self.keeps(found) and not poor
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,12 @@ class Row:
     """`gaps`, how many of them are `stalled`, and the `answers` that have one."""
     errors: Mapping[str, int]
     attained: Share | None
-    """Requests that keep the bounds; None without bounds."""
+    """Requests that are answered in time; None without bounds. A load can't mend an answer's
+    quality, so that is no part of it."""
     usd: Decimal | None
     """Of all requests; None where one has no price."""
     good: int
+    """Answers that are in time and good enough."""
     quality: float | None
     """Mean over the answers that were judged."""
     throughput: Mapping[str, float | None]
@@ -173,7 +181,8 @@ def row(
     answers = [record for record in records if answered(record)]
     found = [moments(record, time_scale=about.time_scale) for record in answers]
     errors = error_counts(records)
-    kept = _kept(about.bounds, answers, found)
+    bounds = about.bounds or Bounds()
+    kept = sum(map(bounds.keeps, found))
     judged = [record.quality for record in answers if record.quality is not None]
     return Row(
         provider=about.provider,
@@ -190,7 +199,7 @@ def row(
         errors=errors,
         attained=Share(kept, len(records)) if about.bounds else None,
         usd=spent(records),
-        good=kept,
+        good=sum(map(bounds.good, answers, found)),
         quality=statistics.fmean(judged) if judged else None,
         throughput=throughput(rounds, about.time_scale),
         tokens=_tokens(answers),
@@ -249,14 +258,6 @@ def throughput(rounds: Sequence[Sequence[Record]], time_scale: float) -> dict[st
     if seconds <= 0:
         return {"requests_per_s": None, "tokens_per_s": None}
     return {"requests_per_s": count / seconds, "tokens_per_s": tokens / seconds}
-
-
-def _kept(bounds: Bounds | None, answers: Sequence[Record], found: Sequence[Moments]) -> int:
-    """Answers that are good: all of them, where nothing is asked of one."""
-    if bounds is None:
-        return len(answers)
-    pairs = zip(answers, found, strict=True)
-    return sum(bounds.keeps(record, one) for record, one in pairs)
 
 
 def _values(found: Sequence[Moments], name: str) -> list[float]:

@@ -185,7 +185,7 @@ class Run:
         bounds = self.benchmark.slo.bounds if self.benchmark.slo else Bounds()
         records = [record for turn in turns for record in turn.records]
         met = sum(
-            bounds.keeps(record, moments(record, time_scale=one.time_scale))
+            bounds.keeps(moments(record, time_scale=one.time_scale))
             for record in records
             if answered(record)
         )

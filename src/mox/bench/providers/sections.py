@@ -84,7 +84,10 @@ class Search(Section):
 
 
 class Slo(Section):
-    """What a good answer keeps, counted from the intended start, in the provider's time."""
+    """What a good answer keeps, in the provider's time.
+
+    In time counts from the intended start. Of loads only that is asked: no load mends quality.
+    """
 
     ttft_ms: float | None = Field(None, gt=0)
     """To the first event with text or reasoning in it."""
@@ -97,13 +100,18 @@ class Slo(Section):
     agreements of service have it."""
     quality: float | None = Field(None, ge=0, le=1)
     """Where a workload can judge an answer (`rag`): the least share of the gold evidence's words
-    that it repeats."""
+    that it repeats. It counts for the price of a good answer."""
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Slo:
-        if (self.ttft_ms, self.e2e_ms, self.itl_ms, self.quality) == (None,) * 4:
+        if not self.timed and self.quality is None:
             raise ValueError("name one of ttft_ms, e2e_ms, itl_ms and quality")
         return self
+
+    @property
+    def timed(self) -> bool:
+        """Whether it says how long an answer may take."""
+        return (self.ttft_ms, self.e2e_ms, self.itl_ms) != (None, None, None)
 
     @property
     def bounds(self) -> Bounds:
