@@ -296,18 +296,20 @@ def _progress(text: str) -> None:
 
 
 def sync() -> list[str]:
-    """Mirror every run and growth that MLflow hasn't got yet; returns their ids.
+    """Mirror every run, growth and benchmark that MLflow hasn't got yet; returns their ids.
 
     Raises:
         EngineError: MLflow is away.
     """
+    from mox.bench.providers.ask import pages
     from mox.tracking import mirror, server
 
     here = settings()
     uri = server.tracking_uri(here.root)
     server.reachable(uri)
     store = Store(here.root)
-    return mirror.sync(store, uri, [found.content for found in record.every(store)])
+    growths = [found.content for found in record.every(store)]
+    return mirror.sync(store, uri, growths, pages(store))
 
 
 __all__ = [

@@ -254,7 +254,7 @@ def gc(
 
 @app.command()
 def sync(as_json: Json = False) -> None:
-    """Mirror to MLflow the runs and growths that it doesn't have yet."""
+    """Mirror to MLflow the runs, growths and benchmarks that it doesn't have yet."""
     from mox import api
 
     with refusals(as_json=as_json):

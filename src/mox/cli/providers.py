@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mox.cli.out import FAILED, Json, Sets, parse_sets, refusals, say, show_json
+
+if TYPE_CHECKING:
+    from mox.bench.providers.found import ProviderBench
 
 
 def providers(
@@ -30,35 +33,43 @@ def providers(
         ),
     ] = None,
     set_: Sets = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Don't mirror to MLflow now; `mox sync` does it later."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure providers: time to first token, between tokens, end to end; errors; dollars.
 
-    Start with `mox bench providers experiments/providers.yaml`: two simulated providers, no key,
-    no network; set OPENAI_API_KEY or ANTHROPIC_API_KEY and the same file measures real ones.
-    Look first: add --dry-run.
+    Start with `mox bench providers experiments/providers.yaml --dry-run`,
+    then without --dry-run: two simulated providers, no key, no network.
+    Set OPENAI_API_KEY or ANTHROPIC_API_KEY, and the same file measures
+    the real ones beside them.
 
     \b
-    What stands in a file:
-      providers: [{kind: simulated, model: sim-swift}, {kind: openai, model: …, optional: true}]
-      workloads: [short, standard, long, {kind: rag, corpus: {kind: card, name: …}}]
-      cache:     [off, on]         no two prompts begin alike, or four fifths of each are shared
-      loads:
-        - {kind: closed, concurrency: [1, 4, 16]}   each caller asks again when it is answered
-        - {kind: poisson, rate: [2]}                requests a second, whatever the answers do
-        - {kind: slo, start: 1}                     the highest rate that keeps `slo`
-      slo:       {ttft_ms: 1500, e2e_ms: 20000}     for 95 % of all requests
-      budget:    {usd: 1, minutes: 10}
+    providers: \[{kind: simulated, model: sim-swift},
+                {kind: openai, model: NAME, optional: true}]
+    workloads: \[short, standard, long,
+                {kind: rag, corpus: {kind: card, name: NAME}}]
+    cache:     \[off, on]      off: no two prompts begin alike
+    loads:
+      - {kind: closed, concurrency: \[1, 4]}  callers that wait for answers
+      - {kind: poisson, rate: \[2]}           a second, come what may
+      - {kind: slo, start: 1}                the highest that keeps `slo`
+    slo:       {ttft_ms: 1500, e2e_ms: 20000} for 95 % of all requests
+    budget:    {usd: 1, minutes: 10}
 
-    TTFT is from the request's bytes to the first event with text or reasoning; `answer` to the
-    first text; ITL is by tokens, not by chunks. End to end is from the actual send, and from the
-    intended start, which alone contains what a user waits when requests come faster than they are
-    answered. [low, high] is a 95 % interval that assumes no distribution. INVALID: the client
-    could not keep up, and measured itself.
+    TTFT is from the request's last byte to the first event with text or
+    reasoning, ITL by tokens and not by chunks. End to end is from the send,
+    and from the intended start: that alone contains what a user waits when
+    requests come faster than they are answered. \[low, high] is a 95 %
+    interval that assumes no distribution. INVALID: the client could not
+    keep up and measured itself, or nothing was answered.
 
-    What is measured is kept as it comes: after Ctrl-C, or where the budget stopped it, the same
-    call goes on. A benchmark that is kept whole is shown, not measured again; --again does.
+    What is measured is kept as it comes: after Ctrl-C, or where the budget
+    stopped it, the same call goes on. What is kept whole is shown, not
+    measured again, unless you say --again.
     """
     from mox.bench.providers import ask
 
@@ -68,10 +79,25 @@ def providers(
             plan = ask.plan(file, set=changes)
             show_json(plan.document()) if as_json else say(plan.text())
             return
-        found = ask.bench_providers(file, set=changes, again=again, quiet=quiet or as_json)
+        found = ask.bench_providers(
+            file, set=changes, again=again, offline=offline, quiet=quiet or as_json
+        )
         written = found.record(record) if record is not None else []
         show_json(found.document()) if as_json else say(found.text())
+        if not as_json:
+            _next_steps(found)
         for path in written:
             sys.stderr.write(f"profile: {path}\n")
     if not found.whole:
         raise typer.Exit(FAILED)
+
+
+def _next_steps(found: ProviderBench) -> None:
+    """Where to look next."""
+    from mox.pipeline.store import Store
+    from mox.settings import settings
+    from mox.tracking.providers import next_links
+
+    say("\nLook next:")
+    for name, line in next_links(Store(settings().root), found.content):
+        say(f"  {name:<14} {line}")

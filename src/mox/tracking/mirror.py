@@ -17,7 +17,7 @@ from mox.errors import SpecError, StoreError
 from mox.pipeline.store import Store
 from mox.results import Results, Run
 from mox.results.run import every
-from mox.tracking import growth, links, marker, parent, server, trials, view
+from mox.tracking import growth, links, marker, parent, providers, server, trials, view
 from mox.tracking.keys import PARAM, TAG, fitted
 from mox.tracking.marker import Mirrored, is_mirrored, mirrored
 from mox.tracking.writing import Runs, made_with
@@ -101,11 +101,17 @@ def end(mirror: Mirror, status: Status) -> None:
         server.client(mirror.uri).set_terminated(mirror.parent_id, status)
 
 
-def sync(store: Store, uri: str, growths: Sequence[Mapping[str, Any]] = ()) -> list[str]:
-    """Mirror every run of a store that isn't mirrored yet, and every growth.
+def sync(
+    store: Store,
+    uri: str,
+    growths: Sequence[Mapping[str, Any]] = (),
+    benches: Sequence[tuple[Mapping[str, Any], str]] = (),
+) -> list[str]:
+    """Mirror every run of a store that isn't mirrored yet, every growth and every benchmark.
 
     Args:
         growths: their documents.
+        benches: documents of benchmarks of providers, with their tables as a page.
 
     Returns:
         The ids of what was mirrored.
@@ -119,6 +125,10 @@ def sync(store: Store, uri: str, growths: Sequence[Mapping[str, Any]] = ()) -> l
         run.id: partial(finish, Results(run, store), uri) for run in every(store)
     }
     jobs |= {one["growth"]: partial(growth.finish, store, one, uri) for one in growths}
+    jobs |= {
+        one["benchmark"]: partial(providers.finish, store, one, uri, page=page)
+        for one, page in benches
+    }
     written, lost = [], {}
     for name, job in jobs.items():
         try:

@@ -65,7 +65,7 @@ def kept_records(store: Path, found: ProviderBench) -> list[records.Kept]:
 
 
 def test_a_benchmark_measures_what_the_simulator_is(prices: str, own_state: Path) -> None:
-    found = ask.bench_providers(written(prices, requests=8), quiet=True)
+    found = ask.bench_providers(written(prices, requests=8), quiet=True, offline=True)
     document = found.document()
     json.dumps(document, allow_nan=False)
     assert (document["schema"], document["simulated"], document["time_scale"]) == (1, True, 0.05)
@@ -86,7 +86,7 @@ def test_a_benchmark_measures_what_the_simulator_is(prices: str, own_state: Path
     rounds = [one.header["round"] for one in kept_records(own_state, found)]
     assert rounds == [0, 0, 1, 1, 2, 2]
     # What is kept whole is shown, not measured again.
-    again = ask.bench_providers(written(prices, requests=8), quiet=True)
+    again = ask.bench_providers(written(prices, requests=8), quiet=True, offline=True)
     assert again.document() == document
     assert len(kept_records(own_state, again)) == 6
 
@@ -106,13 +106,13 @@ def test_ctrl_c_keeps_what_was_measured_and_the_same_call_goes_on(
 
     with monkeypatch.context() as pressed:
         pressed.setattr(ask, "watching", lambda *, quiet: Impatient())
-        cut = ask.bench_providers(written(prices, simulator), quiet=True)
+        cut = ask.bench_providers(written(prices, simulator), quiet=True, offline=True)
     assert cut.content["stopped"] == "interrupted"
     assert not cut.whole
     assert [one["rounds"] for one in cut.content["missing"]] == [1, 1]
     assert sum(row["n"] for row in cut.content["rows"]) == 6
     before = kept_records(own_state, cut)
-    whole = ask.bench_providers(written(prices, simulator), quiet=True)
+    whole = ask.bench_providers(written(prices, simulator), quiet=True, offline=True)
     assert whole.whole
     assert [row["n"] for row in whole.content["rows"]] == [9, 9]
     assert kept_records(own_state, whole)[:2] == before
@@ -149,7 +149,7 @@ class TestMoney:
         # A round of 3 requests and 3 that warm up may cost sim-swift 6 · (138 · 0.20 + 12) / 1M =
         # 0.00024, sim-careful 10 times that.
         content = written(prices, simulator, budget={"usd": 0.0045})
-        found = ask.bench_providers(content, quiet=True).content
+        found = ask.bench_providers(content, quiet=True, offline=True).content
         assert found["stopped"] == "budget"
         assert 0.0025 < found["usd"]["simulated"] <= 0.0045
         assert "sim-careful" in {one["provider"] for one in found["missing"]}
@@ -162,7 +162,7 @@ class TestMoney:
         self, prices: str, own_state: Path
     ) -> None:
         with pytest.raises(BudgetError, match="buys no round"):
-            ask.bench_providers(written(prices, budget={"usd": 0.00001}), quiet=True)
+            ask.bench_providers(written(prices, budget={"usd": 0.00001}), quiet=True, offline=True)
         assert not list(own_state.glob("results/*/records.jsonl"))
 
     def test_a_price_that_is_not_known_is_refused_before_anything_is_asked(
@@ -170,7 +170,7 @@ class TestMoney:
     ) -> None:
         Path(prices).write_text("prices: []\n")
         with pytest.raises(PriceError, match="sim-swift"):
-            ask.bench_providers(written(prices), quiet=True)
+            ask.bench_providers(written(prices), quiet=True, offline=True)
 
     def test_a_dry_run_asks_nobody_and_says_the_most_that_it_may_cost(
         self, prices: str, own_state: Path
@@ -191,7 +191,7 @@ def test_a_search_finds_the_highest_load_that_may_be_tried(prices: str, simulato
         slo={"e2e_ms": 60_000},
         requests=18,
     )
-    (row,) = ask.bench_providers(content, quiet=True).content["rows"]
+    (row,) = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
     # Nothing takes a minute, so every load keeps the bound, up to the most that may be tried.
     assert row["load"] == {"kind": "slo", "arrival": "poisson", "value": 8.0}
     assert [probe["value"] for probe in row["probes"]] == [4, 8]

@@ -23,6 +23,9 @@ from mox.errors import StoreError
 from mox.loadgen import host
 from mox.pipeline.store import Store
 from mox.settings import settings
+from mox.tracking import providers as mirror
+from mox.tracking import server
+from mox.tracking.mirroring import kept as mirror_kept
 
 FileLike = str | Path | Mapping[str, Any]
 
@@ -44,6 +47,7 @@ def bench_providers(
     *,
     set: Mapping[str, Any] | None = None,  # noqa: A002  as `mox.plan` has it
     again: bool = False,
+    offline: bool = False,
     quiet: bool = False,
 ) -> ProviderBench:
     """Measure providers on latency, throughput, errors and cost.
@@ -55,14 +59,38 @@ def bench_providers(
         file: a YAML file, or the same as a mapping.
         set: dotted path → value: `{"loads.0.concurrency": [1]}`.
         again: measure anew; what was measured before is moved aside.
+        offline: don't mirror to MLflow; `mox sync` does it later.
         quiet: show no progress.
 
     Raises:
         MoxError: what is written cannot be meant, a key or a price is missing, a simulator doesn't
-            start.
+            start, or MLflow is away and `offline` isn't set.
     """
     store = Store(settings().root)
     benchmark = load(file, set)
+    uri = None if offline else server.tracking_uri(store.root)
+    if uri is not None:
+        server.reachable(uri)
+    found = _measured(benchmark, store, again=again, quiet=quiet)
+    if uri is not None:
+        with mirror_kept():
+            mirror.finish(
+                store, found.content, uri, page=found.page(), folder=benchmark.source.base
+            )
+    return found
+
+
+def pages(store: Store) -> list[tuple[Mapping[str, Any], str]]:
+    """Every kept document with its tables as a page, for `mox sync`.
+
+    Raises:
+        StoreError: one can't be read.
+    """
+    return [(one, ProviderBench(one).page()) for one in kept.every(store)]
+
+
+def _measured(benchmark: Benchmark, store: Store, *, again: bool, quiet: bool) -> ProviderBench:
+    """What is kept whole, or what was measured now."""
     with _alone(store, benchmark.identity):
         if again:
             kept.aside(store, benchmark.identity)

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mox.errors import SpecError
+
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mox.results.show.figures import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,6 +43,39 @@ class ProviderBench:
 
         return pd.DataFrame([flat(row) for row in self.content["rows"]])
 
+    def figure(self, what: str = "latency", of: str | None = None) -> Figure:
+        """A figure: `latency` against load, `cost` of good answers against latency with its
+        Pareto edge, or `timeline`, every request by when it came.
+
+        Args:
+            of: which latency: `ttft_ms`, `itl_ms`, `e2e_ms`, `e2e_from_schedule_ms`.
+
+        Raises:
+            SpecError: no such figure, or nothing to draw.
+        """
+        from mox.results.show import providers as drawn
+
+        if what == "latency":
+            return drawn.latency(self.content, of or "e2e_from_schedule_ms")
+        if what == "cost":
+            return drawn.cost(self.content, of or "e2e_from_schedule_ms")
+        if what == "timeline":
+            return drawn.timeline(self.content, self._requests(), of or "ttft_ms")
+        raise SpecError(f"no figure {what!r}.", mend="draw one of latency, cost and timeline.")
+
+    def _requests(self) -> list[dict[str, Any]]:
+        """Every kept request, for the time lines."""
+        from mox.bench.providers.table import request_rows
+
+        return request_rows(self._records())
+
+    def _records(self) -> Path:
+        from mox.bench.providers import kept
+        from mox.pipeline.store import Store
+        from mox.settings import settings
+
+        return kept.folder(Store(settings().root), self.id) / "records.jsonl"
+
     def record(self, path: str | Path) -> list[Path]:
         """Fit a latency profile to what was measured, for a simulator to play.
 
@@ -52,18 +89,21 @@ class ProviderBench:
             DataError: too few whole answers of one.
             StoreError: it can't be written, or what was measured isn't kept here.
         """
-        from mox.bench.providers import kept, recorded
-        from mox.pipeline.store import Store
-        from mox.settings import settings
+        from mox.bench.providers import recorded
 
-        place = kept.folder(Store(settings().root), self.id)
-        return recorded.write(recorded.profiles(place / "records.jsonl"), Path(path))
+        return recorded.write(recorded.profiles(self._records()), Path(path))
 
     def text(self) -> str:
         """The table for a terminal."""
         from mox.bench.providers.table import text
 
         return text(self.content)
+
+    def page(self) -> str:
+        """The tables as a whole HTML document."""
+        from mox.results.show.markup import page
+
+        return page(self._repr_html_(), str(self.content["name"]))
 
     def __repr__(self) -> str:
         return self.text()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.bench.providers.conditions import parts
+from mox.bench.providers.rows import LATENCIES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,6 +137,35 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
     for name, value in row.items():
         put(name, value)
+    return found
+
+
+def request_rows(records: Path) -> list[dict[str, Any]]:
+    """A row for each request of a benchmark, in the provider's time.
+
+    Args:
+        records: as `mox.bench.providers.kept` keeps them.
+    """
+    from mox.bench.providers.client.records import read
+    from mox.bench.providers.moments import answered, moments
+
+    found = []
+    for one in read(records):
+        scale = one.header["time_scale"]
+        began = min((record.scheduled_ns for record in one.records), default=0)
+        for record in one.records:
+            row = {
+                "provider": record.provider,
+                "workload": record.workload,
+                "load": f"{record.load.kind} {record.load.value:g}",
+                "round": record.round + 1,
+                "at_s": (record.scheduled_ns - began) / 1e9 / scale,
+                "error": record.error,
+            }
+            if answered(record):
+                seen = moments(record, time_scale=scale)
+                row |= {name: getattr(seen, name) for name in LATENCIES}
+            found.append(row)
     return found
 
 
