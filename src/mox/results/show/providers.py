@@ -60,9 +60,9 @@ def latency(document: Mapping[str, Any], what: str = "e2e_from_schedule_ms") -> 
         for kind in LOADS:
             some = [row for row in rows if (row["workload"], row["kind"]) == (workload, kind)]
             if some:
-                title = f"{workload}, {LOADS[kind]}"
+                name = f"{workload}, {LOADS[kind]}"
                 panel = alt.layer(*_lines(some, kind, what, colour), *_slo(document, what))
-                panels.append(panel.properties(width=WIDTH, height=HEIGHT, title=title))
+                panels.append(panel.properties(width=WIDTH, height=HEIGHT, title=name))
     title = titled(f"{document['name']}: {TITLES[what]} by load", _notes(document))
     return figure(_columns(panels).properties(title=title))
 

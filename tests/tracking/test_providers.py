@@ -1,0 +1,91 @@
+"""A benchmark of providers in MLflow: one run, once, what is simulated and INVALID said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mox import api
+from mox.bench.providers import kept
+from mox.pipeline.store import Store
+from mox.tracking import providers, server
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def row(provider: str, load: dict[str, Any], ms: float, **rest: Any) -> dict[str, Any]:
+    figure = {q: {"value": ms, "low": None, "high": None} for q in ("p50", "p90", "p95", "p99")}
+    names = ("ttft_ms", "answer_ms", "itl_ms", "e2e_ms", "e2e_from_schedule_ms", "tokens_per_s")
+    return {
+        "provider": provider, "model": provider, "workload": "short", "load": load, "n": 210,
+        "answers": 210, "valid": True, "why": None, **dict.fromkeys(names, figure),
+        "errors": {"rate_limit": 2, "server": 1}, "attained": None, "quality": None,
+        "usd_per_1k": 0.2, "usd_per_1k_good": None, "simulated": True, "time_scale": 0.1,
+        "ended": None, **rest,
+    }  # fmt: skip
+
+
+DOCUMENT: dict[str, Any] = {
+    "schema": 1, "simulated": True, "time_scale": 0.1, "benchmark": "0123456789ab",
+    "name": "benched", "at": "2026-11-26T12:00:00Z", "host": {"cpu": "x", "cores": "2"},
+    "slo": {"ttft_ms": 900, "attain": 0.95}, "prices": "t 1", "seconds": 12.0, "stopped": None,
+    "usd": {"real": 0.0, "simulated": 0.5}, "left_out": {}, "missing": [], "notes": [],
+    "rows": [
+        row("sim-swift", {"kind": "closed", "value": 1}, 200),
+        row("sim-swift", {"kind": "closed", "value": 4}, 300),
+        row("sim-swift", {"kind": "poisson", "value": 0.5}, 250),
+        row("sim-swift", {"kind": "closed", "value": 16}, 1, valid=False, why="lag"),
+        row("sim-swift", {"kind": "slo", "arrival": "poisson", "value": None}, 1, valid=False),
+    ],
+}  # fmt: skip
+
+
+def test_curves_have_the_load_as_their_step_and_nothing_that_is_invalid() -> None:
+    found = providers.series(DOCUMENT)
+    assert found["ttft_ms_p50/sim-swift short closed"] == {1: 200, 4: 300}
+    assert found["ttft_ms_p95/sim-swift short poisson"] == {50: 250}  # 0.5 a second · 100
+    assert found["errors/sim-swift short closed"] == {1: 3, 4: 3}
+    assert not any("usd_per_1k_good" in name or " slo" in name for name in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, "FINISHED"),
+        ({"stopped": "budget"}, "FINISHED"),
+        ({"stopped": "interrupted"}, "KILLED"),
+        ({"rows": [{**DOCUMENT["rows"][0], "answers": 0}]}, "FAILED"),
+    ],
+)
+def test_how_its_run_ended(changes: dict[str, Any], status: str) -> None:
+    assert providers.ended({**DOCUMENT, **changes}) == status
+
+
+def test_sync_writes_it_once_with_its_tables_figures_and_labels(
+    own_state: Path, tmp_path: Path
+) -> None:
+    store = Store(own_state)
+    kept.save(kept.folder(store, DOCUMENT["benchmark"]), DOCUMENT)
+    assert api.sync() == [DOCUMENT["benchmark"]]
+    assert api.sync() == []
+    client = server.client(server.tracking_uri(own_state))
+    experiment = client.get_experiment_by_name("benched")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mox.simulated"] == "true"
+    assert run.data.tags["mox.invalid"] == "2"
+    assert run.data.tags["mlflow.note.content"].startswith("**Simulated** at time scale 0.1")
+    assert run.data.params["slo.ttft_ms"] == "900"
+    assert run.data.metrics["usd_simulated"] == 0.5
+    history = client.get_metric_history(run.info.run_id, "e2e_ms_p50/sim-swift short closed")
+    assert {(one.step, one.value) for one in history} == {(1, 200), (4, 300)}
+    names = {one.path for one in client.list_artifacts(run.info.run_id)}
+    assert names == {"providers.json", "providers.html", "latency.html"}  # no price: no `cost`
+    there = client.download_artifacts(run.info.run_id, "providers.json", str(tmp_path))
+    assert json.loads(Path(there).read_text()) == DOCUMENT
+    assert "SIMULATED, time scale 0.1" in Path(
+        client.download_artifacts(run.info.run_id, "providers.html", str(tmp_path))
+    ).read_text("utf-8")
