@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mox.api import Plan, ask, down, explain, load, plan, promote, run, up
     from mox.bench.notebook import growth
-    from mox.bench.providers.ask import bench_providers
+    from mox.bench.providers.ask import bench_providers, plan_providers
     from mox.errors import MoxError
     from mox.results import Results
 
@@ -31,6 +31,7 @@ _WHERE = {
     "Plan": "mox.api",
     "growth": "mox.bench.notebook",
     "bench_providers": "mox.bench.providers.ask",
+    "plan_providers": "mox.bench.providers.ask",
     "Results": "mox.results",
     "MoxError": "mox.errors",
 }
@@ -46,6 +47,7 @@ __all__ = [
     "growth",
     "load",
     "plan",
+    "plan_providers",
     "promote",
     "run",
     "up",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -201,11 +201,19 @@ def datasets(as_json: Json = False) -> None:
 
 
 @app.command()
-def schema(as_json: Json = False) -> None:
+def schema(
+    of: Annotated[
+        Literal["experiment", "providers"],
+        typer.Argument(help="An experiment's YAML, or that of `mox bench providers`."),
+    ] = "experiment",
+    as_json: Json = False,
+) -> None:
     """Print the JSON schema of an experiment, with every back end's settings."""
-    from mox.experiment.schema import schema as made
-
     with refusals(as_json=True):
+        if of == "providers":
+            from mox.bench.providers.schema import schema as made
+        else:
+            from mox.experiment.schema import schema as made
         show_json(made())
 
 

@@ -48,14 +48,14 @@ def providers(
     the real ones beside them.
 
     \b
-    providers: \[{kind: simulated, model: sim-swift},
+    providers: \\[{kind: simulated, model: sim-swift},
                 {kind: openai, model: NAME, optional: true}]
-    workloads: \[short, standard, long,
+    workloads: \\[short, standard, long,
                 {kind: rag, corpus: {kind: card, name: NAME}}]
-    cache:     \[off, on]      off: no two prompts begin alike
+    cache:     \\[off, on]      off: no two prompts begin alike
     loads:
-      - {kind: closed, concurrency: \[1, 4]}  callers that wait for answers
-      - {kind: poisson, rate: \[2]}           a second, come what may
+      - {kind: closed, concurrency: \\[1, 4]}  callers that wait for answers
+      - {kind: poisson, rate: \\[2]}           a second, come what may
       - {kind: slo, start: 1}                the highest that keeps `slo`
     slo:       {ttft_ms: 1500, e2e_ms: 20000} for 95 % of all requests
     budget:    {usd: 1, minutes: 10}
@@ -63,7 +63,7 @@ def providers(
     TTFT is from the request's last byte to the first event with text or
     reasoning, ITL by tokens and not by chunks. End to end is from the send,
     and from the intended start: that alone contains what a user waits when
-    requests come faster than they are answered. \[low, high] is a 95 %
+    requests come faster than they are answered. \\[low, high] is a 95 %
     interval that assumes no distribution. INVALID: the client could not
     keep up and measured itself, or nothing was answered.
 
@@ -76,7 +76,7 @@ def providers(
     with refusals(as_json=as_json):
         changes = parse_sets(set_)
         if dry_run:
-            plan = ask.plan(file, set=changes)
+            plan = ask.plan_providers(file, set=changes)
             show_json(plan.document()) if as_json else say(plan.text())
             return
         found = ask.bench_providers(

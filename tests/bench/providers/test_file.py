@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from mox.bench.providers.conditions import ladder, searches
 from mox.bench.providers.file import Benchmark, load
+from mox.bench.providers.schema import schema
 from mox.bench.providers.workloads import Workload, workloads
 from mox.errors import MoxError
-from mox.source import parse_value
+from mox.source import parse_value, read
 
 SIM = {"kind": "simulated", "model": "sim-swift"}
 
@@ -125,6 +127,46 @@ class TestKeys:
         with pytest.raises(MoxError, match="Anthropic") as caught:
             load(written(providers=[{"kind": "openai", "model": "gpt-6-mini"}]))
         assert key not in str(caught.value)
+
+
+class TestSchema:
+    """What the schema takes and refuses is what reading takes and refuses."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"workloads": "short", "loads": {"kind": "closed", "concurrency": 8}},
+            {"cache": ["off", "on"], "seconds": 9, "slo": {"ttft_ms": 900}},
+            {"providers": [{**SIM, "name": "x", "optional": True}]},
+            {"workloads": [{"kind": "rag", "corpus": {"kind": "card", "name": "x"}, "k": 3}]},
+        ],
+    )
+    def test_it_takes_what_is_read(self, changes: dict[str, Any]) -> None:
+        load(written(**changes))
+        Draft202012Validator(schema()).validate(written(**changes))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"provider": []},
+            {"rounds": 2},
+            {"providers": [{**SIM, "modle": 1}]},
+            {"providers": [{"kind": "simulated"}]},
+            {"loads": [{"kind": "closed", "concurrency": 0}]},
+            {"loads": [{"kind": "poisson"}]},
+            {"workloads": ["shrt"]},
+        ],
+    )
+    def test_it_refuses_what_is_refused(self, changes: dict[str, Any]) -> None:
+        with pytest.raises(MoxError):
+            load(written(**changes))
+        assert not Draft202012Validator(schema()).is_valid(written(**changes))
+
+    def test_the_example_fits_it(self) -> None:
+        content = read(Path("experiments/providers.yaml")).settings
+        Draft202012Validator(schema()).validate(content)
+        assert load("experiments/providers.yaml").plain.rounds >= 3
 
 
 @pytest.mark.parametrize(

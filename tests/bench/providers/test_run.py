@@ -175,7 +175,7 @@ class TestMoney:
     def test_a_dry_run_asks_nobody_and_says_the_most_that_it_may_cost(
         self, prices: str, own_state: Path
     ) -> None:
-        found = ask.plan(written(prices)).document()
+        found = ask.plan_providers(written(prices)).document()
         # sim-swift: 9 · (138 · 0.20 + 12 · 1.00) / 1M, and 9 that warm up connections alike.
         most = 18 * (138 * 0.20 + 12) / 1e6
         assert found["providers"][0]["usd_at_most"] == pytest.approx(most)

@@ -30,7 +30,7 @@ from mox.tracking.mirroring import kept as mirror_kept
 FileLike = str | Path | Mapping[str, Any]
 
 
-def plan(file: FileLike, *, set: Mapping[str, Any] | None = None) -> Estimate:  # noqa: A002
+def plan_providers(file: FileLike, *, set: Mapping[str, Any] | None = None) -> Estimate:  # noqa: A002
     """How many requests, how long, and what it may cost at most; asks nobody.
 
     Raises:

@@ -39,7 +39,7 @@ class Part:
     """At the most; None where it has no price."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """What a benchmark would do. Nothing was asked."""
 
@@ -78,6 +78,9 @@ class Estimate:
                 for part in self.parts
             ],
         }
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def text(self) -> str:
         """The same for a reader."""

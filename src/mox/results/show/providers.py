@@ -71,16 +71,17 @@ def cost(document: Mapping[str, Any], what: str = "e2e_from_schedule_ms") -> Fig
     """What 1,000 good answers cost against a latency's median, with the Pareto edge.
 
     On the edge lies what nothing else of its workload beats in both, real and simulated apart.
+    INVALID rows are crosses, and on no edge.
 
     Raises:
         SpecError: nothing of that name was measured, or nothing has a price.
     """
     import altair as alt
 
-    rows = [row for row in _rows(document, what) if row["usd"] is not None and not row["invalid"]]
+    rows = [row for row in _rows(document, what) if row["usd"] is not None]
     if not rows:
         raise SpecError(
-            "no valid row has a price for good answers.",
+            "no row has a price for good answers.",
             mend="write prices into experiments/prices.yaml, or see which bound no answer keeps.",
         )
     _edges(rows)
@@ -202,8 +203,7 @@ def _lines(rows: Sequence[Row], kind: str, what: str, colour: alt.Color) -> Iter
             x=x, y=y, color=colour, tooltip=tips)  # fmt: skip
     doubted = [row for row in rows if row["invalid"]]
     if doubted:
-        crosses = _chart(doubted).mark_text(text="×", fontSize=15, fontWeight="bold")
-        yield crosses.encode(x=x, y=y, color=colour, tooltip=[*tips, "invalid:N"])
+        yield _crosses(doubted).encode(x=x, y=y, color=colour, tooltip=[*tips, "invalid:N"])
 
 
 def _scattered(rows: Sequence[Row], what: str, colour: alt.Color) -> Iterable[Any]:
@@ -211,23 +211,28 @@ def _scattered(rows: Sequence[Row], what: str, colour: alt.Color) -> Iterable[An
 
     x = alt.X("value:Q", title=f"median {TITLES[what]}", scale=alt.Scale(type="log", padding=14))
     y = alt.Y("usd:Q", title="USD for 1,000 good answers", scale=alt.Scale(type="log", padding=14))
-    edge = [row for row in rows if row["edge"]]
-    yield (
-        _chart(edge).mark_line(interpolate="step-after", color="#888", strokeWidth=1.5)
-        .encode(x=x, y=y, detail="simulated:N", order=alt.Order("value:Q"))
-    )  # fmt: skip
-    yield _chart(rows).mark_rule(opacity=0.5).encode(x="low:Q", x2="high:Q", y=y, color=colour)
+    if edge := [row for row in rows if row["edge"]]:
+        yield (
+            _chart(edge).mark_line(interpolate="step-after", color="#888", strokeWidth=1.5)
+            .encode(x=x, y=y, detail="simulated:N", order=alt.Order("value:Q"))
+        )  # fmt: skip
     tips = ["line:N", "kind:N", "load:Q", alt.Tooltip("value:Q", format=".4~g"),
             alt.Tooltip("usd:Q", format=".3~g"), "n:Q"]  # fmt: skip
-    yield _chart(rows).mark_point(filled=True, size=60, opacity=1).encode(
-        x=x, y=y, color=colour, shape=alt.Shape("kind:N", title="load"), tooltip=tips)  # fmt: skip
+    if believed := [row for row in rows if not row["invalid"]]:
+        chart, shape = _chart(believed), alt.Shape("kind:N", title="load")
+        yield chart.mark_rule(opacity=0.5).encode(x="low:Q", x2="high:Q", y=y, color=colour)
+        yield chart.mark_point(filled=True, size=60, opacity=1).encode(
+            x=x, y=y, color=colour, shape=shape, tooltip=tips)  # fmt: skip
+    if doubted := [row for row in rows if row["invalid"]]:
+        yield _crosses(doubted).encode(x=x, y=y, color=colour, tooltip=[*tips, "invalid:N"])
 
 
 def _edges(rows: Sequence[Row]) -> None:
     """Note which rows nothing of their workload beats in both, real and simulated apart."""
-    for row in rows:
+    valid = [row for row in rows if not row["invalid"]]
+    for row in valid:
         mates = [
-            other for other in rows
+            other for other in valid
             if (other["workload"], other["simulated"]) == (row["workload"], row["simulated"])
         ]  # fmt: skip
         row["edge"] = not any(
@@ -264,6 +269,10 @@ def _columns(panels: Sequence[Any]) -> Any:
 
     made = alt.concat(*panels, columns=2).resolve_scale(color="shared")
     return made.configure(axis=alt.AxisConfig(gridOpacity=0.4))
+
+
+def _crosses(rows: Sequence[Row]) -> Any:
+    return _chart(rows).mark_text(text="×", fontSize=15, fontWeight="bold")
 
 
 def _chart(rows: Sequence[Mapping[str, Any]]) -> alt.Chart:
