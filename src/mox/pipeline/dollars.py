@@ -82,14 +82,12 @@ def check_paid(plan: Plan) -> None:
         PriceError: a price isn't known.
         BudgetError: the budget is 0.
     """
-    from mox.providers.embedding_wire import installed
-    from mox.providers.keys import key_of
+    from mox.providers.embedding_wire import ready
 
     stages = {canonical(s.spec["of"]): s for s in plan.pending() if is_paid(s)}
     for stage in stages.values():
         spec: Any = spec_of(stage)
-        installed()
-        key_of(spec)
+        ready(spec)
     total = sum((cost.usd for cost in costs(plan)), Decimal(0))
     if plan.experiment.budget.usd == 0 and total > 0:
         raise BudgetError(

@@ -1,4 +1,4 @@
-"""Embedders behind an API, `kind: openai` and `kind: compatible`: paid by the token.
+"""Embedders behind an API, `kind: openai`, `compatible` and `simulated`: paid by the token.
 
 What a vector depends on is the provider, the host that answers and the model: these are the
 fingerprint. Where a key stands and how much is asked at once changes none, and is no part of it.
@@ -66,6 +66,25 @@ class ApiEmbed(EmbedSpec, ProviderSpec):
         """Who answers: host, and port where it is not the scheme's own."""
         return urlsplit(self.base_url).netloc.lower()
 
+    @property
+    def size(self) -> int:
+        """Dimensions of its vectors."""
+        raise NotImplementedError
+
+    @property
+    def asked_dims(self) -> int | None:
+        """Dimensions that a request asks for; None: the model's own."""
+        raise NotImplementedError
+
+    @property
+    def most_tokens(self) -> int | None:
+        """Tokens that it reads of a text, by cl100k; None where that isn't known."""
+        return None
+
+    def transport(self) -> Any:
+        """What carries its requests instead of the network; None: nothing does."""
+        return None
+
 
 class OpenAiEmbed(ApiEmbed):
     """OpenAI's embeddings (extra `providers`)."""
@@ -107,9 +126,17 @@ class OpenAiEmbed(ApiEmbed):
         return self
 
     @property
+    def size(self) -> int:
+        assert self.dims is not None  # noqa: S101  written out by `_own_dims`
+        return self.dims
+
+    @property
     def asked_dims(self) -> int | None:
-        """What a request asks for; None: the model's own."""
         return None if self.dims == OPENAI_DIMS.get(self.model) else self.dims
+
+    @property
+    def most_tokens(self) -> int:
+        return OPENAI_READS
 
 
 class CompatibleEmbed(ApiEmbed):
@@ -126,43 +153,76 @@ class CompatibleEmbed(ApiEmbed):
     longer texts are the server's affair."""
 
     @property
+    def size(self) -> int:
+        return self.dims
+
+    @property
     def asked_dims(self) -> int | None:
-        """What a request asks for; None: the model's own."""
         return self.dims if self.shorten else None
+
+    @property
+    def most_tokens(self) -> int | None:
+        return self.reads
+
+
+class SimulatedEmbed(ApiEmbed):
+    """The simulator's embeddings, in this process: wordllama's vectors at an invented price.
+    Nobody is paid (extra `providers`)."""
+
+    kind: Literal["simulated"] = "simulated"
+    model: str = "sim-embed"
+    """As the simulator names it."""
+    dims: int = Field(256, ge=1, le=256)
+    """Dimensions; fewer than 256 are its first ones, normalised anew."""
+    base_url: Literal["http://simulated.invalid/v1"] = "http://simulated.invalid/v1"
+    """Nowhere: `compatible` asks a simulator that runs elsewhere."""
+    simulated: Literal[True] = True
+    """It is."""
+    batch: int = Field(256, ge=1, le=2048, exclude=True)
+    """Texts of one request, at most."""
+    time_scale: float = Field(1.0, gt=0, exclude=True)
+    """Its latencies are multiplied by this."""
+
+    @property
+    def size(self) -> int:
+        return self.dims
+
+    @property
+    def asked_dims(self) -> int | None:
+        return None if self.dims == 256 else self.dims
+
+    def transport(self) -> Any:
+        from importlib import import_module
+
+        made = import_module("mox.simulation.transport").SimulatedTransport
+        return made({"time_scale": self.time_scale})
 
 
 def _fingerprint(spec: ApiEmbed) -> Mapping[str, str]:
     return {"provider": spec.kind, "host": spec.host, "model": spec.model}
 
 
+def _simulated_fingerprint(spec: SimulatedEmbed) -> Mapping[str, str]:
+    vectors = embedders.fingerprint(embedders.parse({"kind": "wordllama"}))
+    return {**_fingerprint(spec), **vectors}
+
+
 def _paid(spec: ApiEmbed) -> Call:
     return Call(spec.kind, "default", spec.model, "embed", simulated=spec.simulated)
 
 
-def _reads(spec: OpenAiEmbed | CompatibleEmbed) -> int | None:
-    return OPENAI_READS if isinstance(spec, OpenAiEmbed) else spec.reads
+TRAITS: Mapping[str, Any] = {
+    "reads": lambda spec: spec.most_tokens,
+    "dims": lambda spec: spec.size,
+    "paid": _paid,
+}
 
 
-@embedders.register(
-    OpenAiEmbed,
-    fingerprint=_fingerprint,
-    reads=_reads,
-    dims=lambda spec: spec.dims,
-    paid=_paid,
-)
-@embedders.register(
-    CompatibleEmbed,
-    fingerprint=_fingerprint,
-    reads=_reads,
-    dims=lambda spec: spec.dims,
-    paid=_paid,
-)
-def load(spec: OpenAiEmbed | CompatibleEmbed) -> ApiEmbedder:
-    """A client of the API. Nothing is asked yet, and no key is read.
-
-    Raises:
-        MissingError: the extra `providers` is not installed.
-    """
+@embedders.register(OpenAiEmbed, fingerprint=_fingerprint, **TRAITS)
+@embedders.register(CompatibleEmbed, fingerprint=_fingerprint, **TRAITS)
+@embedders.register(SimulatedEmbed, fingerprint=_simulated_fingerprint, **TRAITS)
+def load(spec: ApiEmbed) -> ApiEmbedder:
+    """A client of the API. Nothing is asked yet, and no key is read."""
     from mox.providers.embedding import ApiEmbedder
 
     return ApiEmbedder(spec)

@@ -13,7 +13,7 @@ from mox.errors import BudgetError, ProviderError, SpecError
 from mox.types.providers import TRANSIENT, Bought, Call, Embedded, Usage
 
 if TYPE_CHECKING:
-    from mox.providers.embedders import CompatibleEmbed, OpenAiEmbed
+    from mox.providers.embedders import ApiEmbed
     from mox.types import Floats, Ints
     from mox.types.providers import Book
 
@@ -31,9 +31,9 @@ SEGMENT = 50_000
 class ApiEmbedder:
     """A client of one model. Nothing is sent but by `buy`, and so nothing is left unbooked."""
 
-    def __init__(self, spec: OpenAiEmbed | CompatibleEmbed) -> None:
+    def __init__(self, spec: ApiEmbed) -> None:
         self._spec = spec
-        self.dims = int(spec.dims or 0)
+        self.dims = spec.size
         self._per_count = 1.0 if spec.kind == "openai" else UNKNOWN_COUNT
 
     def embed(self, texts: Sequence[str]) -> Floats:
@@ -100,11 +100,8 @@ class ApiEmbedder:
 
     def _cut(self, text: str) -> str:
         """A text as it is sent: as far as the model reads, where it may be cut."""
-        from mox.providers.embedders import OPENAI_READS
-
-        spec = self._spec
-        reads = OPENAI_READS if spec.kind == "openai" else spec.reads
-        if not spec.truncate or reads is None or self._count(text) <= reads:
+        reads = self._spec.most_tokens
+        if not self._spec.truncate or reads is None or self._count(text) <= reads:
             return text
         ids = self._encoding.encode_ordinary(text[:SEGMENT])[:reads]
         # The last token may end within a character: what is left of that one is dropped.

@@ -8,67 +8,66 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 import threading
 import weakref
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mox.errors import ProviderError
-from mox.providers.keys import key_of
-from mox.registry import missing_package
-from mox.secrets import HIDDEN, scrub
-from mox.types.providers import Embedded, ErrorKind, Usage
+from mox.providers.classify import Place, failed, refused, said_in
+from mox.providers.keys import key_of, refuse_others
+from mox.providers.opening import sdk
+from mox.types.providers import Embedded, Usage
 
 if TYPE_CHECKING:
-    from mox.providers.embedders import CompatibleEmbed, OpenAiEmbed
+    from mox.providers.embedders import ApiEmbed
     from mox.types import Floats
 
 SIMULATED = "x-mox-simulated"
 """The header by which a simulator of Mox says what it is."""
 T = TypeVar("T")
 
-STATUS: Mapping[int, ErrorKind] = {
-    400: "bad_request", 401: "auth", 403: "auth", 404: "model_not_found", 408: "timeout_first_byte",
-    413: "context_length", 422: "bad_request", 429: "rate_limit_tokens", 503: "overloaded",
-    529: "overloaded",
-}  # fmt: skip
-CODES: Mapping[str, ErrorKind] = {
-    "insufficient_quota": "quota_exhausted",
-    "billing_hard_limit_reached": "quota_exhausted",
-    "context_length_exceeded": "context_length",
-    "model_not_found": "model_not_found",
-    "invalid_api_key": "auth",
-}
-MENDS: Mapping[str, str] = {
-    "auth": "check that the key is this provider's, and may use the model.",
-    "model_not_found": "write a `model` that it has, and check `base_url`.",
-    "quota_exhausted": "add credit to the account, and run again: what was embedded is kept.",
-    "context_length": "use smaller chunks.",
-    "bad_request": "see what it said; `dims` and `shorten` are what most models refuse.",
-    "malformed": "check `base_url`: it is where `/embeddings` is added to.",
-}
-AGAIN = "run again: what was embedded is kept."
+
+def ready(spec: ApiEmbed) -> str | None:
+    """The key of an embedder; asked for when a plan is made, before anything is sent.
+
+    Raises:
+        MissingError: the extra isn't installed, or there is no key.
+        ProviderError: the key is another provider's.
+    """
+    sdk("openai")
+    key = key_of(spec)
+    if key is not None and spec.kind == "openai":
+        refuse_others(key, provider="OpenAI", kind=spec.kind)
+    return key
 
 
 class Endpoint:
     """A client of one model on one account; opened when first asked."""
 
-    def __init__(self, spec: OpenAiEmbed | CompatibleEmbed) -> None:
+    def __init__(self, spec: ApiEmbed) -> None:
+        import httpx2
         import openai
 
+        key = ready(spec)
         self._spec = spec
-        self._key = key_of(spec)
+        self._keyless = key is None
+        self._place = Place(f"{spec.kind} {spec.model} at {spec.host}")
         self._loop = _Loop()
         # The address is always said: the SDK would take another from the environment unasked.
         self._client = openai.AsyncOpenAI(
-            api_key=self._key or "none",
+            api_key=key or "none",
             base_url=spec.base_url,
-            organization=None,
             max_retries=0,
-            timeout=spec.timeout_s,
+            http_client=openai.DefaultAsyncHttpxClient(
+                transport=spec.transport(),
+                timeout=httpx2.Timeout(spec.timeout_s, connect=min(10.0, spec.timeout_s)),
+            ),
         )
+        # Not from the environment: they would go to whatever address this is.
+        self._client.organization = self._client.project = None
         # Nobody closes an embedder: its connections go with it, or with the process.
         weakref.finalize(self, _close, self._client, self._loop)
 
@@ -78,129 +77,110 @@ class Endpoint:
         Raises:
             ProviderError: it failed, or what it brought is not what was asked for.
         """
-        return self._loop.run(self._embed(texts))
+        found = self._loop.run(self._embed(texts))
+        if isinstance(found, ProviderError):
+            raise found
+        return found
 
-    async def _embed(self, texts: Sequence[str]) -> Embedded:
+    async def _embed(self, texts: Sequence[str]) -> Embedded | ProviderError:
+        """An error is returned, and raised outside of any `except`: so it carries no exception of
+        the SDK's behind it, whose request holds the key."""
         import httpx2
         import openai
 
         create = self._client.embeddings.with_raw_response.create
-        dims = self._spec.asked_dims
-        asked: dict[str, Any] = {"dimensions": dims} if dims else {}
-        if self._spec.kind == "compatible":
+        spec = self._spec
+        asked: dict[str, Any] = {"dimensions": spec.asked_dims} if spec.asked_dims else {}
+        if self._keyless:
+            asked["extra_headers"] = {"Authorization": openai.Omit()}
+        if spec.kind == "compatible":
             asked["encoding_format"] = "float"  # not all of them know base64
         try:
-            async with asyncio.timeout(self._spec.timeout_s):
-                raw = await create(input=list(texts), model=self._spec.model, **asked)
-                body = raw.http_response.content
+            async with asyncio.timeout(spec.timeout_s):
+                raw = await create(input=list(texts), model=spec.model, **asked)
         except (openai.OpenAIError, httpx2.TransportError, TimeoutError) as error:
-            raise self._failed(error) from None
-        headers = raw.http_response.headers
-        return self._read(body, headers, len(texts))
+            return self._told(error)
+        answer = raw.http_response
+        place = replace(self._place, headers=answer.headers, status=answer.status_code)
+        try:
+            return self._read(answer.content, place, len(texts))
+        except ProviderError as error:
+            return error
 
-    def _read(self, body: bytes, headers: Mapping[str, str], n: int) -> Embedded:
-        request_id = headers.get("x-request-id")
+    def _read(self, body: bytes, place: Place, n: int) -> Embedded:
         try:
             said = json.loads(body)
             rows = sorted(said["data"], key=lambda row: row["index"])
-            found = [row["index"] for row in rows]
+            indices = [row["index"] for row in rows]
             vectors = [_vector(row["embedding"]) for row in rows]
+            usage = said.get("usage") or {}
+            tokens = int(usage.get("prompt_tokens") or usage.get("total_tokens") or 0)
         except (ValueError, KeyError, TypeError, AttributeError):
             start = body[:80].decode(errors="replace")
-            raise self._error(
-                "malformed", f"answered what is no list of vectors: {start!r}", request_id
-            ) from None
-        self._check_simulated(headers, request_id)
-        if found != list(range(n)):
+            said_ = "an HTML page" if said_in(body).html else f"{start!r}"
+            raise failed("malformed", place, f"{said_} instead of vectors") from None
+        self._check_simulated(place)
+        if indices != list(range(n)):
             # Not asked again, which would be paid again.
-            raise self._error(
+            raise failed(
                 "bad_request",
-                f"returned {len(found)} vectors for {n} texts",
-                request_id,
+                place,
+                f"it returned {len(indices)} vectors for {n} texts",
                 mend="lower `batch`: its server leaves texts out of a request.",
             )
-        if wrong := next((len(v) for v in vectors if len(v) != self._spec.dims), None):
-            raise self._error(
+        if wrong := next((len(v) for v in vectors if len(v) != self._spec.size), None):
+            raise failed(
                 "bad_request",
-                f"returned vectors of {wrong} dimensions, not {self._spec.dims}",
-                request_id,
+                place,
+                f"it returned vectors of {wrong} dimensions, not {self._spec.size}",
                 mend=f"write `dims: {wrong}`, or use a model that can be shortened.",
             )
-        usage = said.get("usage") or {}
-        tokens = usage.get("prompt_tokens", usage.get("total_tokens", 0))
-        return Embedded(_stacked(vectors), Usage(input_tokens=int(tokens or 0)), request_id)
+        return Embedded(_stacked(vectors), Usage(input_tokens=tokens), place.request_id)
 
-    def _check_simulated(self, headers: Mapping[str, str], request_id: str | None) -> None:
+    def _check_simulated(self, place: Place) -> None:
         """What is simulated is said to be, and nothing else is."""
-        is_one = SIMULATED in headers
-        if is_one == self._spec.simulated:
-            return
-        said = "is a simulator, and" if is_one else "is no simulator of Mox, though"
-        told = "the spec doesn't say so" if is_one else "the spec says so"
-        raise self._error(
-            "bad_request",
-            f"{said} {told}",
-            request_id,
-            mend=f"write `simulated: {str(is_one).lower()}`, or another `base_url`.",
-        )
+        is_one = SIMULATED in place.headers
+        if is_one != self._spec.simulated:
+            said = "a simulator answers, and the spec doesn't say so"
+            other = "no simulator of Mox answers, though the spec says so"
+            raise failed(
+                "bad_request",
+                place,
+                said if is_one else other,
+                mend=f"write `simulated: {str(is_one).lower()}`, or another `base_url`.",
+            )
 
-    def _failed(self, error: Exception) -> ProviderError:
+    def _told(self, error: Exception) -> ProviderError:
         """What the SDK raised, told apart."""
         import httpx2
         import openai
 
-        if isinstance(error, openai.APITimeoutError | TimeoutError | httpx2.TimeoutException):
-            connecting = isinstance(error.__cause__, httpx2.ConnectTimeout)
-            kind: ErrorKind = "timeout_connect" if connecting else "timeout_first_byte"
-            return self._error(kind, f"did not answer within {self._spec.timeout_s:g} s")
+        cause = error.__cause__ or error
+        if isinstance(cause, httpx2.ConnectTimeout):
+            return failed("timeout_connect", self._place, "no connection in time")
+        if isinstance(error, TimeoutError | httpx2.TimeoutException | openai.APITimeoutError):
+            said = f"no answer within {self._spec.timeout_s:g} s"
+            return failed("timeout_first_byte", self._place, said)
         if isinstance(error, openai.APIStatusError):
-            return self._refused(error)
+            headers = error.response.headers
+            place = replace(self._place, headers=headers, status=error.status_code)
+            return refused(place, said_in(error.body or error.response.text))
         if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
-            said = str(error.__cause__ or error) or type(error).__name__
-            return self._error("connection", f"could not be reached ({said})")
-        return self._error("malformed", f"answered what its SDK can't read ({error})")
-
-    def _refused(self, error: Any) -> ProviderError:
-        status: int = error.status_code
-        kind = CODES.get(str(error.code or error.type or "")) or STATUS.get(status)
-        kind = kind or ("server" if status >= 500 else "bad_request")
-        body = error.body if isinstance(error.body, Mapping) else {}
-        text = body.get("message") or error.response.text[:200] or error.message
-        return self._error(
-            kind,
-            f"refused with status {status}: {text}",
-            error.request_id,
-            status=status,
-            retry_after_s=_seconds(error.response.headers),
-        )
-
-    def _error(
-        self, kind: ErrorKind, said: str, request_id: str | None = None, **more: Any
-    ) -> ProviderError:
-        message = f"{self._spec.kind} {self._spec.model} at {self._spec.host} {said}."
-        hidden = message.replace(self._key, HIDDEN) if self._key else message
-        mend = more.pop("mend", None) or MENDS.get(kind, AGAIN)
-        return ProviderError(scrub(hidden), mend=mend, kind=kind, request_id=request_id, **more)
-
-
-def installed() -> None:
-    """Refuse (MissingError) where the extra `providers` is not installed; imports nothing."""
-    from importlib import util
-
-    if util.find_spec("openai") is None:
-        raise missing_package("openai", extra="providers")
+            said = f"could not be reached ({type(cause).__name__}: {cause})"
+            return failed("connection", self._place, said)
+        return failed("malformed", self._place, f"{type(error).__name__}: {error}")
 
 
 def _vector(value: Any) -> Floats:
-    """(dims,) float32 of either encoding."""
+    """(dims,) float32 of either encoding.
+
+    Raises:
+        ValueError, TypeError: it is no list of numbers.
+    """
     import numpy as np
 
     if isinstance(value, str):
-        try:
-            raw = base64.b64decode(value, validate=True)
-        except binascii.Error as error:
-            raise ValueError(str(error)) from None
-        return np.frombuffer(raw, dtype="<f4").astype(np.float32)
+        return np.frombuffer(base64.b64decode(value, validate=True), "<f4").astype(np.float32)
     made: Floats = np.asarray(value, dtype=np.float32)
     if made.ndim != 1:
         raise ValueError("an embedding is no list of numbers")
@@ -213,16 +193,6 @@ def _stacked(vectors: list[Floats]) -> Floats:
     return np.stack(vectors)
 
 
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """How long the provider asks to wait, where it says so in seconds."""
-    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(headers[name]) / scale)
-        except (KeyError, ValueError):
-            continue
-    return None
-
-
 class _Loop:
     """An event loop in a thread of its own: callable from a script, a worker, and a notebook
     whose own loop runs already."""
@@ -233,6 +203,7 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What an awaitable returns, awaited there."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
