@@ -38,7 +38,7 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     check_measures(experiment.measures, corpus.questions)
     check_choice(experiment, corpus)
     notes = [*experiment.notes, *_corpus_notes(experiment, corpus), *_unread_notes(experiment)]
-    notes += _server_notes(experiment, settings)
+    notes += [*_simulated_notes(experiment), *_server_notes(experiment, settings)]
     known = _Engines(store, settings)
     plan = fold(experiment, corpus, store, known.remembered, notes)
     check_loads(experiment, known.remembered)
@@ -200,6 +200,19 @@ def _unread_notes(experiment: Experiment) -> list[str]:
             )
             notes[f"{embed.kind} reads {reads} tokens and {named} may exceed it: {fate}."] = None
     return list(notes)
+
+
+def _simulated_notes(experiment: Experiment) -> list[str]:
+    """Names the embedders that are simulated."""
+    specs = dict.fromkeys(trial.embed for trial in experiment.trials if trial.embed is not None)
+    named = [
+        f"{spec.kind} {getattr(spec, 'model', '')}".strip()
+        for spec in specs
+        if getattr(spec, "simulated", False)
+    ]
+    return [
+        f"SIMULATED: the vectors of {name}, and what they cost; nobody is paid." for name in named
+    ]
 
 
 class _Engines:

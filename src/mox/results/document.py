@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mox.results.load.costs import load_document
+from mox.results.run import simulated
 
 if TYPE_CHECKING:
     from mox.results.reading import Interval
@@ -25,6 +26,7 @@ def document(results: Results) -> dict[str, Any]:
         "run_id": run.id,
         "seconds": run.seconds,
         "stopped": run.stopped,
+        "simulated": any(map(simulated, run.trials)),
         "corpus": {
             name: value for name, value in run.corpus.items() if name not in ("about", "left_out")
         },
@@ -48,6 +50,7 @@ def _trial(results: Results, trial: TrialRun, versus: Mapping[str, Versus]) -> d
         "id": trial.id,
         "status": trial.status,
         "error": trial.error,
+        "simulated": simulated(trial),
         "params": results.params(trial),
         "metrics": _intervals(summary.get("all", {})),
         "splits": {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mox.pipeline.dollars import money
+from mox.results.run import simulated
 from mox.results.worth import figure, invalid, loaded, short
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def rows(results: Results, split: str | None = None) -> list[dict[str, Any]]:
         if trial.id in against:
             versus = against[trial.id].document()
             row |= {f"vs baseline {name}": value for name, value in versus.items()}
+        if any(map(simulated, results.run.trials)):
+            row["simulated"] = simulated(trial)
         row["chosen"] = choice is not None and trial.id == choice.trial
         row["baseline"] = trial.id == results.run.baseline
         row["qualifies"] = choice is not None and trial.id in choice.candidates
@@ -66,12 +70,17 @@ SPEEDS = {"qps": "QPS", "p95_ms": "p95 ms"}
 
 
 def speeds(results: Results) -> dict[str, str]:
-    """The columns of `SPEEDS` where some trial was put under load; none else."""
-    return SPEEDS if any(loaded(results, trial) for trial in results.finished) else {}
+    """The columns of `SPEEDS` where some trial was put under load, and dollars where some
+    embedder is paid; none else."""
+    found = SPEEDS if any(loaded(results, trial) for trial in results.finished) else {}
+    return {**found, "embed_usd": "embed $"} if results.paid else found
 
 
 def speed(results: Results, trial: TrialRun, name: str) -> str:
-    """A trial's speed in a cell, with what its reader has to know: INVALID, or Lite's own."""
+    """A trial's speed in a cell, with what its reader has to know: INVALID, or Lite's own; or its
+    dollars."""
+    if name == "embed_usd":
+        return money(results.costs[trial.id][name])
     facts = loaded(results, trial)
     if facts is None:
         return "–"
@@ -89,9 +98,10 @@ def best_by(results: Results) -> str:
 
 
 def marks(results: Results, trial: TrialRun) -> str:
-    """What a trial is, in a word or two: `chosen`, `baseline`, `best on dev`, `out by …`."""
+    """What a trial is, in a word or two: `simulated`, `chosen`, `baseline`, `best on dev`,
+    `out by …`."""
     choice = results.choice
-    words = []
+    words = ["simulated"] if simulated(trial) else []
     if choice and trial.id == choice.trial:
         words.append("chosen")
     if trial.id == results.run.baseline:

@@ -41,6 +41,11 @@ def approximates(trial: TrialRun) -> bool:
     return "search" in trial.roles and "exact" in trial.roles
 
 
+def simulated(trial: TrialRun) -> bool:
+    """Whether its vectors, and what they cost, are a simulator's."""
+    return bool(trial.config.get("embed", {}).get("simulated"))
+
+
 @dataclass(frozen=True)
 class Run:
     """One execution of a plan; the same plan run again is the same run."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox.results.leaderboard import marks
+from mox.results.run import simulated
 from mox.secrets import scrub, scrubbed
 from mox.spec import digest
 from mox.tracking import tables
@@ -129,6 +130,8 @@ def content(results: Results, trial: TrialRun, parent_id: str) -> Content:
         "mox.marks": marks(results, trial),
         "mox.error": scrub(trial.error or ""),
     }
+    if simulated(trial):
+        tags["mox.simulated"] = "true"
     files = {}
     if finished:
         tags["mox.frontier"] = str(trial.id in results.frontier().trials).lower()
