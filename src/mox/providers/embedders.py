@@ -29,6 +29,7 @@ OPENAI_DIMS: Mapping[str, int] = {
 }
 """OpenAI's models and their own dimensions. The third generation's can be shortened."""
 FIXED = ("text-embedding-ada-002",)
+SIMULATED_DIMS: Mapping[str, int] = {"sim-embed-small": 128, "sim-embed-large": 256}
 OPENAI_READS = 8191
 """Tokens that OpenAI's models read of a text, by their table of models."""
 
@@ -170,10 +171,10 @@ class SimulatedEmbed(ApiEmbed):
     Nobody is paid (extra `providers`)."""
 
     kind: Literal["simulated"] = "simulated"
-    model: str = "sim-embed"
-    """As the simulator names it."""
-    dims: int = Field(256, ge=1, le=256)
-    """Dimensions; fewer than 256 are its first ones, normalised anew."""
+    model: Literal["sim-embed-small", "sim-embed-large"] = "sim-embed-small"
+    """Of 128 dimensions, or dearer and of 256."""
+    dims: int = Field(0, ge=0, le=256)
+    """Dimensions; the model's own where not set."""
     base_url: Literal["http://simulated.invalid/v1"] = "http://simulated.invalid/v1"
     """Nowhere: `compatible` asks a simulator that runs elsewhere."""
     simulated: Literal[True] = True
@@ -183,13 +184,22 @@ class SimulatedEmbed(ApiEmbed):
     time_scale: float = Field(1.0, gt=0, exclude=True)
     """Its latencies are multiplied by this."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_dims(cls, value: Any) -> Any:
+        """The model's own dimensions written out."""
+        if not isinstance(value, Mapping) or value.get("dims"):
+            return value
+        model = value.get("model", cls.model_fields["model"].default)
+        return {**value, "dims": SIMULATED_DIMS.get(model, 0)}
+
     @property
     def size(self) -> int:
         return self.dims
 
     @property
-    def asked_dims(self) -> int | None:
-        return None if self.dims == 256 else self.dims
+    def asked_dims(self) -> int:
+        return self.dims
 
     def transport(self) -> Any:
         from importlib import import_module

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SIMULATED = "x-mox-simulated"
 """The header by which a simulator of Mox says what it is."""
+ACCOUNT = "simulated"
+"""The account that a simulator counts for, which takes a name for a key."""
 T = TypeVar("T")
 
 
@@ -51,7 +53,7 @@ class Endpoint:
         import httpx2
         import openai
 
-        key = ready(spec)
+        key = ready(spec) or (ACCOUNT if spec.simulated else None)
         self._spec = spec
         self._keyless = key is None
         self._place = Place(f"{spec.kind} {spec.model} at {spec.host}")

@@ -11,6 +11,7 @@ from mox.pipeline.store import DamagedError
 from mox.results.document import document
 from mox.results.report.about import yaml_text
 from mox.results.report.content import Picture
+from mox.results.run import simulated
 from mox.secrets import scrubbed
 from mox.spec import canonical
 from mox.tracking import tables
@@ -92,6 +93,7 @@ def tags(results: Results) -> dict[str, str]:
     run, choice = results.run, results.choice
     found = {
         "mox.stopped": run.stopped or "",
+        **({"mox.simulated": "true"} if any(map(simulated, run.trials)) else {}),
         "mox.chosen": choice.trial or "" if choice else "",
         "mox.chosen_label": results.label(results.chosen) if results.chosen else "",
         "mox.frontier_by": ", ".join(results.frontier().by) if results.finished else "",

@@ -1,0 +1,127 @@
+"""What is simulated says so wherever it is shown, and is never taken for real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mox
+from mox.embedding import embedders
+from mox.pipeline.describe import text
+from mox.providers.ledger import Ledger
+from mox.results.document import document
+from mox.simulation.serving import serving
+from mox.tracking import parent, trials
+from mox.types.providers import Call
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(autouse=True)
+def prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "prices.yaml"
+    file.write_text(
+        "prices: [{provider: [simulated, compatible], model: sim-embed-small, per: 1M,"
+        " simulated: true, input: 0.02}]\n"
+    )
+    monkeypatch.setenv("MOX_PRICES", str(file))
+    monkeypatch.setenv("MOX_WORKERS", "1")
+
+
+def experiment(corpus: Path, **more: Any) -> dict[str, Any]:
+    simulated = {"kind": "simulated", "time_scale": 0.01}
+    return {
+        "name": "simulated",
+        "corpus": {"kind": "evidence", "path": str(corpus)},
+        "axes": {
+            "chunk": [{"kind": "recursive", "size": 48}],
+            "embed": [{"kind": "wordllama", "dims": 128}, simulated],
+            "index": [{"kind": "exact"}],
+            "search": [{"kind": "dense", "k": 5}],
+        },
+        "measure": ["recall@5"],
+        **more,
+    }
+
+
+def test_a_simulated_embedder_is_marked_in_every_table(small_corpus: Path) -> None:
+    """Beside wordllama's own vectors, which it returns: so its scores are theirs."""
+    rule = {"maximise": "recall@5", "within": 0.5, "prefer": {"minimise": "embed_usd"}}
+    plan = mox.plan(experiment(small_corpus, choose=rule))
+    assert "simulated: nobody is paid" in text(plan, 1)
+    results = mox.run(plan, offline=True, quiet=True)
+    real, simulated = results.run.trials
+    assert results.choice is not None
+    assert results.choice.trial == real.id
+
+    said = document(results)
+    assert said["simulated"] is True
+    assert [trial["simulated"] for trial in said["trials"]] == [False, True]
+    assert said["trials"][0]["metrics"] == said["trials"][1]["metrics"]
+    assert said["trials"][0]["costs"]["embed_usd"] == 0
+    [note] = [note for note in said["notes"] if "SIMULATED" in note]
+    assert "simulated sim-embed-small" in note
+    board = results.leaderboard()
+    assert board["simulated"].to_dict() == {real.id: False, simulated.id: True}
+    assert board["embed_usd"][simulated.id] > board["embed_usd"][real.id] == 0
+    assert "simulated" in repr(results)
+    assert "embed $" in repr(results)
+    assert "embed $" in results._repr_html_()
+    assert "embed_usd" in results.frontier().by
+
+    tags = trials.content(results, simulated, "parent")
+    assert tags.tags["mox.simulated"] == "true"
+    assert tags.metrics["embed_usd"] > 0
+    assert "mox.simulated" not in trials.content(results, real, "parent").tags
+    assert parent.tags(results)["mox.simulated"] == "true"
+    lines = list(Ledger(results.store.root).rows())
+    assert lines
+    assert {line["simulated"] for line in lines} == {1}
+
+
+def test_a_bound_on_dollars_keeps_dear_embedders_out(small_corpus: Path) -> None:
+    rule = {"maximise": "recall@5", "subject_to": ["embed_usd <= 0.0000001"]}
+    results = mox.run(experiment(small_corpus, choose=rule), offline=True, quiet=True)
+    real, simulated = results.run.trials
+    assert results.sifted.out(simulated.id)
+    assert results.choice is not None
+    assert results.choice.trial == real.id
+
+
+def test_dollars_are_no_figure_where_every_embedder_is_free(small_corpus: Path) -> None:
+    free = experiment(small_corpus, choose={"minimise": "embed_usd"})
+    free["axes"]["embed"] = [{"kind": "hashing"}]
+    with pytest.raises(mox.MoxError, match="nothing measures it") as refused:
+        mox.plan(free)
+    assert "add an embedder that costs money" in refused.value.mend
+
+
+class Free:
+    """A book in which nothing costs anything."""
+
+    def before(self, call: Call, *, input_tokens: int, max_output_tokens: int) -> str:
+        return ""
+
+    def after(self, booking: str, usage: Any, *, error: Any = None) -> None: ...
+
+
+def test_the_simulators_server_answers_as_the_simulator_in_this_process() -> None:
+    texts = ["copper lantern", "a river in winter"]
+    here = embedders.parse({"kind": "simulated", "time_scale": 0.01})
+    with serving({"time_scale": 0.01}) as served:
+        there = embedders.parse(
+            {
+                "kind": "compatible",
+                "base_url": served.openai_base_url,
+                "model": "sim-embed-small",
+                "dims": 128,
+                "simulated": True,
+            }
+        )
+        call = Call("compatible", "default", "sim-embed-small", "embed", simulated=True)
+        found = [embedders[spec](spec).buy(texts, Free(), call) for spec in (here, there)]  # type: ignore[attr-defined]
+    assert np.allclose(found[0].vectors, found[1].vectors, atol=1e-6)
+    assert found[0].usage == found[1].usage
