@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_jsonable_python
 
 
 class Spec(BaseModel):
@@ -24,12 +25,11 @@ class Spec(BaseModel):
     @property
     def runtime(self) -> dict[str, Any]:
         """The fields that cannot change a result, those alone, as JSON has them."""
-        names = {name for name, field in type(self).model_fields.items() if field.exclude}
         # Serialising leaves them out, so each is turned to JSON by itself.
         return {
-            name: value if isinstance(value, int | float | str | None) else str(value)
-            for name in sorted(names)
-            if (value := getattr(self, name)) != type(self).model_fields[name].get_default()
+            name: to_jsonable_python(value, exclude_none=True)
+            for name, field in type(self).model_fields.items()
+            if field.exclude and (value := getattr(self, name)) != field.get_default()
         }
 
 

@@ -208,5 +208,8 @@ def resource(stage: Stage) -> str:
         build: Ref = stage.inputs["build"]
         return build.key
     if stage.kind in ("embed", "queries"):
-        return canonical(stage.spec["of"])
+        of = stage.spec["of"]
+        # All embedders of one model behind an API have the account's limits together.
+        shared = ("kind", "base_url", "model") if "base_url" in of else of
+        return canonical({name: of[name] for name in shared})
     return stage.key

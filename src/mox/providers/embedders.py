@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mox.embedding import embedders
 from mox.embedding.spec import EmbedSpec
+from mox.providers.pool.limits import Limits
 from mox.providers.spec import ProviderSpec
 from mox.types.providers import Call
 
@@ -50,6 +51,11 @@ class ApiEmbed(EmbedSpec, ProviderSpec):
     """Texts of one request, at most."""
     timeout_s: float = Field(60.0, gt=0, exclude=True)
     """Of one request, in seconds."""
+    account: str = Field("default", min_length=1, exclude=True)
+    """Whose limits it counts against, and what the ledger calls it: a project's name, say."""
+    limits: Limits | None = Field(None, exclude=True)
+    """The account's limits, as its provider's page states them for this model: requests are paced
+    by them. Where not set they are sent one after another, and slowed down by refusals alone."""
 
     @field_validator("base_url")
     @classmethod
@@ -218,7 +224,7 @@ def _simulated_fingerprint(spec: SimulatedEmbed) -> Mapping[str, str]:
 
 
 def _paid(spec: ApiEmbed) -> Call:
-    return Call(spec.kind, "default", spec.model, "embed", simulated=spec.simulated)
+    return Call(spec.kind, spec.account, spec.model, "embed", simulated=spec.simulated)
 
 
 TRAITS: Mapping[str, Any] = {

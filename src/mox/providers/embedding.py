@@ -59,7 +59,7 @@ class ApiEmbedder:
         import numpy as np
 
         counts = [int(count) for count in self.tokens(texts)]
-        taken = _first(counts, self._spec.batch)
+        taken = _first(counts, self._spec.batch, most=self._most_tokens)
         while True:
             batch = texts[:taken]
             asked = [self._cut(text) for text in batch if text]
@@ -82,7 +82,9 @@ class ApiEmbedder:
             most = math.ceil(tokens * self._per_count)
             booking = book.before(call, input_tokens=most, max_output_tokens=0)
             try:
-                found: Embedded = self._endpoint.embed(texts)
+                # OpenAI's limiter counts a quarter of the characters, whatever the tokens are.
+                counted = max(most, sum(map(len, texts)) // 4)
+                found: Embedded = self._endpoint.embed(texts, counted)
             except ProviderError as error:
                 book.after(booking, None, error=error.kind)
                 if error.kind not in TRANSIENT or attempt + 1 == ATTEMPTS:
@@ -112,6 +114,13 @@ class ApiEmbedder:
         parts = range(0, len(text), SEGMENT)
         return sum(len(encode(text[begin : begin + SEGMENT])) for begin in parts)
 
+    @property
+    def _most_tokens(self) -> float:
+        """Of one request. One that is larger than a minute's limit would never be let in."""
+        limits = self._spec.limits
+        stated = (limits.tokens_per_min or limits.input_per_min) if limits else None
+        return min(REQUEST_TOKENS, stated or REQUEST_TOKENS)
+
     @cached_property
     def _encoding(self) -> Any:
         import warnings
@@ -130,12 +139,12 @@ class ApiEmbedder:
         return Endpoint(self._spec)
 
 
-def _first(counts: Sequence[int], batch: int) -> int:
-    """How many of the first texts one request takes, by their tokens; one at least."""
+def _first(counts: Sequence[int], batch: int, *, most: float) -> int:
+    """How many of the first texts one request of `most` tokens takes; one at least."""
     total = 0
     for at, count in enumerate(counts[:batch]):
         total += count
-        if at and total > REQUEST_TOKENS:
+        if at and total > most:
             return at
     return min(len(counts), batch)
 

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mox.errors import ProviderError
 from mox.providers.classify import Place, failed, refused, said_in
+from mox.providers.embedding_pace import Pace
 from mox.providers.keys import key_of, refuse_others
 from mox.providers.opening import sdk
+from mox.providers.standing import standing
+from mox.settings import settings
 from mox.types.providers import Embedded, Usage
 
 if TYPE_CHECKING:
@@ -70,16 +73,27 @@ class Endpoint:
         )
         # Not from the environment: they would go to whatever address this is.
         self._client.organization = self._client.project = None
+        self._pace = None
+        if spec.limits is not None:
+            name = f"{spec.account} {spec.host} {spec.model}"
+            self._pace = Pace(name, spec.limits, redis_url=settings().redis_url)
         # Nobody closes an embedder: its connections go with it, or with the process.
-        weakref.finalize(self, _close, self._client, self._loop)
+        weakref.finalize(self, _close, self._client, self._pace, self._loop)
 
-    def embed(self, texts: Sequence[str]) -> Embedded:
-        """One attempt at all texts' vectors, in their order.
+    def embed(self, texts: Sequence[str], tokens: int) -> Embedded:
+        """One attempt at all texts' vectors, in their order; when its account's limits allow it.
+
+        Args:
+            tokens: of all texts, as the limiter will count them.
 
         Raises:
             ProviderError: it failed, or what it brought is not what was asked for.
+            PoolError: its account has no turn for it in time.
         """
-        found = self._loop.run(self._embed(texts))
+        if self._pace is None:
+            found = self._loop.run(self._embed(texts))
+        else:
+            found = self._loop.run(self._pace.turn(tokens, lambda: self._embed(texts)))
         if isinstance(found, ProviderError):
             raise found
         return found
@@ -137,7 +151,8 @@ class Endpoint:
                 f"it returned vectors of {wrong} dimensions, not {self._spec.size}",
                 mend=f"write `dims: {wrong}`, or use a model that can be shortened.",
             )
-        return Embedded(_stacked(vectors), Usage(input_tokens=tokens), place.request_id)
+        left = standing(place.headers)
+        return Embedded(_stacked(vectors), Usage(input_tokens=tokens), place.request_id, left)
 
     def _check_simulated(self, place: Place) -> None:
         """What is simulated is said to be, and nothing else is."""
@@ -220,6 +235,8 @@ class _Loop:
         self._loop.close()
 
 
-def _close(client: Any, loop: _Loop) -> None:
+def _close(client: Any, pace: Pace | None, loop: _Loop) -> None:
+    if pace is not None:
+        loop.run(pace.aclose())
     loop.run(client.close())
     loop.close()

@@ -9,7 +9,8 @@ class TestMine(EmbedderContract):
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +19,8 @@ from mox.embedding.check import verify
 
 if TYPE_CHECKING:
     from mox.spec import Spec
-    from mox.types import Embedder
+    from mox.types import Embedder, Floats, Ints
+    from mox.types.providers import Call, ErrorKind, Usage
 
 TEXTS = (
     "",
@@ -40,6 +42,40 @@ TEXTS = (
 """Texts that a corpus may hold: empty, blank, controls, every kind of Unicode, very long."""
 
 
+def opened(spec: Spec) -> Embedder:
+    """A loaded embedder; one that is paid is asked through a book in which nothing costs."""
+    found = embedders[spec](spec)
+    paid = embedders.entry(spec.kind).traits.get("paid")
+    return _Free(found, paid(spec)) if paid else found
+
+
+class _Free:
+    """A `PaidEmbedder` asked as any other is, request by request."""
+
+    def __init__(self, embedder: Any, call: Call) -> None:
+        self._embedder, self._call = embedder, call
+        self.dims: int = embedder.dims
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        import numpy as np
+
+        parts = [np.empty((0, self.dims), dtype=np.float32)]
+        while left := texts[sum(map(len, parts)) :]:
+            parts.append(self._embedder.buy(left, self, self._call).vectors)
+            assert len(parts[-1]), "a request brings one vector at least"
+        return np.concatenate(parts)
+
+    def tokens(self, texts: Sequence[str]) -> Ints:
+        found: Ints = self._embedder.tokens(texts)
+        return found
+
+    def before(self, call: Call, *, input_tokens: int, max_output_tokens: int) -> str:
+        return ""
+
+    def after(self, booking: str, usage: Usage | None, *, error: ErrorKind | None = None) -> None:
+        return
+
+
 class EmbedderContract:
     """Override the fixture `spec`; the rest comes from the registry."""
 
@@ -51,7 +87,7 @@ class EmbedderContract:
     @pytest.fixture
     def embedder(self, spec: Spec) -> Embedder:
         """The loaded embedder."""
-        return embedders[spec](spec)
+        return opened(spec)
 
     @pytest.fixture
     def reads(self, spec: Spec) -> int | None:
@@ -69,7 +105,7 @@ class EmbedderContract:
         assert embedder.tokens([]).shape == (0,)
 
     def test_a_text_has_one_vector_for_ever(self, spec: Spec) -> None:
-        first, second = (embedders[spec](spec).embed(TEXTS) for _ in range(2))
+        first, second = (opened(spec).embed(TEXTS) for _ in range(2))
         assert first.tobytes() == second.tobytes()
 
     def test_the_neighbours_of_a_text_do_not_change_its_vector(self, embedder: Embedder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from mox.embedding import embedders
 from mox.pipeline.describe import text
 from mox.providers.ledger import Ledger
 from mox.results.document import document
-from mox.simulation.serving import serving
+from mox.simulation.serving import Served, serving
+from mox.spec import Spec
+from mox.testing.embedding import TEXTS, EmbedderContract, opened
 from mox.tracking import parent, trials
-from mox.types.providers import Call
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -81,6 +83,13 @@ def test_a_simulated_embedder_is_marked_in_every_table(small_corpus: Path) -> No
     assert lines
     assert {line["simulated"] for line in lines} == {1}
 
+    release = mox.promote(results, trial=simulated.id, offline=True).release
+    assert "simulated: true" in release.path.read_text()
+    answer = mox.ask(release.path, "where is the copper lantern", k=2)
+    assert len(answer.passages) == 2
+    asked = list(Ledger(results.store.root).rows())[len(lines) :]
+    assert [line["trial"].partition("/")[0] for line in asked] == ["queries"]
+
 
 def test_a_bound_on_dollars_keeps_dear_embedders_out(small_corpus: Path) -> None:
     rule = {"maximise": "recall@5", "subject_to": ["embed_usd <= 0.0000001"]}
@@ -99,29 +108,38 @@ def test_dollars_are_no_figure_where_every_embedder_is_free(small_corpus: Path) 
     assert "add an embedder that costs money" in refused.value.mend
 
 
-class Free:
-    """A book in which nothing costs anything."""
-
-    def before(self, call: Call, *, input_tokens: int, max_output_tokens: int) -> str:
-        return ""
-
-    def after(self, booking: str, usage: Any, *, error: Any = None) -> None: ...
+class TestSimulated(EmbedderContract):
+    @pytest.fixture
+    def spec(self) -> Spec:
+        return embedders.parse({"kind": "simulated", "time_scale": 0.01, "batch": 4})
 
 
-def test_the_simulators_server_answers_as_the_simulator_in_this_process() -> None:
-    texts = ["copper lantern", "a river in winter"]
+LIMITS = {"rpm": 600, "tpm": 600_000, "burst_s": 1}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    accounts = {name: {"limits": LIMITS} for name in ("simulated", "paced", "blind")}
+    with serving({"time_scale": 0.01, "accounts": accounts}) as found:
+        yield found
+
+
+def there(served: Served, **more: Any) -> Spec:
+    settings = {"model": "sim-embed-small", "dims": 128, "simulated": True, **more}
+    return embedders.parse({"kind": "compatible", "base_url": served.openai_base_url, **settings})
+
+
+def test_the_simulators_server_answers_as_the_simulator_in_this_process(served: Served) -> None:
     here = embedders.parse({"kind": "simulated", "time_scale": 0.01})
-    with serving({"time_scale": 0.01}) as served:
-        there = embedders.parse(
-            {
-                "kind": "compatible",
-                "base_url": served.openai_base_url,
-                "model": "sim-embed-small",
-                "dims": 128,
-                "simulated": True,
-            }
-        )
-        call = Call("compatible", "default", "sim-embed-small", "embed", simulated=True)
-        found = [embedders[spec](spec).buy(texts, Free(), call) for spec in (here, there)]  # type: ignore[attr-defined]
-    assert np.allclose(found[0].vectors, found[1].vectors, atol=1e-6)
-    assert found[0].usage == found[1].usage
+    found = [opened(spec).embed(TEXTS) for spec in (here, there(served))]
+    assert np.allclose(found[0], found[1], atol=1e-6)
+
+
+def test_stated_limits_are_never_met(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"requests_per_min": 600, "tokens_per_min": 600_000}
+    for account, more in (("paced", {"limits": limits}), ("blind", {})):
+        monkeypatch.setenv("KEY", account)
+        opened(there(served, key_env="KEY", batch=1, **more)).embed([f"t {n}" for n in range(15)])
+    refused = {one["account"]: one["rate_limited"] for one in served.stats()["accounts"]}
+    assert refused["paced"] == {}
+    assert refused["blind"]["requests"] > 0
