@@ -9,6 +9,8 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
 from mox.errors import SpecError
+from mox.simulation.app import Simulator
+from mox.simulation.config import Simulation
 from mox.simulation.core import script
 from mox.simulation.draws import Draws
 from mox.simulation.models import MODELS
@@ -16,6 +18,12 @@ from mox.simulation.quality import Quality
 from mox.simulation.schema import instance
 from mox.simulation.script import Asked
 from mox.types.providers import Message
+
+KEYWORDS = (
+    "type", "properties", "required", "items", "prefixItems", "minItems", "maxItems", "anyOf",
+    "allOf", "enum", "const", "$ref", "minimum", "exclusiveMaximum", "multipleOf", "minLength",
+    "maxLength", "uniqueItems", "format",
+)  # fmt: skip
 
 
 class Part(BaseModel):
@@ -75,6 +83,25 @@ def test_an_instance_is_valid_and_always_the_same(schema, number):
     assert instance(schema, Draws(str(number).encode())) == made
 
 
+scraps = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.just(1e400), st.text(max_size=3)),
+    lambda part: st.one_of(
+        st.lists(part, max_size=2), st.dictionaries(st.sampled_from(KEYWORDS), part, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYWORDS), scraps, max_size=4))
+def test_what_is_no_schema_is_refused_by_name_or_answered_with_json(schema):
+    try:
+        made = instance(schema, Draws(b"x"))
+    except SpecError:
+        return
+    json.dumps(made)
+
+
 @given(st.integers(0, 50))
 def test_what_pydantic_asks_for_pydantic_takes(number):
     made = instance(Whole.model_json_schema(), Draws(str(number).encode()))
@@ -90,11 +117,21 @@ def test_what_pydantic_asks_for_pydantic_takes(number):
         ({"type": "integer", "minimum": 5, "maximum": 4}, "no number stands"),
         ({"type": "number", "multipleOf": 10, "minimum": 1, "maximum": 9}, "no number stands"),
         ({"type": "thing"}, "no type 'thing'"),
+        ({"type": "array", "minItems": 10**9}, "over 20000 items"),
+        ({"type": "string", "minLength": 10**9}, "over 20000 characters"),
+        ({"properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "contains itself"),
+        ({"properties": [1]}, "it is no schema"),
     ],
 )
 def test_a_schema_that_nothing_is_known_to_fulfil_is_refused(schema, why):
     with pytest.raises(SpecError, match=why):
         instance(schema, Draws(b"x"))
+
+
+def test_a_schema_that_branches_into_itself_stays_small():
+    fields = {name: {"anyOf": [{"$ref": "#"}, {"type": "null"}]} for name in "abcdefghij"}
+    made = instance({"type": "object", "properties": fields}, Draws(b"x"))
+    assert len(json.dumps(made)) < 50_000
 
 
 def test_the_core_answers_a_schema_with_json():
@@ -130,3 +167,13 @@ def test_some_json_object_holds_the_answer_and_its_citations():
     best = MODELS["sim-swift"].model_copy(update={"quality": Quality()})
     found = json.loads(script(asked, best, seed=0).text)
     assert found == {"answer": "River herons eat fish.", "citations": [1]}
+
+
+def test_a_schema_that_cannot_be_answered_is_a_bad_request_not_a_broken_connection():
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"pattern": "^a$"}}}
+    body = {"model": "sim-swift", "messages": [{"role": "user", "content": "x"}]}
+    told = json.dumps({**body, "response_format": form}).encode()
+    key = {"authorization": "Bearer one"}
+    reply = Simulator(Simulation()).reply("POST", "/v1/chat/completions", key, told)
+    assert reply.status == 400
+    assert b"'pattern' isn't known" in reply.pieces[0].data

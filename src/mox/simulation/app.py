@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from mox.errors import SpecError
 from mox.simulation import faults, playing
 from mox.simulation.accounts import Accounts, Attempts
 from mox.simulation.caching import Found, PromptCache
@@ -166,15 +167,17 @@ class Simulator:
         attempt = self._attempts.before(identity(self.simulation.seed, asked))
         asked = replace(asked, attempt=attempt)
         found: Found = cache.look(asked)
-        script = found.on(
-            scripted(
+        try:
+            script = scripted(
                 asked,
                 self.simulation.models[asked.model],
                 seed=self.simulation.seed,
                 load=self._accounts.running(asked.model),
                 cached_tokens=found.read_tokens,
             )
-        )
+        except SpecError as error:  # of a JSON schema that nothing can be made of
+            raise Refused("bad_request", error.message, param="response_format") from None
+        script = found.on(script)
         scale = self.simulation.time_scale
         reply = playing.made(
             replace(call, asked=asked), script, let_in.fault,

@@ -27,7 +27,7 @@ COMPARED = 4
 """Sentences of a context that a claim is held against by their vectors."""
 
 _BLANK = re.compile(r"\n[^\S\n]*\n\s*")
-_WORD = re.compile(r"[^\W_]+(?:['’.][^\W_]+)*")
+_WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:['’.][^\W_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NEGATIONS = frozenset(
     {
@@ -73,7 +73,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
 @lru_cache(8192)
 def sentence_of(text: str) -> Sentence:
     """A text as one sentence."""
-    words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
+    words = [word.lower().replace("’", "'").replace(",", "") for word in _WORD.findall(text)]
     negated = any(word in _NEGATIONS or word.endswith("n't") for word in words)
     stems = frozenset(_stem(word) for word in words if word not in _SILENT)
     numbers = frozenset(number.replace(",", "") for number in _NUMBER.findall(text))

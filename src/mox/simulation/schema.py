@@ -11,6 +11,9 @@ from mox.simulation.draws import Draws
 
 DEEPEST = 6
 """Levels after which only what a schema requires is made."""
+SPARSE, MOST = 500, 20_000
+"""Values after which only what a schema requires is made; values, or characters of one text or
+items of one list, that are refused."""
 SHORTEST_LIST = 1
 
 _WORDS = ("simulated", "answer", "made", "from", "a", "seed", "and", "nothing", "else")
@@ -44,7 +47,13 @@ def instance(
         SpecError: the schema uses a keyword that isn't known here, a reference that leads
             nowhere, or bounds that nothing fulfils.
     """
-    return _Maker(schema, draws, known or {}).make(schema, "$", 0)
+    try:
+        return _Maker(schema, draws, known or {}).make(schema, "$", 0)
+    except RecursionError:
+        raise _refused("$", "what it requires contains itself") from None
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        # What stands in a schema is the client's: a text for a bound, a list for properties.
+        raise _refused("$", f"it is no schema ({type(error).__name__}: {error})") from error
 
 
 class _Maker:
@@ -52,8 +61,12 @@ class _Maker:
         self._root = root
         self._draws = draws
         self._known = known
+        self._made = 0
 
     def make(self, schema: Mapping[str, Any] | bool, path: str, depth: int) -> Any:
+        self._made += 1
+        if self._made > MOST:
+            raise _refused(path, f"over {MOST} values are required")
         if isinstance(schema, bool):
             return self._text({}, path)
         schema = self._merged(schema, path)
@@ -69,10 +82,13 @@ class _Maker:
                 return self.make(self._branch(schema[keyword], path, depth), path, depth)
         return self._typed(schema, path, depth)
 
+    def _sparse(self, depth: int) -> bool:
+        return depth >= DEEPEST or self._made > SPARSE
+
     def _typed(self, schema: Mapping[str, Any], path: str, depth: int) -> Any:
         kind = schema.get("type") or ("object" if "properties" in schema else "string")
         if isinstance(kind, list):
-            kind = kind[0] if depth < DEEPEST or "null" not in kind else "null"
+            kind = kind[0] if not self._sparse(depth) or "null" not in kind else "null"
         match kind:
             case "object":
                 return self._object(schema, path, depth)
@@ -115,7 +131,7 @@ class _Maker:
         return found
 
     def _branch(self, branches: list[Any], path: str, depth: int) -> Any:
-        if depth >= DEEPEST:
+        if self._sparse(depth):
             flat = [one for one in branches if isinstance(one, Mapping) and "$ref" not in one]
             return flat[-1] if flat else branches[0]
         return self._one_of(branches, path)
@@ -123,7 +139,11 @@ class _Maker:
     def _object(self, schema: Mapping[str, Any], path: str, depth: int) -> dict[str, Any]:
         required = schema.get("required", [])
         known = schema.get("properties", {})
-        wanted = known if depth < DEEPEST else {key: known[key] for key in required if key in known}
+        wanted = (
+            known
+            if not self._sparse(depth)
+            else {key: known[key] for key in required if key in known}
+        )
         found = {
             key: self._known[key]
             if depth == 0 and key in self._known and _takes(part, self._known[key])
@@ -138,8 +158,10 @@ class _Maker:
         fixed = schema.get("prefixItems", [])
         least = schema.get("minItems", 0)
         most = schema.get("maxItems", max(least, len(fixed), SHORTEST_LIST + 2))
-        wanted = 0 if depth >= DEEPEST else SHORTEST_LIST + int(2 * self._uniform(path))
+        wanted = 0 if self._sparse(depth) else SHORTEST_LIST + int(2 * self._uniform(path))
         count = min(max(least, len(fixed), wanted), most)
+        if count > MOST:
+            raise _refused(path, f"over {MOST} items are required")
         items = schema.get("items", {})
         found: list[Any] = []
         for at in range(count):
@@ -155,6 +177,8 @@ class _Maker:
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
         least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        if least > MOST:
+            raise _refused(path, f"over {MOST} characters are required")
         start = int(self._uniform(path) * len(_WORDS))
         words = [_WORDS[(start + at) % len(_WORDS)] for at in range(3 + least)]
         text = " ".join(words)
