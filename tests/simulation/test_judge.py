@@ -159,6 +159,15 @@ def test_what_is_no_judges_prompt_is_left_to_others(text):
     assert judged((Message("user", text),), None, 0.0, Draws(b"x")) is None
 
 
+def test_it_is_the_last_input_that_is_judged():
+    earlier = 'input: {"question": "Q?", "answer": "An example."}\nOutput: {}\n\n'
+    given = {"question": "Q?", "answer": "He was born in Ulm."}
+    message = Message("user", earlier + prompt(given, ["statements"]))
+    found = judged((message,), None, 0.0, Draws(b"x"))
+    assert found is not None
+    assert json.loads(found.text) == {"statements": ["He was born in Ulm."]}
+
+
 def test_the_core_asks_the_judge_first():
     text = prompt(
         {"context": EINSTEIN, "statements": ["Einstein was born in Ulm."]}, ["statements"]
