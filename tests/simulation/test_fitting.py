@@ -13,7 +13,7 @@ from mox.types.providers import Message
 
 KNOWN = Profile(
     name="known",
-    network_s=0.02,
+    network_s=0.1,
     first_s=0.2,
     first_per_token_s=0.0002,
     first_sigma=0.3,
@@ -80,6 +80,12 @@ def test_the_chunks_sizes_are_recovered(found):
 def test_a_run_in_which_nobody_waited_finds_no_queue():
     found = fit(observed(KNOWN, requests=60, loads=[0, 3, 6]), name="found")
     assert found.slots == 7
+
+
+def test_chance_is_not_taken_for_a_queue():
+    free = KNOWN.model_copy(update={"slots": 1000, "first_sigma": 0.6})
+    found = fit(observed(free, requests=100, loads=range(60), tokens=5), name="found")
+    assert found.slots == 60
 
 
 def test_a_run_with_one_length_of_prompt_puts_all_into_the_base():
