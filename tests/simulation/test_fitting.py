@@ -29,7 +29,7 @@ KNOWN = Profile(
 )
 
 
-def observed(profile, *, requests, loads, words=(20, 400, 1500), tokens=80):
+def observed(profile, *, requests, loads, words=(20, 400, 1500), tokens=80, counted=True):
     model = MODELS["sim-swift"].model_copy(update={"profile": profile})
     drawn = np.random.default_rng(1)
     rows, gaps = [], []
@@ -40,7 +40,8 @@ def observed(profile, *, requests, loads, words=(20, 400, 1500), tokens=80):
         found = script(asked, model, seed=0, load=load)
         rows.append((found.tokens[0].due_s, found.usage.input_tokens, load, tokens))
         for before, after in zip(found.tokens, found.tokens[1:], strict=False):
-            gaps.append((after.due_s - before.due_s, after.tokens, load))
+            size = after.tokens if counted else len(after.text) * tokens / len(found.text)
+            gaps.append((after.due_s - before.due_s, size, load))
     return Observed(
         *np.array(rows, dtype=float).T, *np.array(gaps, dtype=float).T, network_s=profile.network_s
     )
@@ -80,6 +81,14 @@ def test_the_chunks_sizes_are_recovered(found):
 def test_a_run_in_which_nobody_waited_finds_no_queue():
     found = fit(observed(KNOWN, requests=60, loads=[0, 3, 6]), name="found")
     assert found.slots == 7
+
+
+def test_tokens_estimated_from_characters_find_one_token_a_chunk():
+    single = KNOWN.model_copy(update={"chunk_shares": (1.0,)})
+    found = fit(observed(single, requests=150, loads=[0], counted=False), name="found")
+    assert found.chunk_shares == (1.0,)
+    assert found.token_s == pytest.approx(single.token_s, rel=0.03)
+    assert found.token_shape == pytest.approx(single.token_shape, rel=0.1)
 
 
 def test_chance_is_not_taken_for_a_queue():

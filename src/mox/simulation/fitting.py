@@ -21,6 +21,8 @@ STALL_SIGMAS = 6.0
 """Deviations of the token times over which a gap is a stall, to begin with."""
 LEAST_STALLS = 8
 """Stalls under which their distribution is the default one."""
+SINGLE = 1.2
+"""Mean of estimated tokens a chunk under which each chunk is one token."""
 LONGEST_CHUNK = 16
 """Tokens; longer chunks count as that."""
 
@@ -36,7 +38,8 @@ class Observed:
         output_tokens: (requests,) by the provider's usage.
         gaps_s: (gaps,) from each chunk to the next, of all requests together.
         gap_tokens: (gaps,) tokens of the chunk that ends the gap. Where the provider doesn't say:
-            its characters × the answer's output tokens / the answer's characters.
+            its characters × the answer's output tokens / the answer's characters; with several
+            tokens to a chunk that smears their numbers, and makes `token_shape` too small.
         gap_load: (gaps,) as `load`, of the gap's request.
         network_s: a round trip to the provider, measured apart (a connection's set-up, say);
             it can't be told from the first token's time.
@@ -62,10 +65,9 @@ def fit(observed: Observed, *, name: str) -> Profile:
     Raises:
         DataError: fewer than 20 requests or 100 gaps, or arrays of different lengths.
     """
-    import numpy as np
 
     _check(observed)
-    tokens = np.maximum(observed.gap_tokens, 1e-3)
+    tokens = _believed(observed.gap_tokens)
     first, per_token, sigma = _first(observed, _unloaded(observed.load))
     slots = int(observed.load.max()) + 1
     profile = Profile(name=name, first_s=1.0, token_s=1.0)
@@ -80,7 +82,7 @@ def fit(observed: Observed, *, name: str) -> Profile:
             token_s=token_s,
             token_shape=shape,
             slowdown=slowdown,
-            chunk_shares=_shares(observed.gap_tokens),
+            chunk_shares=_shares(tokens),
             fills=True,
             slots=slots,
         ).model_copy(update=_stalls(observed, tokens, late, token_s))
@@ -102,6 +104,17 @@ def _check(observed: Observed) -> None:
             "what was observed of requests, or of gaps, has different lengths.",
             mend="give one value for each request, and one for each gap.",
         )
+
+
+def _believed(tokens: Array) -> Array:
+    """Tokens of each gap's chunk. Estimates from characters that come to about one on average are
+    one each: what varies there is the length of words."""
+    import numpy as np
+
+    counted = bool(np.all(tokens == np.rint(tokens)))
+    if not counted and tokens.mean() < SINGLE:
+        return np.full(len(tokens), float(tokens.mean()))
+    return np.maximum(tokens, 1e-3)
 
 
 def _unloaded(load: Array) -> NDArray[np.bool_]:
