@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -36,6 +36,7 @@ REQUESTS = st.lists(
 """Milliseconds since the one before, input in characters / 4, `max_tokens`."""
 
 
+@settings(deadline=None)
 @given(REQUESTS, st.integers(1, 20), st.integers(1, 5))
 def test_openai_admits_what_buckets_by_hand_admit(
     requests: list[tuple[int, int, int]], per_s: int, burst_s: int
@@ -59,11 +60,13 @@ def test_openai_admits_what_buckets_by_hand_admit(
                 by_hand[of].take(amount, now)
         else:
             assert denied.wait_s == pytest.approx(float(max(waits)), abs=1e-6)
-            assert denied.reason == ("requests" if waits[0] >= waits[1] else "tokens")
+            if waits[0] != waits[1]:  # else either may be named
+                assert denied.reason == ("requests" if waits[0] > waits[1] else "tokens")
             if waits[0] == 0:  # a refused request counts as a request, where one is left
                 by_hand[1].take(1, now)
 
 
+@settings(deadline=None)
 @given(REQUESTS, st.integers(1, 20), st.integers(1, 5))
 def test_anthropic_admits_by_fresh_input_whatever_max_tokens_says(
     requests: list[tuple[int, int, int]], per_s: int, burst_s: int
@@ -87,6 +90,7 @@ def test_anthropic_admits_by_fresh_input_whatever_max_tokens_says(
             by_hand.take(fresh, Fraction(ms, 1000))
 
 
+@settings(deadline=None)
 @given(REQUESTS)
 def test_no_stretch_of_time_gets_more_than_its_refill_and_one_burst(
     requests: list[tuple[int, int, int]],
@@ -231,6 +235,7 @@ def test_anthropics_headers_round_tokens_to_thousands_and_name_moments() -> None
     }
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 600))
 def test_a_full_bucket_always_holds_one(per_min: int, burst_s: int) -> None:
     assert Bucket(per_min, burst_s, now_s=0.0).wait_s(1) == 0.0
