@@ -350,20 +350,26 @@ def test_what_a_living_process_holds_is_not_let_go(ledger: Ledger, prices: Price
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 def test_a_forked_child_writes_by_a_connection_of_its_own(ledger: Ledger, prices: Prices) -> None:
-    book = RunBook(ledger, prices, run="r")
+    book = RunBook(ledger, prices, run="r", budget=Budget.of("0.003"))
     spend(book)
     held = book.before(CALL, input_tokens=1, max_output_tokens=0)
     child = os.fork()
     if child == 0:
         try:
-            spend(book)
+            spend(book, tokens=500)
+            book.before(CALL, input_tokens=1_000, max_output_tokens=0)  # and dies
         finally:
             os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    spend(book)
+    spend(book)  # what the child held is free, and what the parent holds is not
     book.after(held, Usage(1))
-    assert len(list(ledger.rows())) == 4
-    assert all(row["error"] is None for row in ledger.rows())
+    assert [(row["usd"], row["error"]) for row in ledger.rows()] == [
+        ("0.001000", None),
+        ("0.000500", None),
+        ("0", "abandoned"),
+        ("0.001000", None),
+        ("0.000001", None),
+    ]
 
 
 def test_nothing_is_made_before_the_first_call(ledger: Ledger) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from mox.errors import MemoWarning, ProviderError, SpecError
@@ -291,6 +292,13 @@ def test_a_folder_that_takes_nothing_loses_no_answer(server: _Server, own_state:
     assert len(said) == 1
     assert len(server.asked) == 2
 
+    async def together(memo: Remembered) -> list[Answer]:
+        return await asyncio.gather(*(memo.complete(asked("together")) for _ in range(5)))
+
+    with pytest.warns(MemoWarning):
+        run(remembered(server), together)
+    assert server.asked.count("together") == 1
+
 
 ASKS = """
 import sys
@@ -427,7 +435,10 @@ def test_writers_at_once_keep_the_sum_of_sizes_right(valkey: str) -> None:
     shared.close()
 
 
-def test_a_server_that_is_away_is_said_once_and_answers_go_on(server: _Server) -> None:
+def test_a_server_that_is_away_is_said_once_and_answers_go_on(
+    server: _Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mox.providers.shared.AWAY_S", 0.0)  # it is tried each time
     shared = SharedAnswers("redis://someone:hunter2@127.0.0.1:1/0")
     with pytest.warns(MemoWarning, match="aren't shared") as said:
         ask(remembered(server, shared=shared), "a", "b", "a")
@@ -464,6 +475,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 REQUESTS = st.builds(Request, **FIELDS)
 
 
+@how(deadline=None)
 @given(st.data(), REQUESTS, st.sampled_from(sorted(FIELDS)))
 def test_digests_are_equal_exactly_where_requests_are(
     data: st.DataObject, one: Request, field: str
@@ -481,6 +493,7 @@ def as_read(request: Request) -> str:
     return json.dumps([request.json_schema, request.extra], sort_keys=True)
 
 
+@how(deadline=None)
 @given(REQUESTS)
 def test_a_digest_depends_on_nothing_but_the_request_and_its_origin(request: Request) -> None:
     again = Request(
@@ -503,6 +516,7 @@ def test_what_json_has_not_got_is_refused(extra: dict[str, Any]) -> None:
         digest_of(asked(extra=extra), ORIGIN)
 
 
+@how(deadline=None)
 @given(
     st.builds(
         Answer,
