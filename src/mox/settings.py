@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     redis_url: str | None = None
     """A Redis or Valkey that processes and machines share; an embedded one where a part of Mox
     needs one and it is not set."""
+    answers_days: float = Field(default=30.0, gt=0)
+    """How long answers of language models are shared through `redis_url`."""
+    answers_mb: float = Field(default=1024.0, gt=0)
+    """How much of its memory they may take, in 10⁶ bytes; the oldest go first."""
     prices: Path | None = None
     """A file of prices that go before the package's; the working tree's `experiments/prices.yaml`
     where it is not set."""

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
+from mox.cli.doctor import _prices as doctor_on_prices
 from mox.errors import MissingError, PriceError
 from mox.providers.overrides import read_overrides
 from mox.providers.prices import Prices, Terms, price
@@ -352,3 +353,17 @@ def test_the_package_stays_unimported_until_a_price_is_asked_and_never_asks_the_
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.split("\n")[:2] == ["[]", "0.0000025"], done.stderr
+
+
+def test_the_doctor_names_the_tables_and_what_is_wrong_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOX_PRICES", str(tmp_path / "prices.yaml"))
+    written(tmp_path, OK)
+    found = doctor_on_prices()
+    assert found.state == "ok"
+    assert found.said.startswith("genai-prices 0.2.3 + prices.yaml ")
+    (tmp_path / "prices.yaml").write_text(f"prices:\n  - {{{OK.replace('per: 1M', 'per: 1k')}}}\n")
+    found = doctor_on_prices()
+    assert (found.state, "per '1k'" in found.said) == ("broken", True)
+    assert "per: 1M, input: 2000" in found.mend

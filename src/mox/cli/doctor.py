@@ -49,7 +49,7 @@ class Check:
 
 def examine() -> list[Check]:
     """Look at everything; never raises for what is broken."""
-    return [*_installed(), *_plugins(), *_keys(), *_state(), *_services()]
+    return [*_installed(), *_plugins(), *_keys(), _prices(), *_state(), *_services()]
 
 
 def _installed() -> Iterator[Check]:
@@ -96,6 +96,17 @@ def _keys() -> Iterator[Check]:
                 f"key of {kind}", "absent", f"{name} is not set",
                 f"export {name}=…, or name another variable or a file in the provider's settings",
             )  # fmt: skip
+
+
+def _prices() -> Check:
+    """The tables that say what a call costs."""
+    from mox.providers.prices import Prices
+
+    try:
+        found = Prices.load()
+    except MoxError as error:
+        return Check("prices", "broken", error.message, error.mend)
+    return Check("prices", "ok", found.version)
 
 
 def _state() -> Iterator[Check]:

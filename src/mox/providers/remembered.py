@@ -109,7 +109,8 @@ class Remembered:
         provider: who is asked; with pool and ledger, so that a remembered answer costs nothing.
         origin: whose answers they are.
         root: the state folder; that of the settings where None.
-        shared: what other machines share; that of MOX_REDIS_URL where None, if it is set.
+        shared: what other machines share; that of MOX_REDIS_URL where None, if it is set, with
+            the bounds of MOX_ANSWERS_DAYS and MOX_ANSWERS_MB.
     """
 
     def __init__(
@@ -130,7 +131,11 @@ class Remembered:
         self._local = LocalAnswers(root / "memo" / "answers")
         self._locks = Locks(root / "locks" / "answers")
         if shared is None and now.redis_url:
-            shared = SharedAnswers(now.redis_url)
+            shared = SharedAnswers(
+                now.redis_url,
+                ttl_s=now.answers_days * 24 * 3600,
+                total_bytes=int(now.answers_mb * 1e6),
+            )
         self._shared = shared
         self._flights: dict[str, asyncio.Future[Answer | None]] = {}
 
