@@ -127,7 +127,7 @@ def test_a_usage_that_contradicts_itself_has_no_price(usage: Usage) -> None:
 MODELS = ["gpt-6-sol", "gpt-4o", "o3", "gpt-6.1-terra", "gpt-5.5-pro"]
 
 
-@how(deadline=None)
+@how(deadline=None, max_examples=50)
 @given(
     st.sampled_from(MODELS),
     st.integers(0, 600_000),
@@ -163,7 +163,7 @@ def test_totals_are_the_packages_own_where_it_knows(
 COUNTS = st.integers(0, 10**9)
 
 
-@how(deadline=None)
+@how(deadline=None, max_examples=50)
 @given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
 def test_no_usage_costs_more_than_the_worst_case(
     plain: int, cached: int, write: int, output: int, reasoning: int
@@ -179,7 +179,7 @@ def test_no_usage_costs_more_than_the_worst_case(
         assert total(TABLE, provider, model, usage) <= most.total
 
 
-@how(deadline=None)
+@how(deadline=None, max_examples=50)
 @given(
     st.decimals("0.003", "150", places=12),
     st.decimals("0.01", "600", places=12),

@@ -301,71 +301,93 @@ def test_a_folder_that_takes_nothing_loses_no_answer(server: _Server, own_state:
 
 
 ASKS = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from test_remembered import Compatible, Origin, Remembered, ask, open_compatible
-spec = Compatible(model="m", base_url=sys.argv[2])
-memo = Remembered(open_compatible(spec), Origin.of(spec))
-print("ready", flush=True)
-sys.stdin.readline()
-print(ask(memo)[0].text, memo.hits, memo.misses)
+import asyncio, sys
+from mox.providers.compatible import Compatible, open_compatible
+from mox.providers.remembered import Origin, Remembered
+from mox.types.providers import Message, Request
+
+async def ask():
+    spec = Compatible(model="m", base_url=sys.argv[1])
+    memo = Remembered(open_compatible(spec), Origin.of(spec))
+    print("ready", flush=True)
+    while text := sys.stdin.readline().strip():
+        answer = await memo.complete(Request("m", (Message("user", text),)))
+        print(answer.text, memo.hits, memo.misses, flush=True)
+    await memo.aclose()
+
+asyncio.run(ask())
 """
 
 
-def process(server: _Server, **environment: str) -> subprocess.Popen[str]:
-    """One that is about to ask, and does so when it is told."""
-    one = subprocess.Popen(
-        [sys.executable, "-c", ASKS, str(Path(__file__).parent), f"{url(server)}/v1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    assert one.stdout is not None
-    assert one.stdout.readline() == "ready\n"
-    return one
+class Process:
+    """Another one, that asks what it is told to."""
+
+    def __init__(self, server: _Server, **environment: str) -> None:
+        self.running = subprocess.Popen(
+            [sys.executable, "-c", ASKS, f"{url(server)}/v1"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        assert self.said() == "ready"
+
+    def ask(self, text: str) -> None:
+        assert self.running.stdin is not None
+        self.running.stdin.write(f"{text}\n")
+        self.running.stdin.flush()
+
+    def said(self) -> str:
+        assert self.running.stdout is not None
+        return self.running.stdout.readline().strip()
+
+    def end(self) -> None:
+        self.running.kill()
+        self.running.communicate(timeout=20)
 
 
-def test_two_processes_of_a_machine_at_once_make_one_call(server: _Server) -> None:
+def test_processes_of_a_machine_at_once_make_one_call_and_a_killed_one_blocks_nobody(
+    server: _Server,
+) -> None:
     server.slow_s = 0.5
-    other = process(server)
+    other = Process(server)
 
-    async def go(memo: Remembered) -> Answer:
+    async def at_once(memo: Remembered) -> Answer:
         task = asyncio.create_task(memo.complete(asked()))
         while not server.asked:
             await asyncio.sleep(0.01)
-        assert other.stdin is not None
-        other.stdin.write("\n")
-        other.stdin.flush()
+        other.ask("why?")
         return await task
 
-    assert run(remembered(server), go).text == "why?: 1"
-    assert other.communicate(timeout=60)[0] == "why?: 1 1 0\n"
-    assert server.asked == ["why?"]
+    async def after_it(memo: Remembered) -> Answer:
+        other.ask("how?")
+        while len(server.asked) < 2:
+            await asyncio.sleep(0.01)
+        task = asyncio.create_task(memo.complete(asked("how?")))
+        await asyncio.sleep(0.2)
+        assert server.asked == ["why?", "how?"]  # it waits
+        other.end()
+        server.slow_s = 0
+        return await task
 
-
-def test_a_process_that_is_killed_while_it_asks_blocks_nobody(server: _Server) -> None:
-    server.slow_s = 30
-    killed = process(server)
-    assert killed.stdin is not None
-    killed.stdin.write("\n")
-    killed.stdin.flush()
-    until = time.monotonic() + 60
-    while not server.asked:
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    killed.kill()
-    killed.communicate()
-    server.slow_s = 0
-    assert ask(remembered(server))[0].text == "why?: 2"
+    try:
+        assert run(remembered(server), at_once).text == "why?: 1"
+        assert other.said() == "why?: 1 1 0"
+        assert server.asked == ["why?"]
+        server.slow_s = 30
+        assert run(remembered(server), after_it).text == "how?: 3"
+    finally:
+        other.end()
 
 
 def test_another_machine_pays_nothing(
     server: _Server, valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Two state folders, two processes, and only the shared server between them.
-    other = process(server, MOX_HOME=str(tmp_path / "other"), MOX_REDIS_URL=valkey)
-    assert other.communicate("\n", timeout=60)[0] == "why?: 1 0 1\n"
+    other = Process(server, MOX_HOME=str(tmp_path / "other"), MOX_REDIS_URL=valkey)
+    other.ask("why?")
+    assert other.said() == "why?: 1 0 1"
+    other.end()
     monkeypatch.setenv("MOX_REDIS_URL", valkey)
     memo = remembered(server)
     assert ask(memo)[0].text == "why?: 1"
@@ -475,7 +497,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 REQUESTS = st.builds(Request, **FIELDS)
 
 
-@how(deadline=None)
+@how(deadline=None, max_examples=50)
 @given(st.data(), REQUESTS, st.sampled_from(sorted(FIELDS)))
 def test_digests_are_equal_exactly_where_requests_are(
     data: st.DataObject, one: Request, field: str
@@ -493,7 +515,7 @@ def as_read(request: Request) -> str:
     return json.dumps([request.json_schema, request.extra], sort_keys=True)
 
 
-@how(deadline=None)
+@how(deadline=None, max_examples=50)
 @given(REQUESTS)
 def test_a_digest_depends_on_nothing_but_the_request_and_its_origin(request: Request) -> None:
     again = Request(
@@ -516,7 +538,7 @@ def test_what_json_has_not_got_is_refused(extra: dict[str, Any]) -> None:
         digest_of(asked(extra=extra), ORIGIN)
 
 
-@how(deadline=None)
+@how(deadline=None, max_examples=50)
 @given(
     st.builds(
         Answer,
