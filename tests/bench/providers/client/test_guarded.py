@@ -19,7 +19,8 @@ from mox.bench.providers.record import Load, Record
 from mox.errors import ProviderError
 
 HERE = Path(__file__).parent
-KEY = "sk-planted-0123456789abcdef"
+KEY = "planted-by-a-test-0123"
+"""It hasn't the shape of any provider's: where it is hidden, it is known."""
 
 
 def asked(target: Target, prompts: Any, out: Path, **say: Any) -> Record:

@@ -69,6 +69,22 @@ def test_a_closed_loop_keeps_its_callers_busy_and_no_more(
     assert begins[-1] - begins[0] < 4 * 1.5 * 50_000_000 + 100_000_000
 
 
+def test_callers_who_are_refused_ask_ever_less_often(run: Run, prompts: Any) -> None:
+    busy = {"status": 503, "body": {"error": {"message": "busy"}}}
+    turn = run(Load("closed", 2), prompts.say(**busy), seconds=1.0, warm_up=0)
+    # Each caller asks after 0, 0.1, 0.3 and 0.7 s.
+    assert 4 <= len(turn.records) <= 8
+    assert {record.error for record in turn.records} == {"overloaded"}
+
+
+def test_callers_who_are_told_when_to_come_back_do(run: Run, prompts: Any) -> None:
+    busy = {"status": 429, "body": {"error": {"message": "requests per min"}},
+            "head": {"retry-after-ms": "400"}}  # fmt: skip
+    turn = run(Load("closed", 1), prompts.say(**busy), requests=2, warm_up=0)
+    first, second = sorted(record.sent_ns or 0 for record in turn.records)
+    assert 400_000_000 <= second - first < 1_000_000_000
+
+
 def test_an_open_loop_never_waits_for_answers(run: Run, server: Any, prompts: Any) -> None:
     # The provider answers nothing for 1 s: by then all 30 requests of 0.5 s are there.
     turn = run(Load("constant", 60), prompts.say(n=1, ttft=0.8), seconds=0.5, warm_up=1)

@@ -129,7 +129,7 @@ for turn in measure([cell], out=Path(sys.argv[2]), rounds=1):
 
 
 def test_a_benchmark_that_is_killed_keeps_what_it_measured_and_leaves_no_process(
-    target: Target, cells: list[Cell], tmp_path: Path
+    target: Target, server: Any, cells: list[Cell], tmp_path: Path
 ) -> None:
     out = tmp_path / "r.jsonl"
     path = os.pathsep.join([str(HERE), *sys.path])
@@ -148,7 +148,8 @@ def test_a_benchmark_that_is_killed_keeps_what_it_measured_and_leaves_no_process
         process.wait(10)
     (cut,) = read(out)
     assert not cut.whole
-    assert len(cut.records) >= 10
+    # What was asked, without what was under way: two callers, and as much on its way to the file.
+    assert len(server.asked) - 6 <= len(cut.records) >= 10
     assert all(record.error is None and record.chunks for record in cut.records)
 
 

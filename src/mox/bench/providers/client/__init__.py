@@ -4,8 +4,23 @@ It is no SDK. While answers stream it keeps the bytes of each network read and w
 they say is found out afterwards, in another process.
 """
 
-from mox.bench.providers.client.jobs import Cell, Prompts, Target, Timeouts
+from mox.bench.providers.client.instrument import Errors, Setting, instrument
+from mox.bench.providers.client.jobs import Cell, Member, Pooling, Prompts, Target, Timeouts
 from mox.bench.providers.client.measure import Turn, measure
 from mox.bench.providers.client.selfcheck import SelfCheck, doubt
 
-__all__ = ["Cell", "Prompts", "SelfCheck", "Target", "Timeouts", "Turn", "doubt", "measure"]
+__all__ = [
+    "Cell",
+    "Errors",
+    "Member",
+    "Pooling",
+    "Prompts",
+    "SelfCheck",
+    "Setting",
+    "Target",
+    "Timeouts",
+    "Turn",
+    "doubt",
+    "instrument",
+    "measure",
+]

@@ -122,12 +122,13 @@ class Asker:
             kept += self._way.set_aside()
         self._way.take_back(kept)
 
-    async def one(self, number: int, scheduled_ns: int) -> None:
-        """One request, from its schedule to its report."""
+    async def one(self, number: int, scheduled_ns: int) -> float | None:
+        """One request, from its schedule to its report; as `loops.One`."""
         raw = Raw(number, scheduled_ns)
         body = self._ready.pop(number, None)
         await self._way.ask(raw, self._body(number) if body is None else body)
         self._report(raw)
+        return told_to_wait_s(raw)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -135,6 +136,15 @@ class Asker:
 
     def _body(self, number: int) -> bytes:
         return wires.body(self._way.target, asked(self._job, number))
+
+
+def told_to_wait_s(raw: Raw) -> float | None:
+    """None of a request that was let in; else what its refusal asks for, 0 where it says none."""
+    if raw.failed is None and raw.head.get("content-type", "").startswith("text/event-stream"):
+        return None
+    from mox.providers.standing import retry_after_s
+
+    return retry_after_s(raw.head) or 0.0
 
 
 def asked(job: Job, number: int) -> Request:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mox.bench.providers.record import Load
 from mox.simulation.script import Wire
 from mox.types.providers import Request
+
+if TYPE_CHECKING:
+    from mox.providers.pool import Account
 
 Prompts = Callable[[int, int], Request]
 """The request of a round by its number; its model is replaced by the target's. Has to survive
@@ -57,6 +60,27 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """An account of a pool, and the way to it."""
+
+    account: Account
+    target: Target
+    """Of the same wire as the cell's; it differs in its key, most likely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """A token pool that requests wait for."""
+
+    members: tuple[Member, ...]
+    url: str | None = field(default=None, repr=False)
+    """Of a Redis that several processes share; None: a pool of the one client process."""
+    attempts: int = 4
+    deadline_s: float = 600.0
+    """Of a request's whole: waiting for the pool, further attempts, the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One condition: a target under a workload and a load."""
 
@@ -75,6 +99,8 @@ class Cell:
     warm_up: int | None = None
     """Connections that are opened and asked once before the clock runs; None: one for each caller,
     or one for each request of the first second of an open loop, 64 at most."""
+    pool: Pooling | None = None
+    """None: requests go when they are meant to, once, on the target's own account."""
 
     @property
     def name(self) -> str:

@@ -13,8 +13,10 @@ from mox.bench.providers.client.alarm import Alarm, until
 from mox.bench.providers.client.jobs import Job
 from mox.errors import SpecError
 
-One = Callable[[int, int], Coroutine[Any, Any, object]]
-"""Does the request of a number, meant to start at a moment (`perf_counter_ns`)."""
+One = Callable[[int, int], Coroutine[Any, Any, float | None]]
+"""Does the request of a number, meant to start at a moment (`perf_counter_ns`). Returns None, or
+where it was refused the seconds that it was told to wait."""
+LONGEST_S = 8.0
 
 
 def schedule(job: Job) -> list[tuple[int, int]]:
@@ -46,7 +48,7 @@ async def open_loop(times: list[tuple[int, int]], begin_ns: int, one: One) -> No
     """Start each request at its moment, or at once where that is over; none waits for another."""
     loop = asyncio.get_running_loop()
     waiting = deque((number, begin_ns + after_ns) for number, after_ns in times)
-    started: list[asyncio.Task[object]] = []
+    started: list[asyncio.Task[float | None]] = []
     all_started = loop.create_future()
 
     def ring() -> None:
@@ -67,20 +69,29 @@ async def open_loop(times: list[tuple[int, int]], begin_ns: int, one: One) -> No
 
 
 async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
-    """So many callers, each asks again when it has its answer."""
+    """So many callers, each asks again when it has its answer.
+
+    One that was refused waits as long as it was told to, or ever longer: a provider that is down
+    is not asked thousands of times a second.
+    """
     cell = job.cell
     end_ns = None if cell.seconds is None else begin_ns + round(1e9 * cell.seconds)
     taken = job.share
 
     async def caller() -> None:
         nonlocal taken
+        refused = 0
         free = perf_counter_ns()
         while cell.requests is None or taken < cell.requests:
             if end_ns is not None and free >= end_ns:
                 return
             number, taken = taken, taken + job.of
-            await one(number, free)
+            wait_s = await one(number, free)
+            refused = 0 if wait_s is None else refused + 1
             free = perf_counter_ns()
+            if wait_s is not None:
+                free += round(1e9 * max(wait_s, backoff_s(refused)))
+                await until(free if end_ns is None else min(free, end_ns))
 
     await until(begin_ns)
     await asyncio.gather(*(caller() for _ in range(callers(job))))
@@ -89,3 +100,8 @@ async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
 def callers(job: Job) -> int:
     """How many of a closed loop's callers one process has."""
     return len(range(job.share, round(job.cell.load.value), job.of))
+
+
+def backoff_s(refused: int) -> float:
+    """How long a caller waits that was refused so many times running."""
+    return min(LONGEST_S, 0.1 * 2.0 ** (refused - 1))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mox.bench.providers.client.asking import key
 from mox.bench.providers.client.crew import Crew, crew, still
-from mox.bench.providers.client.jobs import Cell
+from mox.bench.providers.client.instrument import Errors
+from mox.bench.providers.client.jobs import Cell, Target
 from mox.bench.providers.client.records import Writer, read
 from mox.bench.providers.client.selfcheck import SelfCheck
 from mox.bench.providers.record import Record
@@ -55,6 +56,7 @@ def measure(
     tick: Callable[[], None] = still,
     judge: Judge | None = None,
     permit: Permit = _freely,
+    errors: Errors | None = None,
 ) -> Iterator[Turn]:
     """Put each cell under load for its rounds, in an order drawn anew for each round.
 
@@ -86,7 +88,7 @@ def measure(
                     turn = Turn(cell, round_, found.records, found.check, resumed=True)
                 else:
                     permit(cell, round_)
-                    turn = _round(cell, round_, workers, _Kit(writer, seed, judge))
+                    turn = _round(cell, round_, workers, _Kit(writer, seed, judge, errors))
                 if turn.failed is not None:
                     lost.add(cell.name)
                 yield turn
@@ -99,6 +101,7 @@ class _Kit:
     writer: Writer
     seed: int
     judge: Judge | None
+    errors: Errors | None
 
 
 def _check(cells: Sequence[Cell]) -> None:
@@ -108,9 +111,25 @@ def _check(cells: Sequence[Cell]) -> None:
     for cell in cells:
         if cell.seconds is None and cell.requests is None:
             raise SpecError(f"{cell.name}: it never ends.", mend="give `seconds` or `requests`.")
+        _check_pool(cell)
         least = 1 if cell.load.kind == "closed" else 0
         if cell.load.value < least or cell.load.value == 0:
             raise SpecError(f"{cell.name}: no load.", mend="ask for one caller or more.")
+
+
+def _check_pool(cell: Cell) -> None:
+    if cell.pool is None:
+        return
+    if cell.workers > 1 and cell.pool.url is None:
+        raise SpecError(
+            f"{cell.name}: {cell.workers} processes can't share a pool that lies in one of them.",
+            mend="give the pool a Redis' URL, or take one worker.",
+        )
+    if {member.target.wire for member in cell.pool.members} != {cell.target.wire}:
+        raise SpecError(
+            f"{cell.name}: the pool's accounts speak another wire.",
+            mend="pool those that speak it.",
+        )
 
 
 def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
@@ -121,13 +140,14 @@ def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
     kit.writer.begin(_header(cell, round_, seed))
     try:
         # Known here too, so that no message of a provider repeats it.
-        key(cell.target)
+        for target in _targets(cell):
+            key(target)
         running = workers.run(cell, round_=round_, seed=seed)
         while True:
             try:
                 record, text = next(running)
             except StopIteration as end:
-                check: SelfCheck = end.value
+                check = _with(kit.errors, end.value)
                 break
             if kit.judge is not None:
                 record = kit.judge(cell, record, text)
@@ -139,6 +159,21 @@ def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
         return Turn(cell, round_, tuple(records), failed=error)
     kit.writer.end(cell.name, round_, check=check, failed=None)
     return Turn(cell, round_, tuple(records), check)
+
+
+def _with(errors: Errors | None, check: SelfCheck) -> SelfCheck:
+    if errors is None:
+        return check
+    return replace(
+        check,
+        instrument_first_ms=errors.first_p50_ms,
+        instrument_later_ms=errors.later_p50_ms,
+    )
+
+
+def _targets(cell: Cell) -> list[Target]:
+    """All that a cell's requests may go to."""
+    return [member.target for member in cell.pool.members] if cell.pool else [cell.target]
 
 
 def _header(cell: Cell, round_: int, seed: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 """A line's end and an empty line: \\n\\n, \\r\\n\\r\\n, and what else the standard takes."""
 _LINE = re.compile(rb"\r\n|\n|\r")
 
@@ -35,7 +35,7 @@ def events(times: Sequence[int], parts: Sequence[bytes]) -> Iterator[Event]:
     body = b"".join(parts)
     start = 3 if body.startswith(b"\xef\xbb\xbf") else 0
     at, reached = 0, len(parts[0]) if parts else 0
-    for found in _END.finditer(body):
+    for found in EVENT_END.finditer(body):
         end = found.end()
         while reached < end:
             at += 1

@@ -19,15 +19,18 @@ from functools import partial
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mox.bench.providers.client.alarm import Watch
-from mox.bench.providers.client.asking import Asker
+from mox.bench.providers.client.asking import Asker, Report
 from mox.bench.providers.client.jobs import Job
 from mox.bench.providers.client.loops import callers, closed_loop, open_loop, schedule
 from mox.bench.providers.client.messages import Noticed, Raw
 from mox.errors import MoxError
 from mox.loadgen.messages import Failed, Go, Ready
+
+if TYPE_CHECKING:
+    from mox.bench.providers.client.leasing import Leaser
 
 WARM_AT_MOST = 64
 Run = Callable[..., Awaitable[None]]
@@ -60,7 +63,7 @@ async def _round(job: Job, link: Connection[Any, Any]) -> Noticed:
     def report(raw: Raw) -> None:
         outbox.put(pickle.dumps(raw, pickle.HIGHEST_PROTOCOL))
 
-    asker = Asker(job, report)
+    asker = _asker(job, report)
     try:
         run = _loop_of(job, asker)
         await asker.warm_up(_connections(job))
@@ -79,7 +82,16 @@ async def _round(job: Job, link: Connection[Any, Any]) -> Noticed:
         gc.enable()
 
 
-def _loop_of(job: Job, asker: Asker) -> Run:
+def _asker(job: Job, report: Report) -> Asker | Leaser:
+    """Who asks: on its own account, or through a pool."""
+    if job.cell.pool is None:
+        return Asker(job, report)
+    from mox.bench.providers.client.leasing import Leaser
+
+    return Leaser(job, job.cell.pool, report)
+
+
+def _loop_of(job: Job, asker: Asker | Leaser) -> Run:
     """What runs the round from a moment on."""
     if job.cell.load.kind == "closed":
         return partial(closed_loop, job, one=asker.one)
