@@ -10,7 +10,7 @@ import asyncio
 import json
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Writer = asyncio.StreamWriter
@@ -49,6 +49,14 @@ class Server:
         """Know nothing of what was asked before."""
         self.asked, self.most_open = [], 0
 
+    def _spoilt(self, asked: Asked) -> Asked:
+        """With `busy`, so many first attempts of each request are refused."""
+        same = [one for one in self.asked if one.say == asked.say]
+        if len(same) > asked.say.get("busy", len(same)):
+            return asked
+        refusal = {"status": 529, "body": {"error": {"message": "busy"}}}
+        return replace(asked, say=refusal) if "busy" in asked.say else asked
+
     def close(self) -> None:
         async def end() -> None:
             self._server.close()
@@ -81,7 +89,7 @@ class Server:
                 self.open_now += 1
                 self.most_open = max(self.most_open, self.open_now)
                 try:
-                    await _answer(asked, writer)
+                    await _answer(self._spoilt(asked), writer)
                 finally:
                     self.open_now -= 1
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -139,6 +139,8 @@ def test_a_benchmark_that_is_killed_keeps_what_it_measured_and_leaves_no_process
     )
     try:
         wait_for(lambda: out.exists() and out.read_bytes().count(b'"what":"record"') >= 10)
+        enough = len(server.asked) + 12
+        wait_for(lambda: len(server.asked) >= enough)
         (worker,) = children(process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait(10)

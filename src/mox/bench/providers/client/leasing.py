@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
 from contextvars import ContextVar
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mox.bench.providers.client import wires
 from mox.bench.providers.client.asking import Report, Way, asked, told_to_wait_s, warm_numbers
@@ -19,7 +18,9 @@ from mox.errors import PoolError, ProviderError
 from mox.types.providers import Answer, Delta, Event, Request, Timings
 
 if TYPE_CHECKING:
-    from mox.providers.pool import Pool
+    from mox.bench.providers.client.connection import Connection
+    from mox.providers.pool import Account, Pool
+    from mox.providers.pooled import Pooled
 
 PROGRESS_S = 0.5
 CHARACTERS = "0123"
@@ -54,20 +55,21 @@ class Leaser:
     async def warm_up(self, connections: int) -> None:
         """Ask until each account has its share of so many connections; they are then kept."""
         each = -(-connections // len(self._bare))
-        numbers = iter(warm_numbers(self._job, each * len(self._bare)))
-        for bare in self._bare.values():
-            kept = []
-            for count in (1, each - 1):
-                await asyncio.gather(*(self._warm(bare, next(numbers)) for _ in range(count)))
+        numbers = warm_numbers(self._job, each * len(self._bare))
+        for at, (account, bare) in enumerate(self._bare.items()):
+            own = numbers[at * each : (at + 1) * each]
+            kept: list[Connection] = []
+            for group in (own[:1], own[1:]):
+                await asyncio.gather(*(self._warm(account, number) for number in group))
                 kept += bare.way.set_aside()
             bare.way.take_back(kept)
 
-    async def _warm(self, bare: Bare, number: int) -> None:
+    async def _warm(self, account: Account, number: int) -> None:
         """One request on one account, with the pool's leave: it counts against its limits."""
         from mox.providers.pooled import Manner, Pooled
 
-        account = next(account for account, one in self._bare.items() if one is bare)
-        alone = Pooled({account: bare}, self._pool, manner=Manner(attempts=1, purpose="bench"))
+        manner = Manner(attempts=1, purpose="bench")
+        alone = Pooled({account: self._bare[account]}, self._pool, manner=manner)
         await self._run(alone, Raw(number, perf_counter_ns()), asked(self._job, number))
 
     async def one(self, number: int, scheduled_ns: int) -> float | None:
@@ -78,17 +80,14 @@ class Leaser:
         self._report(raw)
         return told_to_wait_s(raw)
 
-    async def _run(self, pooled: Any, raw: Raw, request: Request) -> None:
+    async def _run(self, pooled: Pooled, raw: Raw, request: Request) -> None:
         from mox.providers.pooled import Trip
 
         trip = Trip()
         _under_way.set(raw)
         try:
-            async with aclosing(
-                pooled.stream(request, timeout_s=self._pooling.deadline_s, trip=trip)
-            ) as events:
-                async for _ in events:
-                    pass
+            async for _ in pooled.stream(request, timeout_s=self._pooling.deadline_s, trip=trip):
+                pass
         except ProviderError:
             pass  # it stands in `raw`, and is read there
         except PoolError as error:
