@@ -141,25 +141,32 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_rows(records: Path) -> list[dict[str, Any]]:
-    """A row for each request of a benchmark, in the provider's time.
+    """A row for each request of a benchmark: durations in the provider's time, `at_s` in real
+    seconds since the first.
 
     Args:
         records: as `mox.bench.providers.kept` keeps them.
     """
+    from datetime import datetime
+
     from mox.bench.providers.client.records import read
     from mox.bench.providers.moments import answered, moments
 
     found = []
-    for one in read(records):
+    rounds = read(records)
+    begun = [datetime.fromisoformat(one.header["at"]) for one in rounds]
+    for one, at in zip(rounds, begun, strict=True):
         scale = one.header["time_scale"]
         began = min((record.scheduled_ns for record in one.records), default=0)
+        # By the date, since moments of another process, or after a restart, begin elsewhere.
+        since_s = (at - min(begun)).total_seconds()
         for record in one.records:
             row = {
                 "provider": record.provider,
                 "workload": record.workload,
                 "load": f"{record.load.kind} {record.load.value:g}",
                 "round": record.round + 1,
-                "at_s": (record.scheduled_ns - began) / 1e9 / scale,
+                "at_s": since_s + (record.scheduled_ns - began) / 1e9,
                 "error": record.error,
             }
             if answered(record):

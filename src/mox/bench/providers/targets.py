@@ -108,17 +108,12 @@ def _anthropic(_: Any, __: str | None) -> Mapping[str, Any]:
 
 def _simulated(spec: Any, url: str | None) -> Mapping[str, Any]:
     at = (spec.url or url or "").rstrip("/")
-    anthropic = spec.wire == "messages"
-    made = {
+    return {
         "wire": spec.wire,
-        "base_url": at if anthropic else f"{at}/v1",
+        "base_url": at if spec.wire == "messages" else f"{at}/v1",
         "simulated": True,
+        "account": spec.account,
     }
-    if spec.key_env is None and spec.key_file is None:
-        # Its account's name is its key, and opens nothing else.
-        name = {"x-api-key": spec.account} if anthropic else None
-        made["headers"] = name or {"authorization": f"Bearer {spec.account}"}
-    return made
 
 
 _MAKE: Mapping[str, Callable[[Any, str | None], Mapping[str, Any]]] = {

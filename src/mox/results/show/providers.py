@@ -102,7 +102,7 @@ def timeline(
     """Each request by when it was meant to start: drift, warm-up and storms show here only.
 
     Args:
-        requests: `provider`, `workload`, `round`, `at_s` since its round began, `error` or None,
+        requests: `provider`, `workload`, `round`, `at_s` in real seconds since the first, `error` or None,
             and the latency by name.
 
     Raises:
@@ -119,8 +119,8 @@ def timeline(
         some = [row for row in answered if row["workload"] == workload]
         lost = [row for row in rows if row["workload"] == workload and row["error"]]
         tips = ["line:N", "round:O", "load:N", alt.Tooltip(f"{what}:Q", format=".4~g")]
-        y = alt.Y(f"{what}:Q", title=TITLES.get(what, what), scale=alt.Scale(type="log"))
-        x = alt.X("at_s:Q", title="seconds since its round began")
+        y = alt.Y(f"{what}:Q", title=TITLES.get(what, what), scale=_log())
+        x = alt.X("at_s:Q", title="seconds since the first request")
         layers = [_chart(some).mark_point(size=14, opacity=0.6, filled=True).encode(
             x=x, y=y, color=colour, tooltip=tips)]  # fmt: skip
         if lost:
@@ -187,10 +187,10 @@ def _lines(rows: Sequence[Row], kind: str, what: str, colour: alt.Color) -> Iter
 
     loads = sorted({row["load"] for row in rows})
     x = alt.X(
-        "load:Q", title=LOADS[kind], scale=alt.Scale(type="log", nice=False, padding=14),
+        "load:Q", title=LOADS[kind], scale=_log(),
         axis=alt.Axis(values=loads, format="~g"),
     )  # fmt: skip
-    y = alt.Y("value:Q", title=TITLES[what], scale=alt.Scale(type="log", padding=8))
+    y = alt.Y("value:Q", title=TITLES[what], scale=_log())
     tips = ["line:N", "load:Q", *(alt.Tooltip(f"{name}:Q", format=".4~g")
                                   for name in ("value", "low", "high", "p95")), "n:Q"]  # fmt: skip
     believed = [row for row in rows if not row["invalid"]]
@@ -209,8 +209,8 @@ def _lines(rows: Sequence[Row], kind: str, what: str, colour: alt.Color) -> Iter
 def _scattered(rows: Sequence[Row], what: str, colour: alt.Color) -> Iterable[Any]:
     import altair as alt
 
-    x = alt.X("value:Q", title=f"median {TITLES[what]}", scale=alt.Scale(type="log", padding=14))
-    y = alt.Y("usd:Q", title="USD for 1,000 good answers", scale=alt.Scale(type="log", padding=14))
+    x = alt.X("value:Q", title=f"median {TITLES[what]}", scale=_log())
+    y = alt.Y("usd:Q", title="USD for 1,000 good answers", scale=_log())
     if edge := [row for row in rows if row["edge"]]:
         yield (
             _chart(edge).mark_line(interpolate="step-after", color="#888", strokeWidth=1.5)
@@ -269,6 +269,12 @@ def _columns(panels: Sequence[Any]) -> Any:
 
     made = alt.concat(*panels, columns=2).resolve_scale(color="shared")
     return made.configure(axis=alt.AxisConfig(gridOpacity=0.4))
+
+
+def _log() -> alt.Scale:
+    import altair as alt
+
+    return alt.Scale(type="log", nice=False, padding=14)
 
 
 def _crosses(rows: Sequence[Row]) -> Any:
