@@ -102,8 +102,8 @@ def timeline(
     """Each request by when it was meant to start: drift, warm-up and storms show here only.
 
     Args:
-        requests: `provider`, `workload`, `round`, `at_s` in real seconds since the first, `error` or None,
-            and the latency by name.
+        requests: `provider`, `workload`, `round`, `at_s` in real seconds since the first, `error`
+            or None, and the latency by name.
 
     Raises:
         SpecError: no request is kept.
