@@ -118,6 +118,25 @@ def test_ctrl_c_keeps_what_was_measured_and_the_same_call_goes_on(
     assert kept_records(own_state, whole)[:2] == before
 
 
+def test_a_provider_that_refuses_everything_is_asked_no_more(prices: str, simulator: str) -> None:
+    content = written(prices, simulator, requests=2)
+    content["providers"][1]["model"] = "sim-nobody"
+    content["loads"] = [{"kind": "closed", "concurrency": [1, 2]}]
+    with Path(prices).open("a") as file:
+        file.write(
+            "  - {provider: simulated, model: sim-nobody, per: 1M, simulated: true,"
+            " input: 1, output: 1}\n"
+        )
+    found = ask.bench_providers(content, quiet=True, offline=True)
+    assert not found.whole
+    good, lost = found.content["rows"][:2], found.content["rows"][2:]
+    assert [(row["n"], row["answers"]) for row in good] == [(6, 6), (6, 6)]
+    assert [(row["n"], row["errors"]["model_not_found"]) for row in lost] == [(2, 2)]
+    assert "model_not_found" in lost[0]["why"]
+    assert [one["provider"] for one in found.content["missing"]] == ["sim-nobody"] * 2
+    assert "it is asked no more" in found.content["missing"][0]["why"]
+
+
 def test_again_moves_what_was_measured_aside(own_state: Path) -> None:
     store = Store(own_state)
     for _ in range(2):
@@ -187,14 +206,14 @@ def test_a_search_finds_the_highest_load_that_may_be_tried(prices: str, simulato
     content = written(
         prices,
         providers=[{"kind": "simulated", "model": "sim-swift", "url": simulator}],
-        loads=[{"kind": "slo", "start": 4, "most": 8}],
+        loads=[{"kind": "slo", "start": 8, "most": 8}],
         slo={"e2e_ms": 60_000},
         requests=18,
     )
     (row,) = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
-    # Nothing takes a minute, so every load keeps the bound, up to the most that may be tried.
+    # Nothing takes a minute, so the bound is kept; and no more may be tried.
     assert row["load"] == {"kind": "slo", "arrival": "poisson", "value": 8.0}
-    assert [probe["value"] for probe in row["probes"]] == [4, 8]
+    assert [probe["value"] for probe in row["probes"]] == [8]
     assert row["attained"]["low"] >= 0.95
     assert row["n"] == 54  # 36 would not show 95 %
 

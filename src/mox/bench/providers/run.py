@@ -26,6 +26,7 @@ from mox.bench.providers.till import Judge, Till
 from mox.bench.providers.workloads import Workload
 from mox.errors import BudgetError
 
+PERMANENT = frozenset({"auth", "model_not_found", "quota_exhausted"})
 Stopped = Literal["budget", "interrupted"] | None
 
 
@@ -79,6 +80,9 @@ class Run:
     """By the names of their cells."""
     searched: list[tuple[Condition, SearchPart, Search]] = field(default_factory=list)
     why: str = ""
+    hopeless: dict[str, str] = field(default_factory=dict)
+    """Providers that refused every request of a round for a reason that no waiting mends, and
+    which."""
 
     def measure(self) -> Measured:
         """All of it, or as much as the budget and the user let be."""
@@ -124,14 +128,26 @@ class Run:
             tick=self.watching.tick,
             judge=self._judge(),
             permit=self._permit,
+            given_up=lambda cell: cell.target.name in self.hopeless,
         ):
             one = self.conditions[turn.cell.name]
-            if not turn.resumed:
+            if not turn.resumed and turn.records:
                 self.till.end(one, turn.records)
             turns = self.turns[one.name]
             if turn.round not in {old.round for old in turns}:  # a probe may be one of the ladder
                 turns.append(turn)
+            self._give_up(turn)
             self.watching.round(one.name, resumed=turn.resumed)
+
+    def _give_up(self, turn: Turn) -> None:
+        """Ask a provider no more that refuses whatever it is asked."""
+        kinds = {record.error for record in turn.records}
+        if len(kinds) != 1 or not kinds <= PERMANENT:
+            return
+        first = turn.records[0]
+        self.hopeless[first.provider] = (
+            f"it is asked no more: every request of a round ended in {first.error} ({first.said})."
+        )
 
     def _permit(self, cell: Cell, _: int) -> None:
         """Asked before each round that isn't kept already."""
@@ -194,7 +210,8 @@ class Run:
     def _rows(self, steps: Sequence[Condition]) -> Iterator[Row]:
         """The conditions' rows, in the order of the file."""
         for one in steps:
-            if turns := self.turns[one.name]:
+            turns = self.turns[one.name]
+            if any(turn.records for turn in turns):
                 yield _row(one, turns)
 
     def _found(self) -> Iterator[Row]:
@@ -227,8 +244,11 @@ class Run:
                     "workload": about.workload,
                     "load": dict(about.load),
                     "rounds": len(whole),
-                    "why": failed.message if failed else self.why,
+                    "why": failed.message if failed else self._why(about.provider),
                 }
+
+    def _why(self, provider: str) -> str:
+        return self.hopeless.get(provider) or self.why
 
     def _notes(self) -> list[str]:
         notes = [f"{name} is left out: {why}" for name, why in self.benchmark.left_out.items()]

@@ -43,6 +43,11 @@ Permit = Callable[[Cell, int], None]
 request of the round is made. Here a budget stops."""
 
 
+def _none(_: Cell) -> bool:
+    """None is given up."""
+    return False
+
+
 def _freely(_: Cell, __: int) -> None:
     """Nothing stands against it."""
 
@@ -52,6 +57,7 @@ def measure(
     *,
     out: Path,
     rounds: int = 3,
+    given_up: Callable[[Cell], bool] = _none,
     seed: int = 0,
     tick: Callable[[], None] = still,
     judge: Judge | None = None,
@@ -68,6 +74,7 @@ def measure(
         out: JSON lines (`mox.bench.providers.client.records`); made where it isn't there.
         seed: of the order, and of the schedules.
         tick: called at least every half second of waiting.
+        given_up: whether a cell's further rounds are left out.
 
     Raises:
         SpecError: two cells of one name, or one that asks for nothing.
@@ -82,7 +89,7 @@ def measure(
             order = list(cells)
             draw.shuffle(order)
             for cell in order:
-                if cell.name in lost:
+                if cell.name in lost or given_up(cell):
                     continue
                 if (found := kept.get((cell.name, round_))) is not None:
                     turn = Turn(cell, round_, found.records, found.check, resumed=True)
