@@ -117,7 +117,7 @@ def _cost(plan: Plan, stages: Iterable[Stage]) -> Cost:
     if chunkings:
         tokens += round(_corpus_tokens(plan, embedder) * sum(map(_overlap, chunkings)))
     return Cost(
-        embedder=first.label.partition(" ")[2],
+        embedder=f"{spec.kind} {call.model}, {embedder.dims} dimensions",
         texts=len(lacking),
         tokens=tokens,
         usd=price_of(call, Usage(input_tokens=tokens)),
