@@ -109,6 +109,12 @@ def coded(found: Any, encoding: str | None) -> Any:
     return base64.b64encode(found.tobytes()).decode() if encoding == "base64" else found.tolist()
 
 
+@pytest.fixture(scope="session")
+def new_api() -> Callable[[], Api]:
+    """Opens another one, for fixtures that outlive a test; who opens it closes it."""
+    return Api
+
+
 @pytest.fixture
 def api() -> Iterator[Api]:
     made = Api()

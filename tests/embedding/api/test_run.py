@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ choose: {{maximise: ndcg@60t, within: 0.9, prefer: {{minimise: embed_usd}}}}
 PRICES = "prices: [{provider: compatible, model: m, per: 1M, input: 2.00}]\n"
 USD_PER_TOKEN = 2.00 / 1e6
 KEY = "sk-planted-4711"
+BATCH = 20
+"""Texts of a request, as the experiment has it."""
 
 
 class Sweep:
@@ -49,6 +52,15 @@ class Sweep:
         self.file, self.home, self.api = folder / "e.yaml", folder / "state", api
         self.file.write_text(EXPERIMENT.format(corpus=corpus, url=api.url))
         self.started: list[subprocess.Popen[str]] = []
+
+    def set(self, patch: pytest.MonkeyPatch) -> None:
+        """The environment that it is run in."""
+        prices = self.file.with_name("prices.yaml")
+        prices.write_text(PRICES)
+        patch.setenv("MOX_HOME", str(self.home))
+        patch.setenv("MOX_PRICES", str(prices))
+        patch.setenv("MOX_WORKERS", "1")
+        patch.setenv("PLANTED_KEY", KEY)
 
     def plan(self) -> dict[str, Any]:
         return describe(mox.plan(self.file), 1)
@@ -92,100 +104,159 @@ class Sweep:
 def sweep(
     tmp_path: Path, small_corpus: Path, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sweep]:
-    prices = tmp_path / "prices.yaml"
-    prices.write_text(PRICES)
-    monkeypatch.setenv("MOX_PRICES", str(prices))
-    monkeypatch.setenv("MOX_WORKERS", "1")
-    monkeypatch.setenv("PLANTED_KEY", KEY)
     made = Sweep(tmp_path, small_corpus, api)
+    made.set(monkeypatch)
     yield made
     made.close()
+
+
+@dataclass
+class Journey:
+    """One sweep's way: planned, killed, stopped by its budget, gone on with, run again."""
+
+    home: Path
+    priced: dict[str, Any]
+    asked_by_plans: int
+    killed_at: int
+    stopped: dict[str, Any]
+    limit: float
+    spent_then: Decimal
+    paid_then: dict[str, int]
+    rest: dict[str, Any]
+    resumed: dict[str, Any]
+    again: dict[str, Any]
+    asked_again: int
+    texts: dict[str, int]
+    counted: int
+    """Tokens of all texts, each once."""
+    ledger: list[Any]
+
+
+@pytest.fixture(scope="module")
+def journey(
+    tmp_path_factory: pytest.TempPathFactory,
+    corpus_writer: Callable[..., Path],
+    new_api: Callable[[], Any],
+) -> Iterator[Journey]:
+    folder = tmp_path_factory.mktemp("journey")
+    with pytest.MonkeyPatch.context() as patch:
+        sweep = Sweep(folder, corpus_writer(folder / "corpus"), new_api())
+        sweep.set(patch)
+        try:
+            yield travelled(sweep)
+        finally:
+            sweep.close()
+            sweep.api.close()
+
+
+def travelled(sweep: Sweep) -> Journey:
+    api = sweep.api
+    priced = sweep.plan()
+    by_plans = len(api.requests)
+    killed_at = killed(sweep, after=4)
+    limit = 0.6 * sweep.plan()["usd"]
+    stopped = sweep.do("run", "--offline", "--set", f"budget.usd={limit:.10f}", status=1)
+    spent = sum(Decimal(line["usd"]) for line in sweep.ledger() if line["run"] in runs(sweep)[1:])
+    paid, rest = dict(api.texts), sweep.plan()
+    resumed = sweep.run(budget__usd=limit)
+    asked = len(api.requests)
+    return Journey(
+        sweep.home, priced, by_plans, killed_at, stopped, limit, Decimal(spent), paid, rest,
+        resumed, sweep.run(), len(api.requests) - asked, dict(api.texts),
+        api.tokens(list(api.texts)), sweep.ledger(),
+    )  # fmt: skip
+
+
+def runs(sweep: Sweep) -> list[str]:
+    """What the ledger calls the times that it was run, in order."""
+    return list(dict.fromkeys(line["run"] for line in sweep.ledger()))
+
+
+def killed(sweep: Sweep, *, after: int) -> int:
+    """Run, and kill -9 in the midst of a request; how many were sent."""
+    sweep.api.delay_s = 0.3
+    process = sweep.start("run", "--offline")
+    until = time.monotonic() + 100
+    while len(sweep.api.requests) < after and time.monotonic() < until:
+        time.sleep(0.01)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=10)
+    psutil.wait_procs(workers, timeout=10)
+    sweep.api.delay_s = 0.0
+    return len(sweep.api.requests)
 
 
 def by_embedder(document: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [one for one in document["trials"] if one["params"]["embed.kind"] == kind]
 
 
-def test_a_sweep_is_priced_run_and_paid_once(sweep: Sweep) -> None:
-    plan = sweep.plan()
-    assert not sweep.api.requests
-    assert plan["usd_by"][0]["basis"] == "characters"
+def test_a_plan_is_priced_before_a_call_is_made(journey: Journey) -> None:
+    assert journey.asked_by_plans == 0
+    [cost] = journey.priced["usd_by"]
+    assert cost["embedder"] == "compatible m, 64 dimensions"
+    assert cost["basis"] == "characters"
+    assert journey.priced["usd"] == pytest.approx(journey.counted * USD_PER_TOKEN, rel=0.3)
+    assert journey.rest["usd_by"][0]["basis"] == "texts"  # both chunkings are cut by then
+    unpaid = journey.counted * USD_PER_TOKEN - journey.rest["usd"]
+    assert 0 < unpaid < journey.counted * USD_PER_TOKEN
 
-    first = sweep.run()
-    assert {trial["status"] for trial in first["trials"]} == {"FINISHED"}
-    assert set(sweep.api.texts.values()) == {1}
-    paid = sum(sweep.api.tokens(asked["input"]) for asked in sweep.api.requests) * USD_PER_TOKEN
-    assert plan["usd"] == pytest.approx(paid, rel=0.3)
-    lines = sweep.ledger()
-    assert float(sum(Decimal(line["usd"]) for line in lines)) == pytest.approx(paid)
-    assert {line["sweep"] for line in lines} == {first["run_id"]}
+
+def test_kill_9_loses_one_batch_at_most(journey: Journey) -> None:
+    assert journey.killed_at == 4
+    twice = [text for text, times in journey.texts.items() if times > 1]
+    assert len(twice) <= BATCH
+    assert len(journey.texts) > 4 * BATCH
+
+
+def test_a_budget_stops_before_it_is_exceeded(journey: Journey) -> None:
+    stopped = journey.stopped
+    assert stopped["stopped"] == "budget"
+    assert 0 < journey.spent_then <= Decimal(journey.limit)
+    assert {trial["status"] for trial in by_embedder(stopped, "hashing")} == {"FINISHED"}
+    assert any(note.startswith("not paid for: embed") for note in stopped["notes"])
+
+
+def test_questions_are_paid_first_and_what_is_paid_is_finished(journey: Journey) -> None:
+    """One chunking fits into the budget: its trial is scored, though the next one's is not."""
+    found = by_embedder(journey.stopped, "compatible")
+    assert [trial["status"] for trial in found] == ["FINISHED", "SKIPPED"]
+    assert found[1]["error"] is None
+
+
+def test_the_next_run_has_the_budget_anew_and_pays_only_the_rest(journey: Journey) -> None:
+    assert journey.resumed["stopped"] is None
+    assert journey.resumed["run_id"] == journey.stopped["run_id"]
+    assert {trial["status"] for trial in journey.resumed["trials"]} == {"FINISHED"}
+    assert set(journey.paid_then) < set(journey.texts)
+
+
+def test_a_second_run_pays_nothing(journey: Journey) -> None:
+    assert journey.asked_again == 0
+    assert journey.again["stages"]["run"] == 0
+
+
+def test_every_call_is_in_the_ledger_and_no_key(journey: Journey) -> None:
+    lines = journey.ledger
+    assert {line["sweep"] for line in lines} == {journey.resumed["run_id"]}
     assert {line["purpose"] for line in lines} == {"embed"}
     assert {line["trial"].partition("/")[0] for line in lines} == {"embed", "queries"}
-    costs = [trial["costs"]["embed_usd"] for trial in by_embedder(first, "compatible")]
-    assert all(cost > 0 for cost in costs)
-    assert [trial["costs"]["embed_usd"] for trial in by_embedder(first, "hashing")] == [0, 0]
-    assert first["chosen"]["trial"] in [trial["id"] for trial in by_embedder(first, "hashing")]
-
-    asked = len(sweep.api.requests)
-    assert sweep.run()["stages"]["run"] == 0
-    sweep.run(axes__search__0__k=5)
-    assert len(sweep.api.requests) == asked
-    assert sweep.plan()["usd"] == 0
-    files = [path for path in sweep.home.rglob("*") if path.is_file()]
+    answered = [line for line in lines if line["error"] is None]
+    paid = float(sum(Decimal(line["usd"]) for line in answered))
+    assert paid <= (journey.counted + 40 * BATCH) * USD_PER_TOKEN
+    assert paid >= (journey.counted - 40 * BATCH) * USD_PER_TOKEN  # the batch that was killed
+    files = [path for path in journey.home.rglob("*") if path.is_file()]
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
-def test_a_budget_stops_it_and_the_next_run_goes_on(sweep: Sweep) -> None:
-    whole = sweep.do("plan")["usd"]
-    half = f"{whole / 2:.8f}"
-    stopped = sweep.do("run", "--offline", "--set", f"budget.usd={half}", status=1)
-    assert stopped["stopped"] == "budget"
-    assert "SKIPPED" in {trial["status"] for trial in stopped["trials"]}
-    assert {trial["status"] for trial in by_embedder(stopped, "hashing")} == {"FINISHED"}
-    assert Decimal(0) < sum(Decimal(line["usd"]) for line in sweep.ledger()) <= Decimal(half)
-    assert any(note.startswith("not paid for: ") for note in stopped["notes"])
-    paid = dict(sweep.api.texts)
-
-    assert sweep.plan()["usd"] < whole
-    resumed = sweep.do("run", "--offline", "--set", "budget.usd=1")
-    assert resumed["stopped"] is None
-    assert resumed["run_id"] == stopped["run_id"]
-    assert {trial["status"] for trial in resumed["trials"]} == {"FINISHED"}
-    assert set(sweep.api.texts.values()) == {1}, "nothing was paid twice"
-    assert set(paid) < set(sweep.api.texts)
-
-
-def test_each_run_has_the_budget_anew(sweep: Sweep) -> None:
-    small = 0.6 * sweep.plan()["usd"]
-    assert sweep.run(budget__usd=small)["stopped"] == "budget"
-    assert sweep.run(budget__usd=small)["stopped"] is None
-    assert set(sweep.api.texts.values()) == {1}
-
-
-def test_questions_are_paid_first_and_what_is_paid_is_finished(sweep: Sweep) -> None:
-    """One chunking fits into the budget: its trial is scored, though the next one's is not."""
-    sweep.run(budget__usd=0.6 * sweep.plan()["usd"])
-    found = mox.load(sweep.file)
-    status = [t.status for t in found.run.trials if t.config["embed"]["kind"] == "compatible"]
-    assert status == ["FINISHED", "SKIPPED"]
-
-
-def test_kill_9_loses_one_batch_at_most(sweep: Sweep) -> None:
-    sweep.api.delay_s = 0.2
-    process = sweep.start("run", "--offline")
-    until = time.monotonic() + 60
-    while len(sweep.api.requests) < 4 and time.monotonic() < until:
-        time.sleep(0.01)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
-    psutil.wait_procs(workers, timeout=10)
-    assert len(sweep.api.requests) == 4
-    sweep.api.delay_s = 0.0
-    sweep.run()
-    twice = [text for text, times in sweep.api.texts.items() if times > 1]
-    assert len(twice) <= 20  # a batch of the experiment
-    assert len(sweep.api.texts) > 60
+def test_a_trial_says_what_its_texts_cost_whoever_paid(journey: Journey) -> None:
+    found = journey.resumed
+    costs = [trial["costs"]["embed_usd"] for trial in by_embedder(found, "compatible")]
+    assert all(cost > 0 for cost in costs)
+    # Each holds the questions, and so together they are more than the whole.
+    assert sum(costs) > journey.counted * USD_PER_TOKEN
+    assert [trial["costs"]["embed_usd"] for trial in by_embedder(found, "hashing")] == [0, 0]
+    assert found["chosen"]["trial"] in [trial["id"] for trial in by_embedder(found, "hashing")]
 
 
 def test_what_cannot_be_paid_is_refused_before_a_call(

@@ -49,15 +49,23 @@ def experiment(corpus: Path, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_simulated_embedder_is_marked_in_every_table(small_corpus: Path) -> None:
+def test_what_is_simulated_is_marked_in_every_table_and_bounded_by_its_price(
+    small_corpus: Path,
+) -> None:
     """Beside wordllama's own vectors, which it returns: so its scores are theirs."""
-    rule = {"maximise": "recall@5", "within": 0.5, "prefer": {"minimise": "embed_usd"}}
+    rule = {
+        "maximise": "recall@5",
+        "within": 0.5,
+        "prefer": {"minimise": "embed_usd"},
+        "subject_to": ["embed_usd <= 0.0000001"],
+    }
     plan = mox.plan(experiment(small_corpus, choose=rule))
     assert "simulated: nobody is paid" in text(plan, 1)
     results = mox.run(plan, offline=True, quiet=True)
     real, simulated = results.run.trials
     assert results.choice is not None
     assert results.choice.trial == real.id
+    assert [str(one) for one in results.sifted.out(simulated.id)] == ["embed_usd <= 1e-07"]
 
     said = document(results)
     assert said["simulated"] is True
@@ -89,15 +97,6 @@ def test_a_simulated_embedder_is_marked_in_every_table(small_corpus: Path) -> No
     assert len(answer.passages) == 2
     asked = list(Ledger(results.store.root).rows())[len(lines) :]
     assert [line["trial"].partition("/")[0] for line in asked] == ["queries"]
-
-
-def test_a_bound_on_dollars_keeps_dear_embedders_out(small_corpus: Path) -> None:
-    rule = {"maximise": "recall@5", "subject_to": ["embed_usd <= 0.0000001"]}
-    results = mox.run(experiment(small_corpus, choose=rule), offline=True, quiet=True)
-    real, simulated = results.run.trials
-    assert results.sifted.out(simulated.id)
-    assert results.choice is not None
-    assert results.choice.trial == real.id
 
 
 def test_dollars_are_no_figure_where_every_embedder_is_free(small_corpus: Path) -> None:
