@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from bisect import insort
 from collections import deque
 from typing import TypeVar
 
@@ -16,7 +15,6 @@ CHARACTERS = 4.0
 """To a token, as OpenAI's limiter counts input before it reads it."""
 KEPT, ENOUGH = 64, 5
 """Answers of a kind that are remembered; fewer than so many say nothing of the next one."""
-QUANTILE = 0.8
 WEIGHT = 0.2
 """Of the newest in a mean."""
 
@@ -25,20 +23,18 @@ class Outputs:
     """Lengths of the last answers of one kind."""
 
     def __init__(self) -> None:
-        self._last: deque[int] = deque()
-        self._sorted: list[int] = []
+        self._last: deque[int] = deque(maxlen=KEPT)
 
     def add(self, tokens: int) -> None:
-        if len(self._last) == KEPT:
-            self._sorted.remove(self._last.popleft())
         self._last.append(tokens)
-        insort(self._sorted, tokens)
 
-    def expected(self) -> int | None:
-        """What four of five stay within; None where too few are known."""
-        if len(self._sorted) < ENOUGH:
-            return None
-        return self._sorted[min(len(self._sorted) - 1, int(QUANTILE * len(self._sorted)))]
+    def expected(self) -> float | None:
+        """Their mean; None where too few are known.
+
+        Not a high quantile of them: what is set aside beyond the mean comes back too late to be
+        used, and what running answers make beyond it is followed while they run.
+        """
+        return sum(self._last) / len(self._last) if len(self._last) >= ENOUGH else None
 
 
 class Estimates:

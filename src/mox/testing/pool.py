@@ -179,15 +179,22 @@ class PoolContract:
     def test_output_beyond_what_was_set_aside_delays_those_who_wait(
         self, run: Callable[..., Any]
     ) -> None:
-        async def work(pool: Pool) -> float:
-            lease = await pool.acquire([anthropic()], Need(output=50))
-            waits = asyncio.create_task(pool.acquire([anthropic()], Need(output=50)))
-            await asyncio.sleep(0.1)
-            await pool.progress(lease, 100)
-            return (await waits).waited_s
+        async def work(pool: Pool) -> tuple[float, float]:
+            waits = []
+            for made in (0, 110):
+                account = anthropic(f"made-{made}")
+                lease = await pool.acquire([account], Need(output=100))
+                waiting = asyncio.create_task(pool.acquire([account], Need(output=50)))
+                await asyncio.sleep(0.1)
+                await pool.progress(lease, made)
+                waits.append((await waiting).waited_s)
+            return waits[0], waits[1]
 
-        # 50 set aside and 50 beyond, at 100 a second: 1 s in all.
-        assert run(work) == pytest.approx(1.0, abs=LATE_S)
+        as_set_aside, beyond = run(work)
+        # 100 set aside, 50 of them free: half a second's rate.
+        assert as_set_aside == pytest.approx(0.5, abs=LATE_S)
+        # The provider's 100 less 110 at 0.1 s, and 50 again of which the pool uses none.
+        assert beyond == pytest.approx(0.7, abs=LATE_S)
 
     def test_a_429_stops_its_account_for_all_and_no_burst_follows(
         self, run: Callable[..., Any]

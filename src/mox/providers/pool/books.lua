@@ -4,7 +4,7 @@
 -- that never jumps: Redis' own, less its jumps.
 local GRACE_S, OPENS_AT, CLOSED_S, CLOSED_AT_MOST_S, PROBE_S = 10, 5, 1, 60, 15
 local ACTIVE_S, TENANT_AHEAD_S = 10, 1
-local RAMP_START, RAMP_IDLE_S, RAMP_AFTER, RISE, SAFE = 0.2, 60, 0.5, 0.01, 0.5
+local RAMP_START, RAMP_IDLE_S, RAMP_AFTER, RISE, SAFE, WEIGHT = 0.2, 60, 0.5, 0.01, 0.5, 0.2
 local KEEP_MS, JUMP_S, WORKER_S, INF = 86400000, 2, 10, 1 / 0
 
 local place = 0
@@ -38,34 +38,71 @@ end
 if changed or clock - room.last > 0.5 then room.last, changed = clock, true end
 local now = clock + room.shift
 
-local function streams_of(one) return one.key .. ':streams', one.key .. ':owed' end
+local function text(value) return string.format('%.17g', value) end
+local function mean(old, new) return old == 0 and new or old + WEIGHT * (new - old) end
+
+-- Who hasn't begun, in order; their marks; who runs, until it counts no more.
+local function queues_of(one) return one.key .. ':waiting', one.key .. ':marks', one.key .. ':running' end
+
+-- What all answers that run, and one more, will make above the rate: half of each is left.
+local function to_come(book, rate, running)
+  if book.speed <= 0 then return 0 end
+  return math.max(0, 1 - rate / ((running + 1) * book.speed)) * (running + 1) * book.length / 2
+end
+
+-- Follow the provider's own bucket of output, and let nobody begin on what isn't there.
+local function follow(one, passed)
+  local book, out = one.book, one.out
+  local waiting, marks_of, running = queues_of(one)
+  local rate, cap = one.rates[out] * book.share[out], one.caps[out] * book.share[out]
+  redis.call('ZREMRANGEBYSCORE', running, '-inf', '(' .. text(now))
+  local count = redis.call('ZCARD', running)
+  book.flow = math.min(2 * cap, book.flow + (rate - count * book.speed) * passed)
+  while true do
+    book.free = book.flow - cap - to_come(book, rate, count)
+    local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+    book.begins = first[2] and tonumber(first[2]) or book.booked[out]
+    local may = first[1] and book.free >= 0
+    if may then
+      for j, mark in ipairs(cmsgpack.unpack(redis.call('HGET', marks_of, first[1]))) do
+        may = may and mark <= book.granted[j]
+      end
+    end
+    if not may then break end
+    redis.call('ZREM', waiting, first[1])
+    redis.call('HDEL', marks_of, first[1])
+    local lasts = book.speed > 0 and book.length / book.speed or 0
+    redis.call('ZADD', running, text(now + lasts + GRACE_S), first[1])
+    redis.call('PEXPIRE', running, KEEP_MS)
+    count = count + 1
+  end
+  book.granted[out] = math.min(book.granted[out], book.begins + math.max(0, book.free))
+end
 
 -- An account's book, brought up to now.
 local function open(one)
-  local kept = redis.call('GET', one.key)
-  local book = kept and cmsgpack.unpack(kept)
+  local book = one.book
+  if not book then
+    local kept = redis.call('GET', one.key)
+    book = kept and cmsgpack.unpack(kept)
+  end
   if not book or #book.granted ~= one.size then
     book = {at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {},
-      ramp = one.ramp > 0 and RAMP_START or 1, used = now, held = 0, aside = 0, why = '', owed = 0}
+      ramp = one.ramp > 0 and RAMP_START or 1, used = now, held = 0, aside = 0, why = '',
+      flow = one.out > 0 and 2 * one.caps[one.out] or 0, free = 0, begins = 0, speed = 0, length = 0}
     for j = 1, one.size do
       book.granted[j], book.booked[j], book.corrected[j] = one.caps[j], 0, 0
       book.share[j], book.target[j] = 1, 1
     end
   end
   local passed = math.max(0, now - book.at)
-  if one.out > 0 and book.owed > 0 then
-    local ends, owed = streams_of(one)
-    for _, name in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', '(' .. string.format('%.17g', now - GRACE_S))) do
-      book.owed = book.owed - (tonumber(redis.call('HGET', owed, name)) or 0)
-      redis.call('ZREM', ends, name)
-      redis.call('HDEL', owed, name)
-    end
-  end
+  one.book = book
   for j = 1, one.size do
     local granted = book.granted[j] + one.rates[j] * book.share[j] * book.ramp * passed
-    local top = book.booked[j] + one.caps[j] * book.share[j]
-    if j == one.out then top = top - book.owed end
-    book.granted[j] = math.min(granted, top)
+    book.granted[j] = math.min(granted, book.booked[j] + one.caps[j] * book.share[j])
+  end
+  if one.out > 0 then follow(one, passed) end
+  for j = 1, one.size do
     book.share[j] = math.min(book.target[j], book.share[j] + RISE * passed)
   end
   if one.ramp > 0 and now - book.used > RAMP_IDLE_S then
@@ -74,7 +111,7 @@ local function open(one)
     local by = one.ramp > 0 and one.ramp or RAMP_AFTER
     book.ramp = math.min(1, book.ramp * (1 + by) ^ (passed / 60))
   end
-  book.at, one.book = now, book
+  book.at = now
   return book
 end
 
@@ -82,8 +119,8 @@ local function keep(one) redis.call('SET', one.key, cmsgpack.pack(one.book), 'PX
 
 local function leave(said, numbers)
   if changed then redis.call('SET', KEYS[1], cmsgpack.pack(room), 'PX', KEEP_MS) end
-  local out = {said, string.format('%.17g', now)}
-  for i = 1, #numbers do out[i + 2] = string.format('%.17g', numbers[i]) end
+  local out = {said, text(now)}
+  for i = 1, #numbers do out[i + 2] = text(numbers[i]) end
   return table.concat(out, ' ')
 end
 
@@ -92,7 +129,9 @@ local function view(one, numbers)
   local held = math.max(book.held, book.aside, breaker and breaker['until'] or 0)
   numbers[#numbers + 1] = math.max(0, held - now)
   for j = 1, one.size do
-    numbers[#numbers + 1] = book.granted[j]
+    local granted = book.granted[j]
+    if j == one.out then granted = math.min(granted, book.begins + book.free) end
+    numbers[#numbers + 1] = granted
     numbers[#numbers + 1] = book.corrected[j]
     numbers[#numbers + 1] = one.rates[j] * book.share[j] * book.ramp
   end
@@ -111,28 +150,19 @@ local function share_of(tenant)
   return room.tenants[tenant].weight / sum
 end
 
-local function start_of(i, costs, speed)
+local function start_of(i)
   local one = accounts[i]
   local book = one.book
-  local best = {at = i, start = math.max(0, book.held - now), room = INF, ahead = 0, not_before = 0}
-  for j = 1, one.size do
+  local best = {at = i, start = math.max(0, book.held - now), room = INF, ahead = 0}
+  for j, cost in ipairs(one.costs) do
     local rate = one.rates[j] * book.share[j] * book.ramp
-    local cap, level, cost = one.caps[j] * book.share[j], book.granted[j] - book.booked[j], costs[j]
-    best.start = math.max(best.start, (math.min(cost, cap) - level) / rate)
+    local cap, level = one.caps[j] * book.share[j], book.granted[j] - book.booked[j]
+    -- Output needs no room beforehand: it is charged as it is made.
+    local first = j == one.out and 0 or math.min(cost, cap)
+    best.start = math.max(best.start, (first - level) / rate)
     best.ahead = math.max(best.ahead, -level / rate)
     best.room = math.min(best.room, (level - cost) / rate)
-    if j == one.out and speed > 0 and cost > 0 then
-      local ends = streams_of(one)
-      local most = math.floor(math.max(1, rate / speed + cap / cost))
-      local from = '(' .. string.format('%.17g', now)
-      local count = redis.call('ZCOUNT', ends, from, '+inf')
-      if count >= most then
-        local found = redis.call('ZRANGEBYSCORE', ends, from, '+inf', 'WITHSCORES', 'LIMIT', count - most, 1)
-        best.not_before = tonumber(found[2]) - now
-      end
-    end
   end
-  best.start = math.max(best.start, best.not_before)
   return best
 end
 
@@ -153,7 +183,7 @@ local function book_place()
       closed = math.min(closed, closed_until - now)
     else
       free = free + 1
-      local found = start_of(i, one.costs, one.speed)
+      local found = start_of(i)
       if not best or found.start < best.start - 1e-6
           or (found.start <= best.start + 1e-6 and found.room > best.room) then
         best = found
@@ -180,21 +210,22 @@ local function book_place()
   if wait > 0 then return refused('turn', wait) end
 
   local one = accounts[best.at]
-  local book, longest, numbers = one.book, 0, {best.at - 1, best.start, best.not_before}
+  local book, longest, numbers, marks = one.book, 0, {best.at - 1, best.start}, {}
   for j, cost in ipairs(one.costs) do
-    numbers[#numbers + 1] = book.booked[j] + math.min(cost, one.caps[j] * book.share[j])
+    marks[j] = book.booked[j] + (j == one.out and 0 or math.min(cost, one.caps[j] * book.share[j]))
     book.booked[j] = book.booked[j] + cost
+    numbers[#numbers + 1] = marks[j]
     numbers[#numbers + 1] = book.booked[j]
     longest = math.max(longest, cost / (one.rates[j] * book.share[j] * book.ramp))
-    if j == one.out then
-      book.owed = book.owed + cost
-      local ends, owed = streams_of(one)
-      local lasts = one.speed > 0 and cost / one.speed or 0
-      redis.call('ZADD', ends, string.format('%.17g', now + best.start + lasts), lease)
-      redis.call('HSET', owed, lease, string.format('%.17g', cost))
-      redis.call('PEXPIRE', ends, KEEP_MS)
-      redis.call('PEXPIRE', owed, KEEP_MS)
-    end
+  end
+  if one.out > 0 then
+    local waiting, marks_of = queues_of(one)
+    redis.call('ZADD', waiting, text(marks[one.out]), lease)
+    redis.call('HSET', marks_of, lease, cmsgpack.pack(marks))
+    redis.call('PEXPIRE', waiting, KEEP_MS)
+    redis.call('PEXPIRE', marks_of, KEEP_MS)
+    book.length = mean(book.length, one.costs[one.out])
+    if one.speed > 0 then book.speed = mean(book.speed, one.speed) end
   end
   book.used = now
   if mine then
@@ -204,22 +235,20 @@ local function book_place()
   if breaker and breaker['until'] > 0 then
     breaker.probe, changed = now + best.start + PROBE_S, true
   end
+  open(one)  -- it may begin at once
   keep(one)
   return leave('+', view(one, numbers))
 end
 
 local function book_progress()
-  local one, lease, made, beyond = accounts[1], word(), number(), number()
+  local one, lease, flow, beyond = accounts[1], word(), number(), number()
   local book = open(one)
-  local ends, owed = streams_of(one)
-  local rest = tonumber(redis.call('HGET', owed, lease))
-  if rest then
-    local taken = math.min(made, rest)
-    book.owed = book.owed - taken
-    redis.call('HSET', owed, lease, string.format('%.17g', rest - taken))
-    redis.call('ZADD', ends, 'GT', string.format('%.17g', now + 1), lease)
+  if one.out > 0 then
+    local _, _, running = queues_of(one)
+    redis.call('ZADD', running, 'XX', 'GT', text(now + GRACE_S), lease)
+    book.flow, book.granted[one.out] = book.flow - flow, book.granted[one.out] - beyond
+    open(one)
   end
-  if beyond > 0 then book.granted[one.out] = book.granted[one.out] - beyond end
   keep(one)
   return leave('+', view(one, {}))
 end
@@ -253,19 +282,17 @@ end
 local function book_settle()
   local one, lease = accounts[1], word()
   local undo, hold_s, slower, verdict = number() > 0, number(), number() > 0, number()
-  local aside_s, why = number(), word()
+  local aside_s, why, flow = number(), word(), number()
   local book, by = open(one), {}
   for j = 1, one.size do  -- '-' is not known
     by[j] = {back = number(), hit = number(), left = number(), share = number()}
   end
   if one.out > 0 then
-    local ends, owed = streams_of(one)
-    local rest = tonumber(redis.call('HGET', owed, lease))
-    if rest then
-      book.owed = book.owed - rest
-      redis.call('ZREM', ends, lease)
-      redis.call('HDEL', owed, lease)
-    end
+    local waiting, marks_of, running = queues_of(one)
+    redis.call('ZREM', waiting, lease)
+    redis.call('HDEL', marks_of, lease)
+    redis.call('ZREM', running, lease)
+    book.flow = book.flow - flow
   end
   for j, each in ipairs(by) do
     if undo then
@@ -294,6 +321,7 @@ local function book_settle()
   if slower then book.ramp = math.max(RAMP_START / 4, book.ramp / 2) end
   if aside_s > 0 then book.aside, book.why = now + aside_s, why end
   judge(one.fails, verdict, hold_s)
+  open(one)
   keep(one)
   return leave('+', view(one, {}))
 end
@@ -311,8 +339,7 @@ local function book_rejoin()
   for _, one in ipairs(accounts) do
     local book = open(one)
     for j = 1, one.size do
-      local level = book.booked[j] - (j == one.out and book.owed or 0)
-      book.granted[j] = math.min(book.granted[j], level) - number()
+      book.granted[j] = math.min(book.granted[j], book.booked[j]) - number()
     end
     keep(one)
   end
@@ -336,14 +363,15 @@ local function book_state()
   local out = {}
   for i, one in ipairs(accounts) do
     local book, breaker = open(one), room.breakers[one.fails]
-    local levels, rates = {}, {}
+    local levels, rates, waiting, _, running = {}, {}, queues_of(one)
     for j = 1, one.size do
       levels[j] = book.granted[j] - book.booked[j]
       rates[j] = one.rates[j] * book.share[j] * book.ramp
     end
     out[i] = {levels = levels, rates = rates, held_s = math.max(0, book.held - now),
       aside = book.aside > now, aside_s = book.aside < INF and math.max(0, book.aside - now) or -1,
-      why = book.why, owed = book.owed, streams = one.out > 0 and redis.call('ZCARD', (streams_of(one))) or 0,
+      why = book.why, flow = book.flow, waiting = one.out > 0 and redis.call('ZCARD', waiting) or 0,
+      running = one.out > 0 and redis.call('ZCARD', running) or 0,
       closed_s = breaker and math.max(0, breaker['until'] - now) or 0}
   end
   return cjson.encode(out)

@@ -8,22 +8,29 @@ Of each resource a book keeps two counters that only make sense together:
   has reached its mark; so all who wait move up or back together, in the order in which they
   came, and whoever hears a new `granted` knows when its own turn is without asking.
 
-`granted - booked` is the level of a bucket, negative while somebody waits. It never exceeds the
-cap, less the output that is set aside and not made yet: a provider that counts output as it is
-made has nothing to refill until then.
+`granted - booked` is the level of a bucket, negative while somebody waits.
+
+Output that is charged as it is made needs one thing more. Bookings pace how many answers begin;
+how much they make meanwhile is noise, and where the provider's bucket runs over or empty by it
+the pool's doesn't. So a book keeps `flow` too, the provider's bucket as it should be now: it
+refills, and falls by what the running answers make (their number times the speed of one, put
+right whenever one reports). The next answer begins only where `flow` covers what is yet to come
+above the rate from those that run: with long answers that is Little's law, their number times
+their speed within the limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import gt
 from typing import Any, NamedTuple
 
-from mox.providers.pool.limits import Account
+from mox.providers.pool.limits import Account, Limits
 
 INF = float("inf")
 GRACE_S = 10.0
-"""How long after its expected end a stream that nobody reports of still counts."""
+"""How long after its expected end an answer that nobody reports of still counts."""
 OPENS_AT = 5.0
 """A provider's failures that close it to all: each counts one, each success halves the sum."""
 CLOSED_S, CLOSED_AT_MOST_S = 1.0, 60.0
@@ -36,6 +43,8 @@ ACTIVE_S, TENANT_AHEAD_S = 10.0, 1.0
 RAMP_START, RAMP_IDLE_S, RAMP_AFTER = 0.2, 60.0, 0.5
 RISE = 0.01
 """How fast a limit that had been lowered rises again: of the stated limit, a second."""
+WEIGHT = 0.2
+"""Of the newest in a mean."""
 SAFE = 0.5
 """Of the cap: how much more than the pool's level the provider's should be."""
 
@@ -74,8 +83,6 @@ class Booked(NamedTuple):
     marks: tuple[float, ...]
     ends: tuple[float, ...]
     """Where the next booking begins."""
-    not_before_s: float
-    """Until running streams will have ended."""
     view: View
 
 
@@ -94,6 +101,8 @@ class Closing(NamedTuple):
     lease: str
     give_back: tuple[float, ...]
     """Of each resource, what was set aside and not used; negative what was used beyond."""
+    flow: float = 0.0
+    """Output that was made, less what the book had taken it to make."""
     undo: bool = False
     """It never started: its place in the queue is free again, for those behind."""
     hit: tuple[float, ...] = ()
@@ -128,10 +137,20 @@ class Book:
     held: float = 0.0
     aside: float = 0.0
     why: str = ""
-    owed: float = 0.0
-    """Output that is set aside and not made yet."""
-    streams: dict[str, list[float]] = field(default_factory=dict)
-    """Lease → when its answer should have come, and what of `owed` is its own."""
+    flow: float = 0.0
+    """Of a limit of output, the provider's own level."""
+    free: float = 0.0
+    """Of `flow`, what the next answer may count on; it doesn't begin where that is negative."""
+    begins: float = 0.0
+    """The mark of that answer."""
+    speed: float = 0.0
+    """Of one answer, in tokens a second."""
+    length: float = 0.0
+    """Of one answer, as is set aside."""
+    waiting: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Lease → its marks, in order: who hasn't begun, where output is limited."""
+    running: dict[str, float] = field(default_factory=dict)
+    """Lease → when its answer counts no more if nobody reports of it."""
 
 
 @dataclass(slots=True)
@@ -151,7 +170,6 @@ class _Best:
     start: float
     room: float
     ahead: float
-    not_before: float
 
 
 class Books:
@@ -174,6 +192,8 @@ class Books:
                 now, list(limits.caps), [0.0] * size, [0.0] * size, [1.0] * size, [1.0] * size,
                 start, now,
             )  # fmt: skip
+            if limits.output is not None:
+                book.flow = 2 * limits.caps[limits.output]
             self._books[account.name] = book
         self._advance(book, account, now)
         return book
@@ -181,23 +201,39 @@ class Books:
     def _advance(self, book: Book, account: Account, now: float) -> None:
         limits = account.limits
         passed = max(0.0, now - book.at)
-        late = [name for name, (end, _) in book.streams.items() if end + GRACE_S < now]
-        for name in late:
-            book.owed -= book.streams.pop(name)[1]
-        for at, (rate, cap) in enumerate(zip(limits.rates, limits.caps, strict=True)):
-            book.granted[at] += rate * book.share[at] * book.ramp * passed
-            top = book.booked[at] + cap * book.share[at]
-            if limits.resources[at] == "output":
-                top -= book.owed
-            book.granted[at] = min(book.granted[at], top)
-            book.share[at] = min(book.target[at], book.share[at] + RISE * passed)
+        for j, (rate, cap) in enumerate(zip(limits.rates, limits.caps, strict=True)):
+            book.granted[j] += rate * book.share[j] * book.ramp * passed
+            book.granted[j] = min(book.granted[j], book.booked[j] + cap * book.share[j])
+        if limits.output is not None:
+            self._flow(book, limits, limits.output, passed, now)
+        for j in range(len(limits.resources)):
+            book.share[j] = min(book.target[j], book.share[j] + RISE * passed)
         if limits.ramp_per_min and now - book.used > RAMP_IDLE_S:
             book.ramp = RAMP_START
         elif book.ramp < 1:
-            book.ramp = min(
-                1.0, book.ramp * (1 + (limits.ramp_per_min or RAMP_AFTER)) ** (passed / 60)
-            )
+            by = limits.ramp_per_min or RAMP_AFTER
+            book.ramp = min(1.0, book.ramp * (1 + by) ** (passed / 60))
         book.at = now
+
+    @staticmethod
+    def _flow(book: Book, limits: Limits, out: int, passed: float, now: float) -> None:
+        """Follow the provider's own bucket of output, and let nobody begin on what isn't there."""
+        rate = limits.rates[out] * book.share[out]
+        cap = limits.caps[out] * book.share[out]
+        for name in [name for name, end in book.running.items() if end < now]:
+            del book.running[name]
+        made = rate - len(book.running) * book.speed
+        book.flow = min(2 * cap, book.flow + made * passed)
+        while True:
+            book.free = book.flow - cap - _to_come(book, rate)
+            name, marks = next(iter(book.waiting.items()), ("", None))
+            book.begins = book.booked[out] if marks is None else marks[out]
+            if marks is None or book.free < 0 or any(map(gt, marks, book.granted)):
+                break
+            del book.waiting[name]
+            lasts = book.length / book.speed if book.speed > 0 else 0.0
+            book.running[name] = now + lasts + GRACE_S
+        book.granted[out] = min(book.granted[out], book.begins + max(0.0, book.free))
 
     def view(self, account: Account, now: float) -> View:
         """What those who wait for an account have to know."""
@@ -210,8 +246,12 @@ class Books:
             rate * share * book.ramp
             for rate, share in zip(account.limits.rates, book.share, strict=True)
         )
-        held_s = max(0.0, held - now)
-        return View(tuple(book.granted), tuple(book.corrected), tuple(rates), held_s, self._origin)
+        granted = list(book.granted)
+        if (out := account.limits.output) is not None:
+            granted[out] = min(granted[out], book.begins + book.free)
+        return View(
+            tuple(granted), tuple(book.corrected), tuple(rates), max(0.0, held - now), self._origin
+        )
 
     def place(self, ask: Ask, now: float) -> Booked | Refused:
         """Book on the account where a call can start first, or nowhere."""
@@ -255,20 +295,17 @@ class Books:
 
     def _start(self, ask: Ask, at: int, book: Book, now: float) -> _Best:
         limits, costs = ask.accounts[at].limits, ask.costs[at]
-        start, ahead, room, not_before = max(0.0, book.held - now), 0.0, INF, 0.0
+        start, ahead, room = max(0.0, book.held - now), 0.0, INF
         for j, cost in enumerate(costs):
             rate = limits.rates[j] * book.share[j] * book.ramp
             cap = limits.caps[j] * book.share[j]
             level = book.granted[j] - book.booked[j]
-            start = max(start, (min(cost, cap) - level) / rate)
+            # Output needs no room beforehand: it is charged as it is made.
+            first = 0.0 if j == limits.output else min(cost, cap)
+            start = max(start, (first - level) / rate)
             ahead = max(ahead, -level / rate)
             room = min(room, (level - cost) / rate)
-            if limits.resources[j] == "output" and ask.speeds[at] > 0 and cost > 0:
-                most = int(max(1.0, rate / ask.speeds[at] + cap / cost))
-                ends = sorted(end for end, _ in book.streams.values() if end > now)
-                if len(ends) >= most:
-                    not_before = ends[len(ends) - most] - now
-        return _Best(at, max(start, not_before), room, ahead, not_before)
+        return _Best(at, start, room, ahead)
 
     def _turn(self, ask: Ask, best: _Best, now: float) -> float:
         """How long a call may not book yet, for others' sake; 0 where it may."""
@@ -292,16 +329,16 @@ class Books:
         limits, book = account.limits, self._books[account.name]
         marks, ends, longest = [], [], 0.0
         for j, cost in enumerate(costs):
-            marks.append(book.booked[j] + min(cost, limits.caps[j] * book.share[j]))
+            first = 0.0 if j == limits.output else min(cost, limits.caps[j] * book.share[j])
+            marks.append(book.booked[j] + first)
             book.booked[j] += cost
             ends.append(book.booked[j])
-            rate = limits.rates[j] * book.share[j] * book.ramp
-            longest = max(longest, cost / rate)
-            if limits.resources[j] == "output":
-                book.owed += cost
-                speed = ask.speeds[best.at]
-                lasts = cost / speed if speed > 0 else 0.0
-                book.streams[ask.lease] = [now + best.start + lasts, cost]
+            longest = max(longest, cost / (limits.rates[j] * book.share[j] * book.ramp))
+        if limits.output is not None:
+            book.waiting[ask.lease] = tuple(marks)
+            book.length = _mean(book.length, costs[limits.output])
+            if ask.speeds[best.at] > 0:
+                book.speed = _mean(book.speed, ask.speeds[best.at])
         book.used = now
         if ask.tenant:
             mine = self._tenants[ask.tenant]
@@ -310,29 +347,26 @@ class Books:
         if breaker is not None and breaker.until > 0:
             breaker.probe = now + best.start + PROBE_S
         view = self.view(account, now)
-        return Booked(best.at, best.start, tuple(marks), tuple(ends), best.not_before, view)
+        return Booked(best.at, best.start, tuple(marks), tuple(ends), view)
 
     def progress(
-        self, account: Account, lease: str, made: float, beyond: float, now: float
+        self, account: Account, lease: str, flow: float, beyond: float, now: float
     ) -> View:
-        """Output that has come since last told: within what was set aside, and beyond it."""
-        book = self.book(account, now)
-        stream = book.streams.get(lease)
-        if stream is not None:
-            taken = min(made, stream[1])
-            book.owed -= taken
-            stream[1] -= taken
-            stream[0] = max(stream[0], now + 1.0)
-        if beyond > 0:
-            book.granted[account.limits.resources.index("output")] -= beyond
+        """Output that has come: above what the book took it to be, and above what it set aside."""
+        book, out = self.book(account, now), account.limits.output
+        if out is not None:
+            if lease in book.running:
+                book.running[lease] = max(book.running[lease], now + GRACE_S)
+            book.flow -= flow
+            book.granted[out] -= beyond
         return self.view(account, now)
 
     def settle(self, account: Account, closing: Closing, now: float) -> View:
         """End a booking."""
         book = self.book(account, now)
-        stream = book.streams.pop(closing.lease, None)
-        if stream is not None:
-            book.owed -= stream[1]
+        book.waiting.pop(closing.lease, None)
+        book.running.pop(closing.lease, None)
+        book.flow -= closing.flow
         for j, back in enumerate(closing.give_back):
             if closing.undo:
                 book.booked[j] -= back
@@ -409,9 +443,22 @@ class Books:
                     "aside": book.aside > now,
                     "aside_s": max(0.0, book.aside - now) if book.aside < INF else -1,
                     "why": book.why,
-                    "owed": book.owed,
-                    "streams": len(book.streams),
+                    "flow": book.flow if account.limits.output is not None else 0.0,
+                    "waiting": len(book.waiting),
+                    "running": len(book.running),
                     "closed_s": max(0.0, breaker.until - now) if breaker else 0.0,
                 }
             )
         return found
+
+
+def _to_come(book: Book, rate: float) -> float:
+    """What all answers that run, and one more, will make above the rate: half of each is left."""
+    if book.speed <= 0:
+        return 0.0
+    count = len(book.running) + 1
+    return max(0.0, 1 - rate / (count * book.speed)) * count * book.length / 2
+
+
+def _mean(old: float, new: float) -> float:
+    return new if old == 0 else old + WEIGHT * (new - old)

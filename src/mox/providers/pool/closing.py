@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from mox.providers.pool.books import QUOTA_S, Closing
 from mox.providers.pool.limits import PER_MIN
 from mox.providers.pool.nouns import Lease, Outcome, limited
@@ -17,6 +19,11 @@ SILENT = frozenset(
 )  # fmt: skip
 """What says neither that a provider answers nor that it fails."""
 MADE_NOTHING = FAILS | {
+    "rate_limit_requests",
+    "rate_limit_tokens",
+    "rate_limit_input",
+    "rate_limit_output",
+    "acceleration",
     "bad_request",
     "auth",
     "model_not_found",
@@ -29,6 +36,11 @@ MADE_NOTHING = FAILS | {
 def undone(lease: Lease) -> Closing:
     """Of a booking that never started."""
     return Closing(lease.id, lease.costs, undo=True)
+
+
+def taken(lease: Lease) -> float:
+    """Output that an account's book takes a running call to have made by now."""
+    return lease.reported + lease.speed * (time.monotonic() - lease.reported_s)
 
 
 def closing(lease: Lease, outcome: Outcome) -> Closing:
@@ -51,6 +63,7 @@ def closing(lease: Lease, outcome: Outcome) -> Closing:
     return Closing(
         lease.id,
         back,
+        flow=_made(lease, outcome) - taken(lease) if lease.began_s else 0.0,
         hit=hit,
         hold_s=0.0 if quota else hold,
         slower=error == "acceleration",
@@ -84,6 +97,13 @@ def _back(lease: Lease, outcome: Outcome, at: int) -> float:
         "output": usage.output_tokens,
     }
     return reserved - used[name]
+
+
+def _made(lease: Lease, outcome: Outcome) -> float:
+    """Output that came, as far as anybody knows."""
+    if outcome.usage is not None:
+        return outcome.usage.output_tokens
+    return lease.reported if outcome.error in MADE_NOTHING else taken(lease)
 
 
 def _left(lease: Lease, outcome: Outcome) -> tuple[float, ...]:

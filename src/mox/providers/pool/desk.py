@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from mox.errors import PoolError
 from mox.providers.pool.books import INF, Ask, Booked, Closing, Refused, View
-from mox.providers.pool.closing import closing, undone
+from mox.providers.pool.closing import closing, taken, undone
 from mox.providers.pool.limits import Account
 from mox.providers.pool.line import Line, Ticket
 from mox.providers.pool.nouns import AHEAD_S, DEADLINE_S, Lease, Need, Needs, Outcome, Priority
@@ -29,7 +29,7 @@ class Keeper(Protocol):
     async def place(self, ask: Ask) -> Booked | Refused: ...
     async def settle(self, account: Account, closing: Closing, origin: int) -> View | None: ...
     async def progress(
-        self, account: Account, lease: str, made: float, beyond: float, origin: int
+        self, account: Account, lease: str, flow: float, beyond: float, origin: int
     ) -> View | None: ...
     async def aside(self, account: Account, reason: str, until_s: float) -> View | None: ...
     async def state(self, accounts: Sequence[Account]) -> list[dict[str, Any]]: ...
@@ -80,7 +80,7 @@ class Desk:
             account = accounts[booked.account]
             held = Lease(
                 account, costs[booked.account], lease, asked, mark=booked.marks,
-                origin=booked.view.origin,
+                origin=booked.view.origin, speed=speeds[booked.account],
                 tenant=tenant,
             )  # fmt: skip
             if await self._leave(held, booked, until):
@@ -137,7 +137,7 @@ class Desk:
         """Wait for a booking's turn; False where it came too late to be used, and was undone."""
         line = self._line(lease.account, lease.origin)
         line.hear(booked.view)
-        ticket = Ticket(booked.marks, booked.ends, time.monotonic() + booked.not_before_s)
+        ticket = Ticket(booked.marks, booked.ends)
         try:
             came = await line.wait(ticket, until)
         except BaseException:
@@ -145,7 +145,8 @@ class Desk:
             raise
         if came:
             lease.level = ticket.level
-            lease.waited_s = time.monotonic() - lease.asked_s
+            lease.began_s = lease.reported_s = time.monotonic()
+            lease.waited_s = lease.began_s - lease.asked_s
             return True
         await self._undo(lease)
         self._check_open()
@@ -160,14 +161,14 @@ class Desk:
 
     async def progress(self, lease: Lease, output_tokens: float) -> None:
         """See `Pool`."""
-        resources = lease.account.limits.resources
-        if "output" not in resources or output_tokens <= lease.reported or lease.closed:
+        out = lease.account.limits.output
+        if out is None or output_tokens <= lease.reported or lease.closed:
             return
-        cost, before = lease.costs[resources.index("output")], lease.reported
-        lease.reported = output_tokens
-        made = min(output_tokens, cost) - min(before, cost)
-        beyond = max(output_tokens, cost) - max(before, cost)
-        view = await self._keeper.progress(lease.account, lease.id, made, beyond, lease.origin)
+        cost = lease.costs[out]
+        beyond = max(output_tokens, cost) - max(lease.reported, cost)
+        flow = output_tokens - taken(lease)
+        lease.reported, lease.reported_s = output_tokens, time.monotonic()
+        view = await self._keeper.progress(lease.account, lease.id, flow, beyond, lease.origin)
         self._hear(lease.account, view)
 
     async def settle(self, lease: Lease, outcome: Outcome) -> None:

@@ -80,6 +80,11 @@ class Limits(BaseModel):
         return tuple(name for name, field in PER_MIN.items() if getattr(self, field) is not None)
 
     @cached_property
+    def output(self) -> int | None:
+        """The place of output among the resources, where it has a limit of its own."""
+        return self.resources.index("output") if "output" in self.resources else None
+
+    @cached_property
     def rates(self) -> tuple[float, ...]:
         """Of each resource, what is used a second."""
         stated = (getattr(self, PER_MIN[name]) for name in self.resources)

@@ -12,12 +12,10 @@ from mox.providers.pool.books import INF, View
 class Ticket:
     """A booking that waits for its turn."""
 
-    __slots__ = ("ends", "future", "level", "marks", "not_before")
+    __slots__ = ("ends", "future", "level", "marks")
 
-    def __init__(
-        self, marks: tuple[float, ...], ends: tuple[float, ...], not_before: float
-    ) -> None:
-        self.marks, self.ends, self.not_before = marks, ends, not_before
+    def __init__(self, marks: tuple[float, ...], ends: tuple[float, ...]) -> None:
+        self.marks, self.ends = marks, ends
         self.future: asyncio.Future[bool] | None = None
         self.level: tuple[float, ...] = ()
 
@@ -79,7 +77,7 @@ class Line:
 
     def _due(self, ticket: Ticket) -> float:
         """When a ticket's turn comes, never before it was known."""
-        due = max(self._heard, ticket.not_before)
+        due = self._heard
         view = self._view
         for mark, granted, rate in zip(ticket.marks, view.granted, view.rates, strict=True):
             due = max(due, self._heard + (mark - granted) / rate)

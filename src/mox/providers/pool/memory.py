@@ -31,9 +31,9 @@ class _Memory:
         return self._books.settle(account, closing, time.monotonic())
 
     async def progress(
-        self, account: Account, lease: str, made: float, beyond: float, origin: int
+        self, account: Account, lease: str, flow: float, beyond: float, origin: int
     ) -> View:
-        return self._books.progress(account, lease, made, beyond, time.monotonic())
+        return self._books.progress(account, lease, flow, beyond, time.monotonic())
 
     async def aside(self, account: Account, reason: str, until_s: float) -> View:
         now = time.monotonic()

@@ -23,7 +23,7 @@ class Need:
     input: float = 0.0
     """Tokens; OpenAI's limiter counts a quarter of the characters."""
     output: float = 0.0
-    """Tokens that it will make, most likely: a high quantile of what calls like it made."""
+    """Tokens that it will make: the mean of what calls like it made."""
     max_output: float = 0.0
     """Tokens that it may make: what OpenAI's limiter charges beforehand."""
     requests: float = 1.0
@@ -63,8 +63,14 @@ class Lease:
     level: tuple[float, ...] = ()
     """Of each resource, what the pool took to be left after this call, for the headers to be
     held against."""
+    speed: float = 0.0
+    """Tokens a second that the account's book takes it to make."""
+    began_s: float = 0.0
+    """`time.monotonic` of the leave."""
     reported: float = 0.0
-    """Tokens of output that the account's book knows already."""
+    """Tokens of output that the account's book was told of,"""
+    reported_s: float = 0.0
+    """and when; the leave, before it was told anything."""
     origin: int = 0
     """Which book it stands in: the shared one, or this process's own while that was away."""
     closed: bool = False

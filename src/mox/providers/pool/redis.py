@@ -105,14 +105,14 @@ class _Shared:
     async def settle(self, account: Account, closing: Closing, origin: int) -> View | None:
         if origin != self.origin:  # what it took stands in books that are closed, or away
             closing = closing._replace(
-                give_back=(0.0,) * len(closing.give_back), hit=(), left=(), undo=False
+                give_back=(0.0,) * len(closing.give_back), flow=0.0, hit=(), left=(), undo=False
             )
         size = len(account.limits.resources)
         blank = (NAN,) * size
         tail = [
             closing.lease.encode(), number(closing.undo), number(closing.hold_s),
             number(closing.slower), number(closing.verdict), number(closing.aside_s),
-            closing.why.encode(),
+            closing.why.encode(), number(closing.flow),
         ]  # fmt: skip
         columns = (closing.give_back, closing.hit, closing.left, closing.share)
         for row in zip(*(column or blank for column in columns), strict=True):
@@ -124,16 +124,16 @@ class _Shared:
             return own.settle(self._share(account), closing, time.monotonic())
 
     async def progress(
-        self, account: Account, lease: str, made: float, beyond: float, origin: int
+        self, account: Account, lease: str, flow: float, beyond: float, origin: int
     ) -> View | None:
         if origin != self.origin:
             return None
-        tail = [lease.encode(), number(made), number(beyond)]
+        tail = [lease.encode(), number(flow), number(beyond)]
         try:
             return self._read_view(await self._call("progress", [account], tail))
         except LostError as error:
             own = self._fallen_back(error)
-            return own.progress(self._share(account), lease, made, beyond, time.monotonic())
+            return own.progress(self._share(account), lease, flow, beyond, time.monotonic())
 
     async def aside(self, account: Account, reason: str, until_s: float) -> View | None:
         tail = [number(until_s), reason.encode()]
@@ -313,11 +313,10 @@ class _Shared:
             _, _, wait, why, detail = said.split(b" ", 4)
             return Refused(why.decode(), float(wait), detail.decode())
         numbers = list(map(float, said[2:].split(b" ")))
-        index, wait_s, not_before = int(numbers[1]), numbers[2], numbers[3]
-        size = len(ask.costs[index])
-        middle = 4 + 2 * size
-        marks, ends = tuple(numbers[4:middle:2]), tuple(numbers[5:middle:2])
-        return Booked(index, wait_s, marks, ends, not_before, _view(numbers[middle:]))
+        index, wait_s = int(numbers[1]), numbers[2]
+        middle = 3 + 2 * len(ask.costs[index])
+        marks, ends = tuple(numbers[3:middle:2]), tuple(numbers[4:middle:2])
+        return Booked(index, wait_s, marks, ends, _view(numbers[middle:]))
 
     def _read_view(self, said: bytes) -> View:
         return _view(list(map(float, said[2:].split(b" ")))[1:])
