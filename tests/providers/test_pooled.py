@@ -218,7 +218,7 @@ def test_a_running_stream_tells_how_far_it_is() -> None:
 
     flow = asks({only: Scripted([[*said, answer(output=800)]], seconds=0.2)}, work)
     # 100 tokens come each 0.2 s, where the account has 100 and 20 more come in that time.
-    assert flow[0] == pytest.approx(100)
+    assert flow[0] == pytest.approx(100, abs=1)
     assert -300 < flow[4] < -100  # 300 or 400 tokens are told of by then
     assert flow[-1] == pytest.approx(100 + 160 - 800, abs=60)
 
