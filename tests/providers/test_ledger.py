@@ -483,7 +483,7 @@ def test_the_command_sums_up_and_tells_simulated_from_paid(ledger: Ledger, price
     assert "simulated" in mox("costs", "--help").stdout
 
 
-def test_abandoned_and_unpriced_calls_are_named_beside_the_sums(
+def test_calls_that_broke_off_and_unpriced_ones_are_named_beside_the_sums(
     ledger: Ledger, prices: Prices
 ) -> None:
     lost = worker(ledger, prices, "1", "hangs")
@@ -493,9 +493,13 @@ def test_abandoned_and_unpriced_calls_are_named_beside_the_sums(
     lost.kill()
     lost.communicate()
     spend(RunBook(ledger, Prices(unpriced=True)), Call("compatible", "a", "x", "bench"))
+    book = RunBook(ledger, prices)
+    for error in ("timeout_stall", "overloaded"):  # the one may be billed, the other never is
+        booking = book.before(CALL, input_tokens=500, max_output_tokens=0)
+        book.after(booking, None, error=error)  # type: ignore[arg-type]
     said = text(sums(ledger, "purpose"))
     assert "1 call has no price and is in no sum" in said
-    assert "1 call was under way when its process died: 0.0020 USD more at most" in said
+    assert "2 calls broke off or died with their process: up to 0.0025 USD more" in said
 
 
 def test_a_call_waits_for_no_disk(ledger: Ledger, prices: Prices) -> None:

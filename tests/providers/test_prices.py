@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+import warnings
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from mox.cli.doctor import _prices as doctor_on_prices
 from mox.errors import MissingError, PriceError
 from mox.providers.overrides import read_overrides
 from mox.providers.prices import Prices, Terms, price
-from mox.types.providers import Usage
+from mox.providers.rates import most_tokens
+from mox.types.providers import Message, Request, Usage
 
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 TABLE = Prices()
@@ -367,3 +369,20 @@ def test_the_doctor_names_the_tables_and_what_is_wrong_with_them(
     found = doctor_on_prices()
     assert (found.state, "per '1k'" in found.said) == ("broken", True)
     assert "per: 1M, input: 2000" in found.mend
+
+
+@how(deadline=None, max_examples=50)
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=3))
+def test_no_tokenizer_counts_more_input_than_a_budget_holds(texts: list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the package's own
+        from bpe_openai import get_encoding
+
+        encodings = [get_encoding(name) for name in ("o200k_base", "cl100k_base")]
+    messages = tuple(Message("user", text) for text in texts)
+    for encoding in encodings:
+        # OpenAI's cookbook: 3 tokens around each message, and 3 for the answer's beginning.
+        encoded = sum(len(encoding.encode(text)) + 3 for text in texts) + 3
+        assert encoded <= most_tokens(Request("m", messages))
+    schema = most_tokens(Request("m", messages, json_schema={"type": "object"}))
+    assert schema >= most_tokens(Request("m", messages)) + 346  # what Anthropic adds for a tool

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 BY = ("day", "purpose", "model", "provider", "account", "trial", "run", "sweep")
 """What calls may be told apart by."""
+BROKE_OFF = frozenset(
+    {
+        ABANDONED, "connection", "timeout_first_byte", "timeout_stall", "timeout_total",
+        "stream_error", "truncated", "malformed",
+    }
+)  # fmt: skip
+"""Errors after which a provider may bill what it had done. Cancelled calls aren't among them: the
+most of them were never sent."""
 
 
 @dataclass(slots=True)
@@ -30,8 +38,9 @@ class Sum:
     calls: int = 0
     failed: int = 0
     """Of the calls, those that ended in an error."""
-    abandoned: int = 0
-    """Of those, whose process died before it knew what they cost."""
+    uncertain: int = 0
+    """Of those, which broke off after they were sent, or whose process died: whether their
+    provider bills them isn't known."""
     unpriced: int = 0
     """Calls that have no price: they are in no sum."""
     input_tokens: int = 0
@@ -39,21 +48,21 @@ class Sum:
     output_tokens: int = 0
     reasoning_tokens: int = 0
     usd: Decimal = ZERO
-    abandoned_usd: Decimal = ZERO
-    """What the abandoned calls may have cost at most; not in `usd`."""
+    uncertain_usd: Decimal = ZERO
+    """What the uncertain calls may have cost at most; not in `usd`."""
     tables: set[str] = field(default_factory=set)
     """The versions of the price tables that it goes by."""
 
     def document(self) -> dict[str, Any]:
         """As JSON; money as text, so that it stays exact."""
-        names = ("calls", "failed", "abandoned", "unpriced")
+        names = ("calls", "failed", "uncertain", "unpriced")
         tokens = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
         return {
             "simulated": self.simulated,
             **self.by,
             **{name: getattr(self, name) for name in (*names, *tokens)},
             "usd": f"{self.usd:f}",
-            "abandoned_usd": f"{self.abandoned_usd:f}",
+            "uncertain_usd": f"{self.uncertain_usd:f}",
             "tables": sorted(self.tables),
         }
 
@@ -104,9 +113,9 @@ def _add(to: Sum, row: Mapping[str, Any]) -> None:
         to.unpriced += 1
     else:
         to.usd = added([to.usd, Decimal(row["usd"])])
-    if row["error"] == ABANDONED:
-        to.abandoned += 1
-        to.abandoned_usd = added([to.abandoned_usd, Decimal(row["held_usd"] or "0")])
+    if row["error"] in BROKE_OFF and row["usd"] == "0":
+        to.uncertain += 1
+        to.uncertain_usd = added([to.uncertain_usd, Decimal(row["held_usd"] or "0")])
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -174,11 +183,11 @@ def _notes(some: Sequence[Sum]) -> Iterable[str]:
     if unpriced := sum(one.unpriced for one in some):
         said = "call has no price and is" if unpriced == 1 else "calls have no price and are"
         yield f"  {unpriced:,} {said} in no sum"
-    if abandoned := sum(one.abandoned for one in some):
-        most = shown(added(one.abandoned_usd for one in some))
-        one = abandoned == 1
-        said = "call was under way when its" if one else "calls were under way when their"
-        yield f"  {abandoned:,} {said} process died: {most} USD more at most, in no sum"
+    if uncertain := sum(one.uncertain for one in some):
+        most = shown(added(one.uncertain_usd for one in some))
+        what, whose = ("call", "its") if uncertain == 1 else ("calls", "their")
+        said = f"{what} broke off or died with {whose}"
+        yield f"  {uncertain:,} {said} process: up to {most} USD more, if that is billed; in no sum"
 
 
 def shown(usd: Decimal) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from mox.errors import PriceError
-from mox.types.providers import Usage
+from mox.types.providers import Request, Usage
 
 ZERO = Decimal(0)
 _MILLION = -6
@@ -17,8 +18,13 @@ _DIGITS = 60
 """Decimal's own 28 would round what years of calls cost by rates with many places."""
 
 
-ORDINARY = frozenset({None, "default", "standard"})
-"""Service tiers that cost the usual price: OpenAI's name of it, and Anthropic's."""
+AROUND = 16
+"""Tokens around a message, at most: its role and its bounds."""
+ADDED = 1_000
+"""Tokens that a provider adds for tools or a schema, at most (Anthropic some 350 to 700)."""
+ORDINARY = frozenset({None, "default", "standard", "auto", "standard_only"})
+"""Service tiers that cost the usual price: the names of answers (OpenAI's, Anthropic's), and those
+of requests that ask for no other one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,20 @@ def worst(rates: Rates, *, input_tokens: int, max_output_tokens: int, of: str) -
         output=_dearest(rates.output, rates.reasoning),
     )
     return cost(dearest, Usage(input_tokens=input_tokens, output_tokens=max_output_tokens), of=of)
+
+
+def most_tokens(request: Request) -> int:
+    """No fewer input tokens than any provider will count, for what a call may cost at most.
+
+    A token of a byte-level vocabulary is at least one byte of the text. What stands around the
+    messages, and what providers add of their own where an answer is to be JSON, comes on top.
+    """
+    texts = sum(len(message.text.encode("utf-8", "replace")) for message in request.messages)
+    around = AROUND * (len(request.messages) + 1)
+    if request.json_schema is None and not request.extra:
+        return texts + around
+    further = json.dumps([request.json_schema, request.extra], default=str)
+    return texts + around + len(further) + ADDED
 
 
 def _dearest(first: Decimal | None, *others: Decimal | None) -> Decimal | None:
