@@ -13,6 +13,7 @@ from mox.errors import ProviderError
 from mox.providers.estimate import Estimates
 from mox.providers.pool.limits import Account
 from mox.providers.pool.nouns import Lease, Outcome, Pool, Priority
+from mox.providers.rates import most_tokens
 from mox.types.providers import (
     TRANSIENT,
     Answer,
@@ -154,7 +155,7 @@ class Pooled:
             if self._book is not None:
                 booking = self._book.before(
                     self._call(account, request),
-                    input_tokens=round(needs[account.name].input),
+                    input_tokens=most_tokens(request),
                     max_output_tokens=request.max_output_tokens,
                 )
             outcome = Outcome(error="cancelled")
@@ -233,7 +234,8 @@ class Pooled:
 
     def _call(self, account: Account, request: Request) -> Call:
         manner = self._manner
+        tier = request.extra.get("service_tier")
         return Call(
             account.fails_with, account.name, request.model, manner.purpose, manner.trial,
-            manner.simulated,
+            manner.simulated, None if tier is None else str(tier),
         )  # fmt: skip
