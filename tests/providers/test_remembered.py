@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,9 +22,15 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from mox.errors import MemoWarning, ProviderError, SpecError
+from mox.errors import BudgetError, MemoWarning, ProviderError, SpecError
 from mox.providers.answers import read_row, row_of
+from mox.providers.budget import Budget, RunBook
 from mox.providers.compatible import Compatible, open_compatible
+from mox.providers.ledger import Ledger
+from mox.providers.pool import memory_pool
+from mox.providers.pool.limits import Account, Limits
+from mox.providers.pooled import Manner, Pooled
+from mox.providers.prices import Prices
 from mox.providers.remembered import Origin, Remembered, digest_of
 from mox.providers.shared import ROW_BYTES, SharedAnswers
 from mox.providers.simulated import Simulated, open_simulated
@@ -554,3 +561,37 @@ def test_what_json_has_not_got_is_refused(extra: dict[str, Any]) -> None:
 )
 def test_an_answer_comes_back_from_its_row_as_it_went_in(answer: Answer) -> None:
     assert read_row(row_of(answer)) == answer
+
+
+def test_over_pool_and_ledger_a_remembered_answer_costs_nothing(own_state: Path) -> None:
+    spec = Simulated(model="sim-swift", time_scale=0.001)
+    account = Account("a", Limits(requests_per_min=6e5), "simulated")
+    ledger = Ledger(own_state)
+    prices = Prices.load(Path(__file__).parents[2] / "experiments" / "prices.yaml")
+    book = RunBook(ledger, prices, run="r", budget=Budget.of("0.001"))
+    request = replace(asked(), model=spec.model, max_output_tokens=50)
+
+    async def go() -> tuple[Answer, Answer]:
+        pool = memory_pool()
+        manner = Manner(purpose="judge", simulated=True)
+        pooled = Pooled({account: open_simulated(spec)}, pool, manner=manner, book=book)
+        memo = Remembered(pooled, Origin.of(spec))
+        try:
+            first, second = await memo.complete(request), await memo.complete(request)
+            with pytest.raises(BudgetError, match="would be exceeded"):
+                # 0.60 USD for a million output tokens: 2,000 may cost more than 0.001
+                await memo.complete(replace(request, max_output_tokens=2_000))
+            return first, second
+        finally:
+            await memo.aclose()
+            await pool.aclose()
+
+    first, second = asyncio.run(go())
+    assert second.text == first.text
+    (row,) = ledger.rows()
+    assert (row["purpose"], row["simulated"], row["error"]) == ("judge", 1, None)
+    # 0.15 USD for a million input tokens, 0.60 for output; the simulator caches nothing so short
+    usage = first.usage
+    wanted = (15 * usage.input_tokens + 60 * usage.output_tokens) / Decimal(10**8)
+    assert Decimal(row["usd"]) == wanted
+    assert row["output_tokens"] == usage.output_tokens > 0

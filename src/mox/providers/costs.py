@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import SpecError
-from mox.providers.ledger import ABANDONED, COLUMNS, Ledger
+from mox.providers.ledger import ABANDONED, Ledger
+from mox.providers.ledger_file import COLUMNS
 from mox.providers.rates import ZERO, added
 from mox.registry import nearest
 

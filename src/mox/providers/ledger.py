@@ -17,6 +17,7 @@ import os
 import sqlite3
 import threading
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -26,47 +27,30 @@ from typing import TYPE_CHECKING, Any
 
 from mox.errors import BudgetError, StoreError
 from mox.locks import Locks
+from mox.providers.ledger_file import (
+    CALL,
+    COLUMNS,
+    TABLES,
+    WAITS_S,
+    WHO,
+    Opened,
+    append,
+    as_text,
+    connected,
+    held,
+    said,
+    schema,
+    spent,
+    transaction,
+)
 from mox.providers.rates import ZERO, Price, added
 from mox.types.providers import Call, Usage
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
-WAITS_S = 30.0
-"""For other writers, each of which takes a fraction of a millisecond."""
 ABANDONED = "abandoned"
 """The error of a call whose process died before it knew what it cost."""
-
-_CALL = ("account", "provider", "model", "purpose", "trial", "simulated", "service_tier")
-_WHO = ("run", "sweep", *_CALL, "price_table", "price_row")
-_TOKENS = (
-    "input_tokens",
-    "cached_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-)
-COLUMNS = ("at", *_WHO, *_TOKENS, "usd", "held_usd", "error", "note")
-"""Of a call. `usd` and `held_usd` are exact decimals as text; `usd` is null where a call without
-a price was allowed."""
-
-_TABLES = f"""
-CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY, booking TEXT NOT NULL UNIQUE, {", ".join(COLUMNS)},
-    balance TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS calls_of_run ON calls (run, simulated, id);
-CREATE TABLE IF NOT EXISTS held (
-    booking TEXT PRIMARY KEY, session TEXT NOT NULL, at, {", ".join(_WHO)}, usd TEXT
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS held_of_run ON held (run, simulated);
-CREATE TRIGGER IF NOT EXISTS calls_stay BEFORE UPDATE ON calls
-    BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
-CREATE TRIGGER IF NOT EXISTS calls_remain BEFORE DELETE ON calls
-    BEGIN SELECT RAISE(ABORT, 'the ledger is only added to'); END;
-PRAGMA user_version = {SCHEMA};
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +82,8 @@ class Ledger:
         self.file = root / "ledger" / "calls.sqlite"
         self._locks = Locks(root / "locks" / "ledger")
         self._guard = threading.RLock()
-        self._opened: _Opened | None = None
-        self._parents: _Opened | None = None
+        self._opened: Opened | None = None
+        self._parents: Opened | None = None
         """What a forked child has inherited: SQLite's may be neither used nor closed here."""
 
     def hold(self, call: Call, purse: Purse, most: Price, *, limit: Decimal | None) -> str:
@@ -121,10 +105,10 @@ class Ledger:
             over = self._over(standing, amount, limit)
             if not over:
                 who = (purse.run, purse.sweep, *_fields(call), most.table, most.row)
-                values = (booking, session, _now(), *who, _text(amount))
+                values = (booking, session, _now(), *who, as_text(amount))
                 marks = ", ".join("?" * len(values))
                 db.execute(
-                    f"INSERT INTO held (booking, session, at, {', '.join(_WHO)}, usd)"  # noqa: S608
+                    f"INSERT INTO held (booking, session, at, {', '.join(WHO)}, usd)"  # noqa: S608
                     f" VALUES ({marks})",
                     values,
                 )
@@ -152,8 +136,8 @@ class Ledger:
         with self._writing() as (db, _):
             found = db.execute("SELECT * FROM held WHERE booking = ?", (booking,)).fetchone()
             if found is not None:
-                usd = found["usd"] if price is None else _text(price.total)
-                _append(db, found, usage or Usage(), usd, error=error, note=note)
+                usd = found["usd"] if price is None else as_text(price.total)
+                append(db, found, usage or Usage(), usd, error=error, note=note)
         if found is None:
             raise StoreError(
                 f"the ledger holds nothing for the call {booking!r}.",
@@ -199,17 +183,17 @@ class Ledger:
         sessions = [row["session"] for row in db.execute("SELECT DISTINCT session FROM held")]
         with self._locks.claim(sessions) as dead:
             for session in dead:
-                held = db.execute("SELECT * FROM held WHERE session = ?", (session,)).fetchall()
-                for one in held:
-                    _append(db, one, Usage(), "0", error=ABANDONED, note=None)
+                booked = db.execute("SELECT * FROM held WHERE session = ?", (session,)).fetchall()
+                for one in booked:
+                    append(db, one, Usage(), "0", error=ABANDONED, note=None)
         return bool(dead)
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[sqlite3.Connection, str]]:
         """A transaction, alone over all processes; with the name of this process' session."""
-        with self._guard, _said(self.file):
+        with self._guard, said(self.file):
             opened = self._open()
-            with _transaction(opened.db):
+            with transaction(opened.db):
                 yield opened.db, opened.session
 
     @contextmanager
@@ -217,122 +201,41 @@ class Ledger:
         if not self.file.exists():
             yield None
             return
-        with _said(self.file), closing(_connected(self.file)) as db:
-            yield db
+        with said(self.file), closing(connected(self.file)) as db:
+            yield db if schema(db) else None  # its maker is about to make its tables
 
-    def _open(self) -> _Opened:
+    def _open(self) -> Opened:
         """This process' connection: a forked child opens its own."""
         if self._opened is None or self._opened.process != os.getpid():
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self._locks.hold("opening", wait_s=WAITS_S):
-                db = _connected(self.file)
-                db.executescript(_TABLES)
+                db = connected(self.file)
+                db.executescript(TABLES)
             session = uuid.uuid4().hex
             alive = ExitStack()
             alive.enter_context(self._locks.hold(session, wait_s=0))
             self._parents = self._opened
-            self._opened = _Opened(db, session, alive, os.getpid())
-            with _transaction(db):
+            self._opened = Opened(db, session, alive, os.getpid())
+            weakref.finalize(self, self._opened.close)
+            with transaction(db):
                 self._let_go(db)
         return self._opened
 
 
-@dataclass(frozen=True)
-class _Opened:
-    db: sqlite3.Connection
-    session: str
-    alive: ExitStack
-    """Holds the session's lock, which the kernel frees when the process dies."""
-    process: int
-
-    def close(self) -> None:
-        self.db.close()
-        self.alive.close()
-
-
-def _connected(file: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(file, timeout=WAITS_S, isolation_level=None, check_same_thread=False)
-    db.row_factory = sqlite3.Row
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    found = db.execute("PRAGMA user_version").fetchone()[0]
-    if found > SCHEMA:
-        db.close()
-        raise StoreError(
-            f"{file} was written by a newer Mox (ledger {found}; this one knows {SCHEMA}).",
-            mend="upgrade Mox, or point MOX_HOME at another folder.",
-        )
-    return db
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a full disk has ended it already
-            db.execute("ROLLBACK")
-        raise
-
-
 def _standing(db: sqlite3.Connection, purse: Purse) -> Standing:
     of = (purse.run, int(purse.simulated))
-    last = db.execute(
-        "SELECT balance FROM calls WHERE run = ? AND simulated = ? ORDER BY id DESC LIMIT 1", of
-    ).fetchone()
-    held = db.execute("SELECT usd FROM held WHERE run = ? AND simulated = ?", of)
-    return Standing(
-        spent=Decimal(last["balance"]) if last else ZERO,
-        held=added(Decimal(row["usd"]) for row in held if row["usd"] is not None),
-    )
-
-
-def _append(
-    db: sqlite3.Connection,
-    held: sqlite3.Row,
-    usage: Usage,
-    usd: str | None,
-    *,
-    error: str | None,
-    note: str | None,
-) -> None:
-    """Write a call's line with its purse's new balance, and hold nothing for it any more."""
-    purse = Purse(held["run"], simulated=bool(held["simulated"]))
-    balance = added([_standing(db, purse).spent, Decimal(usd or "0")])
-    who = tuple(held[name] for name in _WHO)
-    tokens = tuple(getattr(usage, name) for name in _TOKENS)
-    row = (
-        held["booking"],
-        held["at"],
-        *who,
-        *tokens,
-        usd,
-        held["usd"],
-        error,
-        note,
-        _text(balance),
-    )
-    marks = ", ".join("?" * len(row))
-    columns = ", ".join(["booking", *COLUMNS, "balance"])
-    db.execute(f"INSERT INTO calls ({columns}) VALUES ({marks})", row)  # noqa: S608
-    db.execute("DELETE FROM held WHERE booking = ?", (held["booking"],))
+    return Standing(spent=spent(db, *of), held=held(db, *of))
 
 
 def _fields(call: Call) -> tuple[str | int | None, ...]:
     return tuple(
         int(value) if isinstance(value, bool) else value
-        for value in (getattr(call, name) for name in _CALL)
+        for value in (getattr(call, name) for name in CALL)
     )
 
 
 def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"
 
 
 def _exceeded(call: Call, standing: Standing, most: Decimal, limit: Decimal) -> BudgetError:
@@ -342,24 +245,10 @@ def _exceeded(call: Call, standing: Standing, most: Decimal, limit: Decimal) -> 
             f"the budget is 0 USD: {what}, which may cost up to {most:f}, was not made.",
             mend="raise the budget; 0 lets through only what costs nothing.",
         )
-    held = f", {standing.held:f} are held for calls under way" if standing.held else ""
+    rest = f", {standing.held:f} are held for calls under way" if standing.held else ""
     return BudgetError(
-        f"the budget of {limit:f} USD would be exceeded: {standing.spent:f} are spent{held}, and"
+        f"the budget of {limit:f} USD would be exceeded: {standing.spent:f} are spent{rest}, and"
         f" {what} may cost up to {most:f}. It was not made.",
         mend="raise the budget and run again: what was done is kept. A smaller max_output_tokens"
         " makes a call's most smaller.",
     )
-
-
-@contextmanager
-def _said(file: Path) -> Iterator[None]:
-    """What SQLite and the system say, as a StoreError."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StoreError(
-            f"the ledger {file} can't be used: {reason}.",
-            mend="free some space and make MOX_HOME writable; where the file is damaged, move it"
-            " away: a new one begins with nothing spent.",
-        ) from error
