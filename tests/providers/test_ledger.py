@@ -449,6 +449,12 @@ def test_a_frame_has_a_line_for_each_call_and_exact_money(ledger: Ledger, prices
         Decimal("0.001"),
     ]
     assert frame([]).empty
+    spend(book)
+    by_trial = ledger.sums("trial", "day", "sweep", "purpose")
+    assert list(by_trial["trial"]) == ["t1", ""]
+    assert list(by_trial["simulated"]) == [False, True]
+    assert list(by_trial["usd"]) == [Decimal("0.002"), Decimal("0.001")]
+    assert list(by_trial["day"]) == [f"{table['at'][0]:%Y-%m-%d}"] * 2
 
 
 def mox(*words: str) -> Any:

@@ -135,6 +135,15 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return table
 
 
+def sums_frame(found: Sequence[Sum]) -> pd.DataFrame:
+    """Sums as a pandas frame, a line each; money as exact Decimals."""
+    import pandas as pd
+
+    money = ("usd", "uncertain_usd")
+    rows = [{**one.document(), **{name: getattr(one, name) for name in money}} for one in found]
+    return pd.DataFrame(rows)
+
+
 def text(found: Sequence[Sum]) -> str:
     """Sums as a table for a reader: real money first, and what is simulated says so."""
     if not found:

@@ -163,6 +163,17 @@ class Ledger:
 
         return frame(self.rows())
 
+    def sums(self, *by: str) -> pd.DataFrame:
+        """Sums of all calls, told apart by `simulated` and by what is named: `trial`, `sweep`,
+        `run`, `day` (UTC), `purpose`, `model`, `provider`, `account`.
+
+        Raises:
+            SpecError: calls have no such property.
+        """
+        from mox.providers.costs import sums, sums_frame
+
+        return sums_frame(sums(self, *by))
+
     def close(self) -> None:
         """Let go what this ledger's process still holds open; a later use opens it again."""
         with self._guard:
