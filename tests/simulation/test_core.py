@@ -1,5 +1,6 @@
 """A script follows from what was asked: in any order, from any thread, under any load."""
 
+import json
 import os
 import subprocess
 import sys
@@ -46,21 +47,40 @@ def test_scripts_do_not_depend_on_the_order_in_which_they_are_asked(order):
     assert [found[at] for at in range(len(QUESTIONS))] == expected
 
 
-def test_another_process_says_the_same_whatever_its_hashes_are():
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import test_core as t;"
-        "print([t.said(t.asked(text, model='sim-careful')) for text in (t.RAG, 'Go on.')])"
-    )
+@pytest.fixture(scope="module")
+def elsewhere():
+    """What another process, of other hashes, loads and says."""
+    code = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+heavy = {"bpe_openai", "nupunkt", "numpy", "wordllama"}
+from mox.simulation import core, models, script
+first = sorted(heavy & set(sys.modules))
+core.warm()
+warm = sorted(heavy & set(sys.modules))
+import test_core as t
+said = str([t.said(t.asked(text, model="sim-careful")) for text in (t.RAG, "Go on.")])
+print(json.dumps({"first": first, "warm": warm, "said": said}))
+"""
     found = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent)],
         env={**os.environ, "PYTHONHASHSEED": "7"},
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
+    return json.loads(found.stdout)
+
+
+def test_another_process_says_the_same_whatever_its_hashes_are(elsewhere):
     expected = [said(asked(text, model="sim-careful")) for text in (RAG, "Go on.")]
-    assert found.stdout.strip() == str(expected)
+    assert elsewhere["said"] == str(expected)
+
+
+def test_what_is_heavy_is_loaded_when_warmed_and_not_before(elsewhere):
+    assert elsewhere["first"] == []
+    assert elsewhere["warm"] == ["bpe_openai", "numpy", "nupunkt", "wordllama"]
 
 
 def test_scripts_do_not_depend_on_threads():

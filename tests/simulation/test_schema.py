@@ -50,6 +50,9 @@ simple = st.one_of(
     ),
     bounded.map(lambda bounds: {"type": "integer", **bounds}),
     bounded.map(lambda bounds: {"type": "number", **bounds}),
+    st.integers(-9, 9).map(  # one whole number only
+        lambda low: {"type": "integer", "exclusiveMinimum": low, "exclusiveMaximum": low + 2}
+    ),
     st.integers(0, 80).map(lambda least: {"type": "string", "minLength": least}),
     st.integers(0, 80).map(lambda most: {"type": "string", "maxLength": most}),
     st.sampled_from(["date", "date-time", "email", "uuid", "uri"]).map(

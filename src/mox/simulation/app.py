@@ -15,6 +15,7 @@ from mox.simulation.accounts import Accounts, Attempts
 from mox.simulation.caching import Found, PromptCache
 from mox.simulation.config import Accounting, Simulation
 from mox.simulation.core import script as scripted
+from mox.simulation.core import warm as warm_evidence
 from mox.simulation.draws import identity
 from mox.simulation.faults import Fault, Who
 from mox.simulation.limits import Cost, Gate, Production
@@ -83,8 +84,10 @@ class Simulator:
         """Load what a first answer needs, so that no client waits for it.
 
         Args:
-            vectors: what embeddings need, too.
+            vectors: what embeddings and answers from a context need, too; some 0.5 s of CPU.
         """
+        if vectors:
+            warm_evidence()
         for name, model in self.simulation.models.items():
             asked = Asked("chat", "", name, (Message("user", "warm"),), max_output_tokens=8)
             scripted(asked, model, seed=self.simulation.seed)
