@@ -8,10 +8,13 @@ import json
 
 import pytest
 
+from mox.simulation.answers import answer
+from mox.simulation.context import Given
 from mox.simulation.core import script
 from mox.simulation.draws import Draws
 from mox.simulation.judge import judged, split
 from mox.simulation.models import MODELS
+from mox.simulation.quality import Quality
 from mox.simulation.script import Asked
 from mox.types.providers import Message
 
@@ -181,3 +184,19 @@ def test_the_core_asks_the_judge_first():
 def test_a_bare_word_is_a_statement():
     assert split("No.") == ["No."]
     assert split(" ") == []
+
+
+def test_the_judge_finds_answers_less_faithful_the_more_a_model_invents():
+    passages = ("The Brenn tower is 214 metres tall.", "River herons eat fish and frogs.")
+    questions = ("How tall is the Brenn tower?", "What do river herons eat?")
+    found = []
+    for chance in (0.0, 0.5, 1.0):
+        verdicts_ = []
+        for number in range(40):
+            asked = Given(passages, questions[number % 2])
+            text = answer(asked, Quality(invent=chance), Draws(str(number).encode())).text
+            verdicts_ += faithful(split(text), context=" ".join(passages))
+        found.append(sum(verdicts_) / len(verdicts_))
+    assert found[0] == 1.0
+    assert found[0] > found[1] > found[2]
+    assert found[2] == 0.5  # of two sentences one is invented
