@@ -110,6 +110,14 @@ def test_an_answer_is_the_sentence_that_says_it_and_cites_its_passage(question, 
     assert found.notes["cited"] == [at + 1]
 
 
+@pytest.mark.parametrize("quality", [Quality(miss_citation=1), Quality(drop=1), Quality(invent=1)])
+def test_notes_say_what_is_cited_and_nothing_else(quality):
+    for number in range(20):
+        found = answer(facts("How tall is the Brenn tower?"), quality, drawn(str(number)))
+        marks = {int(one) for one in re.findall(r"\[(\d+)\]", found.text)}
+        assert found.notes["cited"] == sorted(marks)
+
+
 def test_a_question_that_the_passages_do_not_answer_is_not_answered():
     given_ = Given(tuple(FACTS.values()), "Which enzyme splits lactose in the gut?")
     assert answer(given_, Quality(), drawn("x")).text == ABSTENTION

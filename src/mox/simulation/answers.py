@@ -65,27 +65,21 @@ def answer(given: Given, quality: Quality, draws: Draws) -> Answered:
     if not answerable and (not ranked or draws.uniform("abstain") >= quality.miss_abstention):
         return Answered(ABSTENTION, {"answered": "abstained", "score": best})
     chosen = [one for one in ranked[:MOST] if one.score >= WITHIN * best]
-    left_out = [at for at in range(len(chosen)) if draws.uniform(f"drop {at}") < quality.drop]
-    said = [
-        _cited(one, given, quality, draws) for at, one in enumerate(chosen) if at not in left_out
-    ]
-    cited = sorted({one.passage + 1 for at, one in enumerate(chosen) if at not in left_out})
+    kept = [one for at, one in enumerate(chosen) if draws.uniform(f"drop {at}") >= quality.drop]
+    said = [_cited(one, given, quality, draws) for one in kept]
     invented = draws.uniform("invent") < quality.invent
     if invented:
         said.append(_invention(given, draws))
-    if not said:
-        return Answered(ABSTENTION, {"answered": "abstained", "score": best, "left_out": left_out})
-    return Answered(
-        " ".join(said),
-        {
-            "answered": "extract",
-            "score": best,
-            "cited": cited if given.numbered else [],
-            "left_out": len(left_out),
-            "invented": invented,
-            "missed_abstention": not answerable,
-        },
-    )
+    notes = {
+        "answered": "extract" if said else "abstained",
+        "score": best,
+        "cited": sorted({number for _, number in said if number}),
+        "left_out": len(chosen) - len(kept),
+        "invented": invented,
+        "missed_abstention": not answerable,
+    }
+    texts = [f"{text} [{number}]" if number else text for text, number in said]
+    return Answered(" ".join(texts) or ABSTENTION, notes)
 
 
 def structured(form: Mapping[str, Any], said: Answered | None, draws: Draws) -> Answered:
@@ -131,11 +125,11 @@ def _ranked(given: Given) -> list[_Candidate]:
     return sorted(distinct.values(), key=lambda one: (-one.score, one.passage, one.place))
 
 
-def _cited(one: _Candidate, given: Given, quality: Quality, draws: Draws) -> str:
+def _cited(one: _Candidate, given: Given, quality: Quality, draws: Draws) -> tuple[str, int]:
+    """A sentence, and the number of the passage that it cites; 0 where it cites none."""
     text = " ".join(one.sentence.text.split())
-    if not given.numbered or draws.uniform(f"cite {text}") < quality.miss_citation:
-        return text
-    return f"{text} [{one.passage + 1}]"
+    cites = given.numbered and draws.uniform(f"cite {text}") >= quality.miss_citation
+    return text, one.passage + 1 if cites else 0
 
 
 def _unknown(number: int, known: frozenset[str]) -> int:
@@ -143,18 +137,12 @@ def _unknown(number: int, known: frozenset[str]) -> int:
     return next(one for one in count(number) if str(one) not in known)
 
 
-def _invention(given: Given, draws: Draws) -> str:
-    """A sentence that no passage says, with numbers that none has, and cited all the same."""
-    known = frozenset().union(
-        *(
-            sentence.numbers
-            for passage in given.passages
-            for sentence in evidence.sentences(passage)
-        )
-    )
+def _invention(given: Given, draws: Draws) -> tuple[str, int]:
+    """A sentence that no passage says, with numbers that none has, and one that it cites."""
+    said = (one for passage in given.passages for one in evidence.sentences(passage))
+    known = frozenset().union(*(sentence.numbers for sentence in said))
     year = _unknown(1801 + int(draws.uniform("year") * 190), known)
     many = _unknown(211 + int(draws.uniform("count") * 780), known)
     template = _INVENTED[int(draws.uniform("template") * len(_INVENTED))]
-    text = template.format(year=year, count=many)
     number = int(draws.uniform("cited") * len(given.passages)) + 1
-    return f"{text} [{number}]" if given.numbered else text
+    return template.format(year=year, count=many), number if given.numbered else 0
