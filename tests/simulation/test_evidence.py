@@ -47,6 +47,11 @@ def test_sentences_are_whole_and_abbreviations_end_none():
     assert found == ["Dr. Smith met Mr. Jones, i.e. him.", "They ate 3.5 figs."]
 
 
+def test_of_a_table_each_line_is_one():
+    rows = [f"row {number} holds the value {number * 7}" for number in range(60)]
+    assert [one.text for one in sentences("\n".join(rows))] == rows
+
+
 def test_forms_of_a_word_are_one():
     (one,), (other,) = sentences("Herons waited."), sentences("A heron waits.")
     assert one.stems == other.stems

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST_BLOCK = 4_000
 """Characters given to nupunkt at once: its time grows with the square of odd runs."""
+LONGEST_SENTENCE = 600
+"""Characters."""
 REMEMBERED = 8_192
 """Sentences whose vectors are kept: 8 MB."""
 LEXICAL = 0.5
@@ -144,12 +146,14 @@ def _agree(wanted: Sentence, context: Sequence[Sentence], at: int) -> bool:
 
 
 def _parts(text: str) -> list[str]:
+    """Sentences as nupunkt has them; of one that is longer than any, a table or code, its lines."""
     import nupunkt
 
     found: list[str] = []
     for block in _BLANK.split(text):
         for start in range(0, len(block), LONGEST_BLOCK):
-            found += map(str, nupunkt.sent_tokenize(block[start : start + LONGEST_BLOCK]))
+            for part in map(str, nupunkt.sent_tokenize(block[start : start + LONGEST_BLOCK])):
+                found += part.splitlines() if len(part) > LONGEST_SENTENCE else [part]
     return [part.strip() for part in found if part.strip()]
 
 
