@@ -99,7 +99,7 @@ class ProviderContract:
 
     def test_many_at_once_do_not_disturb_each_other(self, opened: Opened, asked: Request) -> None:
         async def many(provider: Provider) -> list[list[Event]]:
-            return await asyncio.gather(*(_drained(provider, asked) for _ in range(8)))
+            return await asyncio.gather(*(_drained(provider, asked) for _ in range(4)))
 
         for events in _run(opened, many):
             *deltas, answer = events

@@ -42,7 +42,7 @@ class SimulatedContract(ProviderContract):
 
     @pytest.fixture
     def asked(self) -> Request:
-        return Request("sim-swift", (Message("user", PROMPT),), max_output_tokens=40)
+        return Request("sim-swift", (Message("user", PROMPT),), max_output_tokens=24)
 
     @pytest.fixture
     def simulated(self, wire: str) -> Callable[..., Provider]:
@@ -114,7 +114,7 @@ class TestCompatibleWithTheSimulator(ProviderContract):
 
     @pytest.fixture
     def asked(self) -> Request:
-        return Request("sim-swift", (Message("user", PROMPT),), max_output_tokens=40)
+        return Request("sim-swift", (Message("user", PROMPT),), max_output_tokens=24)
 
     @pytest.fixture
     def opened(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> Opened:

@@ -201,7 +201,7 @@ def test_a_response_that_failed_is_told_by_its_code(lab: Any) -> None:
     assert error.retry_after_s == 20
 
 
-@pytest.mark.parametrize("events", [1, 2, 4])
+@pytest.mark.parametrize("events", [1, 3])
 def test_a_stream_that_lacks_its_last_event_is_truncated(lab: Any, wire: str, events: int) -> None:
     """The body ends in order, and no SDK raises anything. Of a chat the event with
     `finish_reason` is the last but two: usage and `[DONE]` follow."""
@@ -257,7 +257,7 @@ def test_a_stream_without_usage_is_refused_by_name(lab: Any) -> None:
     assert "include_usage" in error.mend
 
 
-@pytest.mark.parametrize("cut_at", [0, 1, 40, 200])
+@pytest.mark.parametrize("cut_at", [0, 40])
 def test_a_connection_that_is_cut_in_mid_answer(lab: Any, wire: str, cut_at: int) -> None:
     raw = b"".join(lab.STREAMS[wire]("one", "two"))
     pieces = [raw[:cut_at]] if cut_at else []
