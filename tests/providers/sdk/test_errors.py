@@ -350,9 +350,9 @@ def test_silence_before_and_within_an_answer_are_told_apart(lab: Any, wire: str)
             (silent, "timeout_first_byte"), (head_only, "timeout_first_byte"),
             (half, "timeout_stall"),
         ):  # fmt: skip
-            error = await told(lab, wire, reply, first_byte_s=0.2, stall_s=0.25)
+            error = await told(lab, wire, reply, first_byte_s=0.4, stall_s=0.45)
             assert error.kind == kind
-            assert "silent for 0.2" in error.message
+            assert "silent for 0.4" in error.message
 
     asyncio.run(main())
 
@@ -365,7 +365,7 @@ def test_the_whole_answer_has_a_deadline(lab: Any, wire: str) -> None:
     reply = lab.Reply(drip, headers=lab.OPENAI_HEADERS)
 
     async def main() -> None:
-        error = await told(lab, wire, reply, stall_s=0.3, timeout_s=0.6)
+        error = await told(lab, wire, reply, stall_s=5, timeout_s=0.6)
         assert error.kind == "timeout_total"
         async with lab.serving(lab.Reply([], ending="silent")) as raw:
             provider = lab.open_at(wire, raw)
@@ -425,8 +425,10 @@ def test_cancelling_closes_the_connection(lab: Any, wire: str) -> None:
             provider = lab.open_at(wire, raw)
             for call in (lab.drained(provider, lab.ask()), provider.complete(lab.ask())):
                 task = asyncio.create_task(call)
-                await asyncio.sleep(0.2)
-                assert raw.open == 1
+                async with asyncio.timeout(30):
+                    while not raw.open:
+                        await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)  # it reads
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
