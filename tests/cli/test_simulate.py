@@ -39,10 +39,7 @@ def asked(url: str, key: str) -> httpx2.Response:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_answers_and_ends_when_it_is_told(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_it_says_where_it_answers_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     config, log = tmp_path / "simulation.yaml", tmp_path / "sent.jsonl"
     config.write_text(SIMULATION)
     process = subprocess.Popen(
@@ -61,7 +58,7 @@ def test_it_says_where_it_answers_and_ends_when_it_is_told(
         assert asked(told["url"], "alice").status_code == 500  # a first attempt
         assert asked(told["url"], "alice").json()["usage"]["completion_tokens"] == 5
         assert asked(told["url"], "bob").status_code == 401
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (0, "", "")
     finally:
@@ -134,8 +131,12 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_child_simulator_ends_with_its_context_and_inherits_no_pipe() -> None:
-    with serving({"models": {"m": even()}}) as served:
+def test_a_child_simulator_ends_in_order_with_its_context_and_inherits_no_pipe(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "sent.jsonl"
+    with serving({"models": {"tiny": even()}, "time_scale": 0.01}, log=log) as served:
+        assert asked(served.url, "any").status_code == 200
         assert served.stats()["simulated"] is True
         if sys.platform == "linux":
             ours = {str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if _open(path)}
@@ -144,6 +145,7 @@ def test_a_child_simulator_ends_with_its_context_and_inherits_no_pipe() -> None:
             assert not {one for one in pipes & ours if one.startswith("pipe:")}
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(served.url + "/mox/stats")
+    assert json.loads(log.read_text())["whole"]  # written when it was told to end
 
 
 def _open(path: Path) -> bool:

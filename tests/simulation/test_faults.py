@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import anthropic
@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from mox.simulation.faults import Fault, Who, drawn
 from mox.simulation.naming import even
-from mox.simulation.serving import serving
 from mox.simulation.transport import SimulatedTransport
 
 CONFIG = {"models": {"m": even(first_s=0.002, token_s=0.001)}}
@@ -25,12 +24,6 @@ ASKED: Any = [{"role": "user", "content": "hi"}]
 
 
 Struck = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serving(CONFIG) as served:
-        yield served.url
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +39,7 @@ def struck(request: pytest.FixtureRequest) -> Struck:
         return lambda *fault, **more: asyncio.run(
             asking(*fault, **more, url="http://sim", transport=transport)
         )
-    url = request.getfixturevalue("url")
+    url = request.getfixturevalue("served").url
     return lambda *fault, **more: asyncio.run(
         # Nothing here is encrypted: certificates would cost more than all the rest.
         asking(*fault, **more, url=url, transport=httpx2.AsyncHTTPTransport(verify=False))

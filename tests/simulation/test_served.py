@@ -9,14 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from mox.simulation.naming import even
-from mox.simulation.serving import Served, serving
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving({"models": {"m": even(first_s=0.1, token_s=0.02)}}) as found:
-        yield found
+from mox.simulation.serving import Served
 
 
 @pytest.fixture
@@ -35,7 +28,7 @@ def claude(served: Served) -> Iterator[anthropic.Anthropic]:
 
 def test_a_chat_streams_its_tokens_and_then_its_usage(chat: openai.OpenAI) -> None:
     stream = chat.chat.completions.create(
-        model="m", max_tokens=12, messages=[{"role": "user", "content": "hi"}], stream=True,
+        model="steady", max_tokens=12, messages=[{"role": "user", "content": "hi"}], stream=True,
         stream_options={"include_usage": True},
     )  # fmt: skip
     chunks = list(stream)
@@ -47,7 +40,7 @@ def test_a_chat_streams_its_tokens_and_then_its_usage(chat: openai.OpenAI) -> No
 
 def test_a_message_streams_its_tokens_and_its_usage(claude: anthropic.Anthropic) -> None:
     asked = {"role": "user", "content": "hi"}
-    with claude.messages.stream(model="m", max_tokens=12, messages=[asked]) as stream:
+    with claude.messages.stream(model="steady", max_tokens=12, messages=[asked]) as stream:
         assert len(list(stream.text_stream)) == 12
         last = stream.get_final_message()
     assert last.usage.output_tokens == 12
@@ -58,7 +51,7 @@ def test_a_message_streams_its_tokens_and_its_usage(claude: anthropic.Anthropic)
 def test_sent_times_are_on_the_clients_own_clock(served: Served, chat: openai.OpenAI) -> None:
     began = time.perf_counter_ns()
     raw = chat.chat.completions.with_raw_response.create(
-        model="m", max_tokens=12, messages=[{"role": "user", "content": "hi"}], stream=True
+        model="steady", max_tokens=12, messages=[{"role": "user", "content": "hi"}], stream=True
     )
     arrived = [time.perf_counter_ns() for one in raw.parse() if one.choices[0].delta.content]
     sent = served.sent(raw.headers["x-request-id"])
