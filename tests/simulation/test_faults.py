@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -195,6 +196,40 @@ def test_an_answer_that_does_not_say_what_it_cost(struck: Struck, wire: str) -> 
         assert events[-1].response.usage is None
     else:
         assert "output_tokens" not in events[-2].usage.to_dict()
+
+
+def test_embeddings_go_wrong_too() -> None:
+    async def main() -> None:
+        http = httpx2.AsyncClient(transport=SimulatedTransport(CONFIG), timeout=20)
+        client = openai.AsyncOpenAI(
+            api_key="k", base_url="http://sim/v1", max_retries=0, http_client=http
+        )
+        failures = {
+            "server": openai.InternalServerError,
+            "error_event": openai.InternalServerError,
+            "cut": openai.APIConnectionError,
+            "bad_json": json.JSONDecodeError,
+        }
+        for fault, error in failures.items():
+            with pytest.raises(error):
+                await client.embeddings.create(
+                    model="sim-embed-small", input="hi", extra_headers={"x-mox-fault": fault}
+                )
+        await http.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_slow_first_byte_is_late_in_real_seconds() -> None:
+    """0.3 s, whatever the time scale."""
+    config = {"models": {"m": even(first_s=0.01)}, "time_scale": 0.01}
+    began = time.perf_counter()
+    asyncio.run(
+        asking(
+            "slow@0.3", "chat", stream=True, url="http://sim", transport=SimulatedTransport(config)
+        )
+    )
+    assert time.perf_counter() - began >= 0.3
 
 
 @settings(deadline=None)

@@ -235,6 +235,16 @@ def test_anthropics_headers_round_tokens_to_thousands_and_name_moments() -> None
     }
 
 
+def test_each_resource_keeps_its_name_where_a_wire_meets_the_other_accounting() -> None:
+    anthropics = Gate(Limits(accounting="anthropic", rpm=60, itpm=6000, otpm=600), 0.0)
+    found = headers.standing(anthropics, "responses", datetime.now(UTC))
+    assert found["x-ratelimit-remaining-input-tokens"] == "6000"
+    assert found["x-ratelimit-remaining-output-tokens"] == "600"
+    openais = headers.standing(Gate(Limits(rpm=60, tpm=6000), 0.0), "messages", datetime.now(UTC))
+    assert openais["anthropic-ratelimit-tokens-remaining"] == "6000"
+    assert "anthropic-ratelimit-input-tokens-remaining" not in openais
+
+
 @settings(deadline=None)
 @given(st.integers(1, 10**6), st.integers(1, 600))
 def test_a_full_bucket_always_holds_one(per_min: int, burst_s: int) -> None:

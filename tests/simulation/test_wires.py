@@ -172,6 +172,47 @@ def test_an_answer_cut_by_its_limit_says_so_on_every_wire() -> None:
     with_sdks(use)
 
 
+def test_an_answer_in_a_schema_by_every_wire() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string"}, "certain": {"type": "boolean"}},
+        "required": ["answer", "certain"],
+        "additionalProperties": False,
+    }
+
+    async def use(sdks: Sdks) -> list[str]:
+        chat = await sdks.openai.chat.completions.create(
+            model="m", messages=ASKED, max_tokens=200,
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "said", "schema": schema, "strict": True},
+            },
+        )  # fmt: skip
+        response = await sdks.openai.responses.create(
+            model="m", input="Say something.", max_output_tokens=200,
+            text={"format": {"type": "json_schema", "name": "said", "schema": schema}},
+        )  # fmt: skip
+        message = await sdks.anthropic.messages.create(
+            model="m", messages=ASKED, max_tokens=200,
+            output_config={"format": {"type": "json_schema", "schema": schema}},
+        )  # fmt: skip
+        any_object = await sdks.openai.chat.completions.create(
+            model="m", messages=ASKED, max_tokens=200, response_format={"type": "json_object"}
+        )
+        assert isinstance(json.loads(any_object.choices[0].message.content or ""), dict)
+        return [
+            chat.choices[0].message.content or "",
+            response.output_text,
+            "".join(block.text for block in message.content if block.type == "text"),
+        ]
+
+    for said in with_sdks(use):
+        told = json.loads(said)
+        assert sorted(told) == ["answer", "certain"]
+        assert isinstance(told["answer"], str)
+        assert isinstance(told["certain"], bool)
+
+
 def test_embeddings_as_numbers_and_as_base64_are_the_same() -> None:
     async def use(sdks: Sdks) -> None:
         texts = ["A cat on a mat.", "Stocks fell on Monday."]
