@@ -28,7 +28,6 @@ from typing import Any
 
 from mox.bench.providers.client.instrument import (
     MODEL,
-    TOKENS,
     Errors,
     Setting,
     instrument,
@@ -39,6 +38,7 @@ from mox.simulation.serving import serving
 
 FIRST_MS, LATER_MS, STREAMS = 1.0, 0.5, 400
 HALF_P50_MS, HALF_P99_MS = 1.0, 5.0
+TOKENS = 150
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def main() -> None:
     print(f"\nMox' client: added error in ms, medians and p99\n{HEAD}")
     ours = []
     for streams in arguments.streams:
-        ours.append(line(instrument(Setting(streams, arguments.seconds, pair))))
+        ours.append(line(instrument(Setting(streams, arguments.seconds, TOKENS, pair))))
         print(ours[-1].text(), flush=True)
     print(f"\nopenai's SDK (AsyncOpenAI)\n{HEAD}")
     theirs = []

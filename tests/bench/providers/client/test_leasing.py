@@ -14,6 +14,7 @@ from mox.bench.providers.client import Cell, Member, Pooling, Target, Turn, meas
 from mox.bench.providers.record import Load
 from mox.errors import SpecError
 from mox.providers.pool import Account, Limits
+from mox.services.valkey import serving, stop
 
 Run = Callable[..., Turn]
 
@@ -98,3 +99,21 @@ def test_a_pool_in_one_process_is_not_shared_by_two(
 def test_a_pools_address_is_not_shown(target: Target) -> None:
     shown = repr(pooling(target, Limits(unlimited=True), url="redis://:secret-word@here/0"))
     assert "secret-word" not in shown
+
+
+def test_processes_share_a_pool_in_redis(
+    run: Run, target: Target, prompts: Any, tmp_path: Path
+) -> None:
+    # 20 a second, 10 at once; 2 of those are used to warm up, one by each process.
+    limits = Limits(requests_per_min=1200, safety=1.0)
+    folder = tmp_path / "valkey"
+    try:
+        with serving(folder) as url:
+            turn = run(Load("closed", 20), prompts.say(n=1), requests=24, warm_up=2, workers=2,
+                       pool=pooling(target, limits, url=url))  # fmt: skip
+    finally:
+        stop(folder)
+    assert [record.error for record in turn.records] == [None] * 24
+    leased = sorted(record.leased_ns or 0 for record in turn.records)
+    for at, moment in enumerate(leased[10:]):
+        assert moment - leased[0] >= (at - 1) * 50_000_000

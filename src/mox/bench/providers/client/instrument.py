@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mox.bench.providers.client.crew import crew
@@ -13,7 +14,6 @@ from mox.bench.providers.record import Load, Record
 from mox.types.providers import Message, Request
 
 MODEL = "sim-metronome"
-TOKENS = 150
 EACH_S = 0.02
 """Between two tokens of a stream: 50 a second."""
 
@@ -25,6 +25,8 @@ class Setting:
     streams: int
     seconds: float = 6.0
     """New streams are begun for so long."""
+    tokens: int = 150
+    """Of one stream."""
     cores: tuple[int, int] | None = None
     """Of the client and of the simulator (Linux); the system's choice where None."""
 
@@ -57,7 +59,8 @@ def instrument(setting: Setting) -> Errors:
     with serving(simulation(setting.streams), pin=other) as served, crew(core=own) as workers:
         target = Target("simulator", "chat", served.openai_base_url, MODEL, simulated=True)
         load = Load("closed", setting.streams)
-        cell = Cell(target, "instrument", prompt, load, setting.seconds)
+        asked = partial(prompt, setting.tokens)
+        cell = Cell(target, "instrument", asked, load, setting.seconds)
         running = workers.run(cell, round_=0, seed=0)
         records = []
         while True:
@@ -70,9 +73,9 @@ def instrument(setting: Setting) -> Errors:
     return _errors(setting.streams, records, sent, check)
 
 
-def prompt(_: int, __: int) -> Request:
-    """A request for a whole stream."""
-    return Request(MODEL, (Message("user", "Go on."),), max_output_tokens=TOKENS)
+def prompt(tokens: int, _: int, __: int) -> Request:
+    """A request for a stream of so many tokens."""
+    return Request(MODEL, (Message("user", "Go on."),), max_output_tokens=tokens)
 
 
 def simulation(streams: int) -> dict[str, Any]:
