@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from mox.bench.providers.client.instrument import (
@@ -176,7 +177,7 @@ async def sdk_side(url: str, streams: int, seconds: float) -> dict[str, Any]:
 
 def verdict(ours: Sequence[Line], theirs: Sequence[Line]) -> None:
     print()
-    stand = [one for one in ours if one.why is None]
+    stand = list(takewhile(lambda one: one.why is None, ours))
     if not stand:
         print("no round stands: the machine was too busy for any.")
         return

@@ -28,6 +28,7 @@ class Asked:
     say: dict[str, Any]
     sent_ns: list[int] = field(default_factory=list)
     """When each delta went."""
+    ended_ns: int = 0
 
 
 class Server:
@@ -35,8 +36,6 @@ class Server:
 
     def __init__(self, tls: Any = None) -> None:
         self.asked: list[Asked] = []
-        self.open_now = 0
-        self.most_open = 0
         self._connections = 0
         self._tls = tls
         self._loop = asyncio.new_event_loop()
@@ -47,7 +46,7 @@ class Server:
 
     def forget(self) -> None:
         """Know nothing of what was asked before."""
-        self.asked, self.most_open = [], 0
+        self.asked = []
 
     def _spoilt(self, asked: Asked) -> Asked:
         """With `busy`, so many first attempts of each request are refused."""
@@ -86,12 +85,10 @@ class Server:
             while True:
                 asked = await _heard(reader, number)
                 self.asked.append(asked)
-                self.open_now += 1
-                self.most_open = max(self.most_open, self.open_now)
                 try:
                     await _answer(self._spoilt(asked), writer)
                 finally:
-                    self.open_now -= 1
+                    asked.ended_ns = time.perf_counter_ns()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -246,3 +243,13 @@ _ERROR = {
     "responses": {"type": "error", "code": "server_error", "message": "boom"},
     "messages": {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
 }
+
+
+def most_open(asked: list[Asked]) -> int:
+    """How many of some requests were answered at the same time, at most."""
+    steps = [(one.at_ns, 1) for one in asked] + [(one.ended_ns, -1) for one in asked]
+    now = most = 0
+    for _, step in sorted(steps):
+        now += step
+        most = max(most, now)
+    return most

@@ -8,12 +8,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mox.bench.providers.client import Cell, Target, Timeouts, measure
+from mox.bench.providers.client import Timeouts
 from mox.bench.providers.record import Load, Record
 
 WIRES = ("chat", "responses", "messages")
@@ -53,6 +52,13 @@ class Try:
     wire: Any = "chat"
     port: int | None = None
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(2, 1, 1, 5))
+
+    def cell(self) -> dict[str, Any]:
+        target = {"wire": self.wire}
+        if self.port is not None:
+            target["base_url"] = f"http://127.0.0.1:{self.port}/v1"
+        return {"load": Load("closed", 1), "say": self.say, "target": target, "requests": 1,
+                "timeouts": self.timeouts, "warm_up": 0}  # fmt: skip
 
 
 def tries(nobody: int) -> dict[str, Try]:
@@ -98,29 +104,16 @@ class Came:
 
 
 @pytest.fixture(scope="module")
-def came(
-    shared_server: Any, shared_prompts: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, Came]:
+def came(all_at_once: Any) -> Mapping[str, Came]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        asked = tries(free.getsockname()[1])
-        cells = [_cell(name, one, shared_server, shared_prompts) for name, one in asked.items()]
-        out: Path = tmp_path_factory.mktemp("asking") / "records.jsonl"
-        turns = list(measure(cells, out=out, rounds=1))
-    heard = {one.say["name"]: one for one in shared_server.asked}
-    assert [turn.failed for turn in turns if turn.failed] == []
+        wanted = tries(free.getsockname()[1])
+        found = all_at_once({name: one.cell() for name, one in wanted.items()})
+    assert [one.turn.failed for one in found.values() if one.turn.failed] == []
     return {
-        turn.cell.target.name: Came(turn.records[0], heard.get(turn.cell.target.name))
-        for turn in turns
+        name: Came(one.records[0], one.asked[0] if one.asked else None)
+        for name, one in found.items()
     }
-
-
-def _cell(name: str, one: Try, server: Any, prompts: Any) -> Cell:
-    base = f"http://127.0.0.1:{one.port or server.port}"
-    target = Target(name, one.wire, base if one.wire == "messages" else f"{base}/v1", "m")
-    say = prompts.say(**one.say, name=name)
-    load = Load("closed", 1)
-    return Cell(target, "t", say, load, None, requests=1, timeouts=one.timeouts, warm_up=0)
 
 
 @pytest.mark.parametrize("wire", WIRES)

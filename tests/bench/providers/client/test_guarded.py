@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from mox.bench.providers.client import Cell, Target, Timeouts, measure
+from mox.bench.providers.client.wires import door
 from mox.bench.providers.record import Load, Record
-from mox.errors import ProviderError
+from mox.errors import ProviderError, SpecError
 
 HERE = Path(__file__).parent
 KEY = "planted-by-a-test-0123"
@@ -33,28 +34,35 @@ def asked(target: Target, prompts: Any, out: Path, **say: Any) -> Record:
     return turn.records[0]
 
 
-@pytest.mark.parametrize("place", ["environment", "file"])
-@pytest.mark.parametrize("wire", ["chat", "messages"])
-def test_a_key_is_sent_and_stands_nowhere_else(
-    target: Target, server: Any, prompts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    place: str, wire: Any,
-) -> None:  # fmt: skip
-    target = replace(target, wire=wire)
-    if place == "environment":
-        monkeypatch.setenv("MOX_TEST_KEY_VALUE", KEY)
-        target = replace(target, key_env="MOX_TEST_KEY_VALUE")
-    else:
-        (tmp_path / "key").write_text(f"{KEY}\n")
-        target = replace(target, key_file=tmp_path / "key")
-    # A provider that repeats the key that it refuses.
-    said = {"error": {"message": f"Incorrect API key provided: {KEY}", "code": "invalid_api_key"}}
-    record = asked(target, prompts, tmp_path / "r.jsonl", status=401, body=said)
-    head = server.asked[-1].head
-    assert head.get("authorization", head.get("x-api-key", "")).removeprefix("Bearer ") == KEY
-    assert record.error == "auth"
-    assert "Incorrect API key" in str(record.said)
-    for text in (repr(record), repr(target), (tmp_path / "r.jsonl").read_text()):
-        assert KEY not in text
+def test_keys_are_sent_and_stand_nowhere_else(
+    target: Target, server: Any, prompts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOX_TEST_KEY_VALUE", f"{KEY}-of-the-environment")
+    (tmp_path / "key").write_text(f"{KEY}-of-the-file\n")
+    places = {
+        "environment": {"key_env": "MOX_TEST_KEY_VALUE"},
+        "file": {"key_file": tmp_path / "key"},
+    }
+    out = tmp_path / "r.jsonl"
+    cells = []
+    for place, where in places.items():
+        # A provider that repeats the key that it refuses.
+        said = {"message": f"Incorrect API key: {KEY}-of-the-{place}", "code": "invalid_api_key"}
+        for wire in ("chat", "messages"):
+            aim = replace(target, name=f"{place}, {wire}", wire=wire, **where)
+            say = prompts.say(status=401, body={"error": said}, name=aim.name)
+            cells.append(Cell(aim, "w", say, Load("closed", 1.0), None, requests=1, warm_up=0))
+    turns = list(measure(cells, out=out, rounds=1))
+    for turn in turns:
+        (record,) = turn.records
+        assert record.error == "auth"
+        assert "Incorrect API key" in str(record.said)
+        assert KEY not in repr(record) + repr(turn.cell.target)
+    assert KEY not in out.read_text()
+    for asked in server.asked:
+        sent = asked.head.get("authorization") or asked.head["x-api-key"]
+        place, _, wire = asked.say["name"].partition(", ")
+        assert sent == ("Bearer " if wire == "chat" else "") + f"{KEY}-of-the-{place}"
 
 
 def test_a_key_of_another_provider_is_not_sent(
@@ -66,13 +74,11 @@ def test_a_key_of_another_provider_is_not_sent(
         asked(there, prompts, tmp_path / "r.jsonl")
 
 
-def test_a_key_of_two_lines_is_refused_and_not_repeated(
-    target: Target, prompts: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text(f"{KEY}\nx-evil: 1")
-    with pytest.raises(Exception, match="has characters that no header has") as caught:
-        asked(replace(target, key_file=tmp_path / "key"), prompts, tmp_path / "r.jsonl")
-    assert KEY not in str(caught.value)
+@pytest.mark.parametrize("value", ["one\r\nx-evil: 1", "naïve", "one\ttwo"])
+def test_a_header_that_would_be_two_is_refused_and_not_repeated(target: Target, value: str) -> None:
+    with pytest.raises(SpecError, match="'x-note' has characters that no header has") as caught:
+        door(replace(target, headers={"X-Note": value}), None)
+    assert value not in str(caught.value)
 
 
 @pytest.fixture
@@ -142,6 +148,7 @@ import json, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 from mox.bench.providers.client import Cell, Target, doubt, measure
+from mox.bench.providers.client.wires import door
 from mox.bench.providers.record import Load
 import asked
 

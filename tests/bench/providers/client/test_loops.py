@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mox.bench.providers.client import Cell, Target, Turn
+from mox.bench.providers.client import Cell, Target
 from mox.bench.providers.client.jobs import Job
 from mox.bench.providers.client.loops import schedule
 from mox.bench.providers.record import Load
 from mox.types.providers import Request
-
-Run = Callable[..., Turn]
 
 
 def nothing(round_: int, number: int) -> Request:
@@ -57,63 +56,78 @@ def test_processes_share_one_schedule(kind: Any, of: int, seed: int) -> None:
     assert sorted(one for share in shares for one in share) == whole
 
 
-def test_a_closed_loop_keeps_its_callers_busy_and_no_more(
-    run: Run, server: Any, prompts: Any
-) -> None:
-    turn = run(Load("closed", 4), prompts.say(n=2, ttft=0.05), requests=20)
-    assert len(turn.records) == 20
-    assert sorted(record.number for record in turn.records) == list(range(20))
-    assert server.most_open == 4
+BUSY = {"status": 503, "body": {"error": {"message": "busy"}}}
+COME_BACK = {"status": 429, "body": {"error": {"message": "requests per min"}},
+             "head": {"retry-after-ms": "400"}}  # fmt: skip
+CELLS: dict[str, dict[str, Any]] = {
+    "closed": {"load": Load("closed", 4), "say": {"n": 2, "ttft": 0.05}, "requests": 20},
+    "refused": {"load": Load("closed", 2), "say": BUSY, "seconds": 1.0, "warm_up": 0},
+    "told": {"load": Load("closed", 1), "say": COME_BACK, "requests": 2, "warm_up": 0},
+    "open": {"load": Load("constant", 60), "say": {"n": 1, "ttft": 0.8}, "seconds": 0.5,
+             "warm_up": 1},
+    "warm": {"load": Load("closed", 2), "requests": 8},
+    "cold": {"load": Load("closed", 1), "requests": 2, "warm_up": 0},
+    "shared": {"load": Load("closed", 3), "requests": 9, "workers": 2},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def came(all_at_once: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = all_at_once(CELLS)
+    assert [one.turn.failed for one in found.values()] == [None] * len(CELLS)
+    return found
+
+
+def most_open(asked: Any) -> int:
+    from stand_in import most_open
+
+    return int(most_open(asked))
+
+
+def test_a_closed_loop_keeps_its_callers_busy_and_no_more(came: Mapping[str, Any]) -> None:
+    closed = came["closed"]
+    assert sorted(record.number for record in closed.records) == list(range(20))
+    assert most_open(closed.asked) == 4
     # Five turns of four, none of which waits for another caller's.
-    begins = sorted(record.sent_ns or 0 for record in turn.records)
+    begins = sorted(record.sent_ns for record in closed.records)
     assert begins[-1] - begins[0] < 4 * 1.5 * 50_000_000 + 100_000_000
 
 
-def test_callers_who_are_refused_ask_ever_less_often(run: Run, prompts: Any) -> None:
-    busy = {"status": 503, "body": {"error": {"message": "busy"}}}
-    turn = run(Load("closed", 2), prompts.say(**busy), seconds=1.0, warm_up=0)
-    # Each caller asks after 0, 0.1, 0.3 and 0.7 s.
-    assert 4 <= len(turn.records) <= 8
-    assert {record.error for record in turn.records} == {"overloaded"}
+def test_callers_who_are_refused_ask_ever_less_often(came: Mapping[str, Any]) -> None:
+    # Each of two callers asks after 0, 0.1, 0.3 and 0.7 s.
+    assert 4 <= len(came["refused"].records) <= 8
+    assert {record.error for record in came["refused"].records} == {"overloaded"}
 
 
-def test_callers_who_are_told_when_to_come_back_do(run: Run, prompts: Any) -> None:
-    busy = {"status": 429, "body": {"error": {"message": "requests per min"}},
-            "head": {"retry-after-ms": "400"}}  # fmt: skip
-    turn = run(Load("closed", 1), prompts.say(**busy), requests=2, warm_up=0)
-    first, second = sorted(record.sent_ns or 0 for record in turn.records)
+def test_callers_who_are_told_when_to_come_back_do(came: Mapping[str, Any]) -> None:
+    first, second = sorted(record.sent_ns for record in came["told"].records)
     assert 400_000_000 <= second - first < 1_000_000_000
 
 
-def test_an_open_loop_never_waits_for_answers(run: Run, server: Any, prompts: Any) -> None:
-    # The provider answers nothing for 1 s: by then all 30 requests of 0.5 s are there.
-    turn = run(Load("constant", 60), prompts.say(n=1, ttft=0.8), seconds=0.5, warm_up=1)
-    assert len(turn.records) == 30
-    assert server.most_open == 30
-    begin = min(record.scheduled_ns for record in turn.records)
-    for record in turn.records:
-        assert record.sent_ns is not None
-        assert record.scheduled_ns == begin + round(record.number * 1e9 / 60) or (
-            abs(record.scheduled_ns - begin - record.number * 1e9 / 60) <= 1
-        )
-        assert 0 <= record.sent_ns - record.scheduled_ns < 100_000_000
+def test_an_open_loop_never_waits_for_answers(came: Mapping[str, Any]) -> None:
+    # The provider answers nothing for 0.8 s: by then all 30 requests of 0.5 s are there.
+    records = came["open"].records
+    assert len(records) == 30
+    assert most_open(came["open"].asked) == 30
+    begin = min(record.scheduled_ns for record in records)
+    for record in records:
+        assert abs(record.scheduled_ns - begin - record.number * 1e9 / 60) <= 1
+        assert 0 <= record.sent_ns - record.scheduled_ns < 200_000_000
 
 
-def test_connections_are_warm_and_reused(run: Run, server: Any) -> None:
-    turn = run(Load("closed", 2), requests=8)
-    assert all(record.reused for record in turn.records)
+def test_connections_are_warm_and_reused(came: Mapping[str, Any]) -> None:
+    warm = came["warm"]
+    assert all(record.reused for record in warm.records)
+    assert sorted(record.number for record in warm.records) == list(range(8))
     # Two callers, two connections, each asked once before.
-    assert len({asked.connection for asked in server.asked}) == 2
-    assert sorted(asked.say["number"] for asked in server.asked)[:2] == [-2, -1]
-    assert sorted(record.number for record in turn.records) == list(range(8))
+    assert len({asked.connection for asked in [*warm.asked, *warm.warmed]}) == 2
+    assert sorted(asked.say["number"] for asked in warm.warmed) == [-2, -1]
 
 
-def test_what_is_not_warm_says_so(run: Run) -> None:
-    turn = run(Load("closed", 1), requests=2, warm_up=0)
-    assert [record.reused for record in turn.records] == [False, True]
+def test_what_is_not_warm_says_so(came: Mapping[str, Any]) -> None:
+    assert [record.reused for record in came["cold"].records] == [False, True]
 
 
-def test_workers_share_a_load(run: Run, server: Any) -> None:
-    turn = run(Load("closed", 3), requests=9, workers=2)
-    assert sorted(record.number for record in turn.records) == list(range(9))
-    assert len({asked.connection for asked in server.asked}) == 3
+def test_workers_share_a_load(came: Mapping[str, Any]) -> None:
+    assert sorted(record.number for record in came["shared"].records) == list(range(9))
+    assert len({asked.connection for asked in came["shared"].asked}) == 3

@@ -57,8 +57,7 @@ class Crew:
         workers = self._workers[: cell.workers]
         for share, worker in enumerate(workers):
             worker.tell(Job(cell, round_, seed, share, len(workers)))
-        warm_s = 2 * (cell.timeouts.connect_s + cell.timeouts.total_s)
-        for _ in self._hear(workers, STARTS_WITHIN_S + warm_s, Ready):
+        for _ in self._hear(workers, STARTS_WITHIN_S + 2 * _longest_s(cell), Ready):
             pass
         begin = time.monotonic() + HEAD_START_S
         for worker in workers:
@@ -75,12 +74,10 @@ class Crew:
 
     def _patience_s(self, cell: Cell) -> float:
         """The longest that a round may be silent or last."""
-        timeouts = cell.timeouts
-        each = timeouts.connect_s + timeouts.total_s
         if cell.seconds is None:
             assert cell.requests is not None  # noqa: S101  by measure
-            return GRACE_S + each * cell.requests
-        return HEAD_START_S + cell.seconds + each + GRACE_S
+            return GRACE_S + _longest_s(cell) * cell.requests
+        return HEAD_START_S + cell.seconds + _longest_s(cell) + GRACE_S
 
     def _hear(
         self, workers: list[Client], patience_s: float, last: type[object]
@@ -122,6 +119,12 @@ def crew(tick: Callable[[], None] = still, *, core: int | None = None) -> Iterat
         yield found
     finally:
         found.end()
+
+
+def _longest_s(cell: Cell) -> float:
+    """How long one request may take, from its schedule on."""
+    waits_s = cell.pool.deadline_s if cell.pool is not None else 0.0
+    return waits_s + cell.timeouts.connect_s + cell.timeouts.total_s
 
 
 def _record(cell: Cell, round_: int, raw: Raw) -> tuple[Record, str]:
