@@ -53,11 +53,10 @@ class Leaser:
         self._ready = {number: asked(self._job, number) for number in numbers}
 
     async def warm_up(self, connections: int) -> None:
-        """Ask until each account has its share of so many connections; they are then kept."""
-        each = -(-connections // len(self._bare))
-        numbers = warm_numbers(self._job, each * len(self._bare))
+        """As `Asker.warm_up`, each account its share of so many connections."""
+        numbers = warm_numbers(self._job, connections)
         for at, (account, bare) in enumerate(self._bare.items()):
-            own = numbers[at * each : (at + 1) * each]
+            own = numbers[at :: len(self._bare)]
             kept: list[Connection] = []
             for group in (own[:1], own[1:]):
                 await asyncio.gather(*(self._warm(account, number) for number in group))
