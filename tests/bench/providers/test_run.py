@@ -55,6 +55,7 @@ def written(prices: str, url: str | None = None, **changes: Any) -> dict[str, An
         "loads": [{"kind": "closed", "concurrency": 3}],
         "requests": 3,
         "time_scale": 0.05,
+        "instrument_s": 0,
         "prices": prices,
         **changes,
     }
@@ -65,7 +66,8 @@ def kept_records(store: Path, found: ProviderBench) -> list[records.Kept]:
 
 
 def test_a_benchmark_measures_what_the_simulator_is(prices: str, own_state: Path) -> None:
-    found = ask.bench_providers(written(prices, requests=8), quiet=True, offline=True)
+    content = written(prices, requests=8, instrument_s=0.5)
+    found = ask.bench_providers(content, quiet=True, offline=True)
     document = found.document()
     json.dumps(document, allow_nan=False)
     assert (document["schema"], document["simulated"], document["time_scale"]) == (1, True, 0.05)
@@ -74,6 +76,9 @@ def test_a_benchmark_measures_what_the_simulator_is(prices: str, own_state: Path
     for row in document["rows"]:
         assert (row["n"], row["answers"], sum(row["errors"].values())) == (24, 24, 0)
         assert row["tokens"]["output"] == 24 * 12
+        # The client was held against the simulator first, and says how far it was off.
+        assert 0 <= row["client"]["instrument_first_ms"] < 1000
+        assert row["pool_wait_ms"]["p50"]["value"] is None
     # Its profile says 0.2 s and 0.49 s to the first token, 6 and 18 ms between tokens, and more
     # under load; what this machine adds is divided by the time scale too.
     assert 150 < swift["ttft_ms"]["p50"]["value"] < 1000
@@ -86,7 +91,7 @@ def test_a_benchmark_measures_what_the_simulator_is(prices: str, own_state: Path
     rounds = [one.header["round"] for one in kept_records(own_state, found)]
     assert rounds == [0, 0, 1, 1, 2, 2]
     # What is kept whole is shown, not measured again.
-    again = ask.bench_providers(written(prices, requests=8), quiet=True, offline=True)
+    again = ask.bench_providers(content, quiet=True, offline=True)
     assert again.document() == document
     assert len(kept_records(own_state, again)) == 6
 
@@ -135,6 +140,33 @@ def test_a_provider_that_refuses_everything_is_asked_no_more(prices: str, simula
     assert "model_not_found" in lost[0]["why"]
     assert [one["provider"] for one in found.content["missing"]] == ["sim-nobody"] * 2
     assert "it is asked no more" in found.content["missing"][0]["why"]
+
+
+def test_stated_limits_are_kept_by_the_pool_and_its_wait_is_a_column_of_its_own(
+    prices: str, simulator: str
+) -> None:
+    limits = {"requests_per_min": 600, "tokens_per_min": 10_000_000}
+    content = written(prices, simulator, requests=12)
+    content["providers"] = [
+        {**content["providers"][0], "limits": limits},
+        {
+            **content["providers"][0],
+            "name": "two accounts",
+            "accounts": [{"account": "one", "limits": limits}, {"account": "two"}],
+            "limits": limits,
+        },
+    ]
+    content["loads"] = [{"kind": "closed", "concurrency": 12}]
+    one, two = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
+    for row in (one, two):
+        assert (row["answers"], row["errors"]["rate_limit"]) == (36, 0)
+        assert row["pool_wait_ms"]["p50"]["value"] is not None
+    # By hand: 12 at once, 10 a second after half a second's worth: the last waits some 0.7 s of
+    # ours, which are 14 s of the provider's; with two accounts it waits for a few tenths.
+    assert 5_000 < one["pool_wait_ms"]["p95"]["value"] < 60_000
+    assert two["pool_wait_ms"]["p95"]["value"] < one["pool_wait_ms"]["p95"]["value"]
+    # What is waited is in the time from the intended start, and in no time of the provider's.
+    assert one["e2e_from_schedule_ms"]["p95"]["value"] > one["e2e_ms"]["p95"]["value"] + 5_000
 
 
 def test_again_moves_what_was_measured_aside(own_state: Path) -> None:

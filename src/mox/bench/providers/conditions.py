@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mox.bench.providers.client import Cell, Target, Timeouts
+from mox.bench.providers.client import Cell, Pooling, Target, Timeouts
+from mox.bench.providers.pooling import pooling
 from mox.bench.providers.record import Kind, Load
 from mox.bench.providers.rows import About
 from mox.bench.providers.sections import Search
 from mox.bench.providers.targets import simulated, time_scale
+from mox.settings import settings
 
 if TYPE_CHECKING:
     from mox.bench.providers.file import Benchmark, Named
@@ -66,6 +68,7 @@ class Condition:
     def cell(self, target: Target) -> Cell:
         """What the client is told: in its own time."""
         plain, scale = self.benchmark.plain, self.time_scale
+        pool = pooling(self.provider, target, url=settings().redis_url)
         value = self.load.value if self.load.kind == "closed" else self.load.value / scale
         return Cell(
             target,
@@ -74,16 +77,17 @@ class Condition:
             Load(self.load.kind, value),
             seconds=None if plain.seconds is None else plain.seconds * scale,
             requests=plain.requests,
-            workers=self._workers,
+            workers=self._workers(pool),
             timeouts=Timeouts(
                 first_byte_s=plain.timeout_s, stall_s=plain.timeout_s, total_s=plain.timeout_s
             ),
             warm_up=self.warm_up,
+            pool=pool,
         )
 
-    @property
-    def _workers(self) -> int:
-        if self.load.kind != "closed":
+    def _workers(self, pool: Pooling | None) -> int:
+        alone = pool is not None and pool.url is None  # it lies in one process
+        if self.load.kind != "closed" or alone:
             return 1
         return min(os.cpu_count() or 1, -(-round(self.load.value) // STREAMS))
 

@@ -68,6 +68,9 @@ class Plain(Section):
     none pays for opening a connection."""
     time_scale: float = Field(1.0, gt=0, le=10)
     """How long a simulated provider's second lasts, in seconds. Real ones take what they take."""
+    instrument_s: float = Field(2.0, ge=0, le=60)
+    """How long the client's own error is measured against the simulator before anybody is asked;
+    0: it isn't."""
     timeout_s: float = Field(120.0, gt=0)
     """An answer that takes longer, or is silent for so long, is an error. In real seconds."""
     seed: int = 0
@@ -82,8 +85,12 @@ class Entry(Section):
     optional: bool = False
     """Left out, by name, where its key isn't set; without it a missing key is an error."""
     limits: dict[str, Any] | None = None
-    """Of its account, for the token pool: `rpm`, `tpm`, or `itpm` and `otpm`. Without them it is
-    asked as fast as the load has it."""
+    """Of its account, for the token pool: `requests_per_min`, and `tokens_per_min` or
+    `input_per_min` and `output_per_min`, in real minutes. Without them it is asked as fast as the
+    load has it."""
+    accounts: tuple[dict[str, Any], ...] | None = Field(None, min_length=1)
+    """Several accounts that the pool chooses from, each with its `key_env` or `key_file` and its
+    `limits`; those above where it states none of its own."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +124,12 @@ class Benchmark:
     @property
     def identity(self) -> str:
         """Equal for files that measure the same: what was measured for one is the other's."""
-        plain = self.plain.model_dump(mode="json", exclude={"name", "timeout_s"})
+        plain = self.plain.model_dump(mode="json", exclude={"name", "timeout_s", "instrument_s"})
         return digest(
             {
                 "providers": [
                     {"name": one.name, **one.spec.model_dump(mode="json"),
-                     "limits": one.entry.limits}
+                     "limits": one.entry.limits, "accounts": one.entry.accounts}
                     for one in self.providers
                 ],
                 "workloads": [one.model_dump(mode="json") for one in self.workloads],
@@ -135,7 +142,7 @@ class Benchmark:
 
 KEYS = (
     "name", "providers", "workloads", "cache", "loads", "requests", "seconds", "rounds", "warm_up",
-    "slo", "time_scale", "timeout_s", "prices", "budget", "seed",
+    "slo", "time_scale", "timeout_s", "instrument_s", "prices", "budget", "seed",
 )  # fmt: skip
 WHOSE = {"openai": "OpenAI", "anthropic": "Anthropic"}
 """Kinds that take their own provider's keys only."""
@@ -246,10 +253,12 @@ def _reachable(
 
     found, left = [], {}
     for one in every:
+        specs = _accounts(source, one) or [one.spec]
         try:
-            key, whose = key_of(one.spec), WHOSE.get(one.spec.kind)
-            if key is not None and whose is not None:
-                refuse_others(key, provider=whose, kind=one.spec.kind)
+            for spec in specs:
+                key, whose = key_of(spec), WHOSE.get(spec.kind)
+                if key is not None and whose is not None:
+                    refuse_others(key, provider=whose, kind=spec.kind)
         except MissingError as error:
             if not one.entry.optional:
                 mend = f"{error.mend} Or write `optional: true` to leave it out."
@@ -270,6 +279,17 @@ def _reachable(
             ),
         )
     return tuple(found), left
+
+
+def _accounts(source: Source, one: Named) -> list[ProviderSpec]:
+    """The Specs of a provider's accounts, where the pool paces it; refused where one states no
+    limits."""
+    from mox.bench.providers.pooling import accounts
+
+    try:
+        return [spec for _, spec, _ in accounts(one)]
+    except FieldError as error:
+        raise source.error(("providers", one.at, *error.field.split(".")), error) from None
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from mox.bench.providers.client import Cell, SelfCheck, Target, Turn, doubt, measure
+from mox.bench.providers.client.instrument import Errors, Setting, instrument
 from mox.bench.providers.conditions import Condition, at, ladder, searches
 from mox.bench.providers.file import Benchmark
 from mox.bench.providers.moments import answered, moments
@@ -26,6 +27,8 @@ from mox.bench.providers.till import Judge, Till
 from mox.bench.providers.workloads import Workload
 from mox.errors import BudgetError
 
+STREAMS = 16
+"""At the most, when the client's own error is measured: it takes a few seconds of a stream each."""
 PERMANENT = frozenset({"auth", "model_not_found", "quota_exhausted"})
 Stopped = Literal["budget", "interrupted"] | None
 
@@ -80,6 +83,8 @@ class Run:
     """By the names of their cells."""
     searched: list[tuple[Condition, SearchPart, Search]] = field(default_factory=list)
     why: str = ""
+    errors: Errors | None = None
+    """The client's own."""
     hopeless: dict[str, str] = field(default_factory=dict)
     """Providers that refused every request of a round for a reason that no waiting mends, and
     which."""
@@ -95,6 +100,7 @@ class Run:
         ]
         self.watching.begin(len(steps) * self.benchmark.plain.rounds)
         try:
+            self.errors = self._instrument(steps)
             with targets(self.benchmark.providers, self.benchmark.plain) as found:
                 self._rounds(steps, found, self.benchmark.plain.rounds)
                 self._search(found)
@@ -113,6 +119,14 @@ class Run:
             seconds=time.monotonic() - began,
         )
 
+    def _instrument(self, steps: Sequence[Condition]) -> Errors | None:
+        """The client's own error, at the streams of the highest number of callers."""
+        seconds = self.benchmark.plain.instrument_s
+        if seconds == 0:
+            return None
+        most = max((one.load.value for one in steps if one.load.kind == "closed"), default=STREAMS)
+        return instrument(Setting(min(STREAMS, round(most)), seconds))
+
     def _rounds(self, steps: Sequence[Condition], found: Mapping[str, Target], rounds: int) -> None:
         """Rounds of conditions, in turn with each other."""
         cells = []
@@ -127,6 +141,7 @@ class Run:
             seed=self.benchmark.plain.seed,
             tick=self.watching.tick,
             judge=self._judge(),
+            errors=self.errors,
             permit=self._permit,
             given_up=lambda cell: cell.target.name in self.hopeless,
         ):
