@@ -17,7 +17,6 @@ from mox.bench.providers.client import Cell
 from mox.bench.providers.record import Record
 from mox.bench.providers.targets import simulated
 from mox.bench.providers.workloads import Workload, output
-from mox.errors import BudgetError
 from mox.types.providers import Call, Usage
 
 if TYPE_CHECKING:
@@ -76,20 +75,16 @@ class Till:
         """Hold what a round may cost at most.
 
         Raises:
-            BudgetError: more than is left. Nothing is held, and nothing may be asked.
+            BudgetError: more than is left. Nothing may be asked; `let_go` frees what is held.
         """
         numbers = [*range(-condition.warm_up, 0), *range(condition.benchmark.plain.requests)]
         call, tokens = _call(condition), counted(condition.workload)
-        try:
-            for number in numbers:
-                self._bookings[number] = self._book.before(
-                    call,
-                    input_tokens=tokens,
-                    max_output_tokens=output(condition.workload, number),
-                )
-        except BudgetError:
-            self.let_go()
-            raise
+        for number in numbers:
+            self._bookings[number] = self._book.before(
+                call,
+                input_tokens=tokens,
+                max_output_tokens=output(condition.workload, number),
+            )
 
     def end(self, condition: Condition, records: Sequence[Record]) -> None:
         """Write what a round cost; what it didn't ask is let go."""
