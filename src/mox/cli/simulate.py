@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -37,6 +39,9 @@ def simulate(
         Path | None,
         typer.Option(metavar="FILE", help="Write each request's send times as a line of JSON."),
     ] = None,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", hidden=True, help="End when standard input does.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Answer as OpenAI and Anthropic would, on this machine, until Ctrl-C.
@@ -77,7 +82,17 @@ def simulate(
         simulation = changed(
             read(config) if config else made({}), {"time_scale": time_scale, "seed": seed}
         )
+        if until_eof:
+            threading.Thread(target=_end_with_input, daemon=True).start()
         _serve(simulation, (host, port), log, ready)
+
+
+def _end_with_input() -> None:
+    """End as by a signal once standard input does: whoever holds its other end is gone."""
+    with suppress(OSError):
+        while os.read(0, 1):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _serve(

@@ -100,11 +100,12 @@ def serving(
         config, said = Path(folder) / "simulation.yaml", Path(folder) / "said"
         config.write_text(settings.model_dump_json(), encoding="utf-8")  # JSON is YAML
         command = [sys.executable, "-m", "mox", "simulate", "--config", str(config), "--json"]
+        command.append("--until-eof")  # it never outlives us, however we end
         if log is not None:
             command += ["--log", str(log)]
         with said.open("wb") as out:
             process = subprocess.Popen(  # noqa: S603  our own command
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
         try:
@@ -113,6 +114,8 @@ def serving(
                 os.sched_setaffinity(process.pid, {pin})
             yield Served(told["url"], told["pid"], log)
         finally:
+            if process.stdin is not None:
+                process.stdin.close()
             end_group(process.pid, patience_s=ENDS_S)
             process.wait(timeout=ENDS_S)
 
