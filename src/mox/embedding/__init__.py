@@ -5,7 +5,8 @@ from the Spec to the number of tokens that it reads, in its own tokens, or None:
 It answers without loading the model, since a plan asks for it. So does the trait `dims`, which
 may be left out: a function from the Spec to the dimensions of its vectors. What costs money has
 the trait `paid`: a function from the Spec to the `Call` that its requests are written down as,
-and what it loads is a `PaidEmbedder`.
+and what it loads is a `PaidEmbedder`; and it may have the trait `ready`: a function from the Spec
+that refuses what it would lack, a key say, before anything is asked.
 """
 
 from collections.abc import Callable

@@ -82,12 +82,11 @@ def check_paid(plan: Plan) -> None:
         PriceError: a price isn't known.
         BudgetError: the budget is 0.
     """
-    from mox.providers.embedding_wire import ready
-
     stages = {canonical(s.spec["of"]): s for s in plan.pending() if is_paid(s)}
     for stage in stages.values():
-        spec: Any = spec_of(stage)
-        ready(spec)
+        spec = spec_of(stage)
+        if ready := embedders.entry(spec.kind).traits.get("ready"):
+            ready(spec)
     total = sum((cost.usd for cost in costs(plan)), Decimal(0))
     if plan.experiment.budget.usd == 0 and total > 0:
         raise BudgetError(

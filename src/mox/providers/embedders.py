@@ -227,10 +227,17 @@ def _paid(spec: ApiEmbed) -> Call:
     return Call(spec.kind, spec.account, spec.model, "embed", simulated=spec.simulated)
 
 
+def _ready(spec: ApiEmbed) -> None:
+    from mox.providers.embedding_wire import ready
+
+    ready(spec)
+
+
 TRAITS: Mapping[str, Any] = {
     "reads": lambda spec: spec.most_tokens,
     "dims": lambda spec: spec.size,
     "paid": _paid,
+    "ready": _ready,
 }
 
 

@@ -19,6 +19,7 @@ import pytest
 
 import mox
 from mox.errors import BudgetError, MissingError, MoxError, PriceError
+from mox.experiment.experiment import load
 from mox.pipeline.describe import describe
 from mox.providers.ledger import Ledger
 from mox.results.document import document
@@ -288,3 +289,11 @@ def test_what_the_provider_refuses_fails_its_trials_only(sweep: Sweep) -> None:
         assert trial["status"] == "FAILED"
         assert "The model `m` does not exist" in trial["error"]
     assert all(line["usd"] == "0" and line["error"] for line in sweep.ledger())
+
+
+def test_the_example_is_refused_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    example = Path(__file__).parents[3] / "experiments" / "embedders.yaml"
+    assert len(load(example).trials) == 12
+    with pytest.raises(MissingError, match="OPENAI_API_KEY is not set"):
+        mox.plan(example)
