@@ -13,7 +13,7 @@ from mox.types.providers import Answer, Request
 K = TypeVar("K")
 CHARACTERS = 4.0
 """To a token, as OpenAI's limiter counts input before it reads it."""
-KEPT, ENOUGH = 64, 5
+KEPT, ENOUGH = 64, 3
 """Answers of a kind that are remembered; fewer than so many say nothing of the next one."""
 WEIGHT = 0.2
 """Of the newest in a mean."""

@@ -115,13 +115,23 @@ local function open(one)
   return book
 end
 
-local function keep(one) redis.call('SET', one.key, cmsgpack.pack(one.book), 'PX', KEEP_MS) end
+local function keep(one) one.changed = true end
 
-local function leave(said, numbers)
-  if changed then redis.call('SET', KEYS[1], cmsgpack.pack(room), 'PX', KEEP_MS) end
+local function line(said, numbers)
   local out = {said, text(now)}
   for i = 1, #numbers do out[i + 2] = text(numbers[i]) end
   return table.concat(out, ' ')
+end
+
+local function leave(said, numbers)
+  if changed then redis.call('SET', KEYS[1], cmsgpack.pack(room), 'PX', KEEP_MS) end
+  for _, one in ipairs(accounts) do
+    -- Also where only time passed, if somebody may have begun in it.
+    if one.book and (one.changed or one.out > 0) then
+      redis.call('SET', one.key, cmsgpack.pack(one.book), 'PX', KEEP_MS)
+    end
+  end
+  return line(said, numbers)
 end
 
 local function view(one, numbers)
@@ -137,6 +147,10 @@ local function view(one, numbers)
   end
   return numbers
 end
+
+-- What those who wait in other processes have to know before they next ask.
+local function tell(what) redis.call('PUBLISH', KEYS[1] .. ':news', what) end
+local function tell_of(one) tell(line('account ' .. one.key, view(one, {}))) end
 
 local function refused(why, wait, detail)
   return leave('-', {wait}) .. ' ' .. why .. ' ' .. (detail or '')
@@ -263,6 +277,7 @@ local function judge(provider, verdict, hold_s)
       breaker['until'] = now + math.max(breaker.for_s, hold_s)
       breaker.probe = 0
       breaker.for_s = math.min(CLOSED_AT_MOST_S, breaker.for_s * 2)
+      tell('provider ' .. provider .. ' ' .. text(breaker['until'] - now))
     end
     room.breakers[provider] = breaker
   elseif not breaker then
@@ -283,7 +298,7 @@ local function book_settle()
   local one, lease = accounts[1], word()
   local undo, hold_s, slower, verdict = number() > 0, number(), number() > 0, number()
   local aside_s, why, flow = number(), word(), number()
-  local book, by = open(one), {}
+  local book, by, lowered = open(one), {}, false
   for j = 1, one.size do  -- '-' is not known
     by[j] = {back = number(), hit = number(), left = number(), share = number()}
   end
@@ -302,6 +317,7 @@ local function book_settle()
     end
     if each.share then
       book.target[j] = math.min(1, each.share)
+      lowered = lowered or book.target[j] < book.share[j]
       book.share[j] = math.min(book.share[j], book.target[j])
     end
     if each.left then
@@ -323,6 +339,7 @@ local function book_settle()
   judge(one.fails, verdict, hold_s)
   open(one)
   keep(one)
+  if hold_s > 0 or aside_s > 0 or lowered then tell_of(one) end
   return leave('+', view(one, {}))
 end
 
@@ -331,6 +348,7 @@ local function book_aside()
   local book = open(one)
   book.aside, book.why = for_s > 0 and now + for_s or 0, for_s > 0 and why or ''
   keep(one)
+  tell_of(one)
   return leave('+', view(one, {}))
 end
 

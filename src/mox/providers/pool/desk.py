@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -23,9 +23,16 @@ LEAST_S = 0.005
 """Between two questions of a caller that others are before."""
 
 
+Tell = Callable[[str, View], None]
+"""An account stands otherwise than its own calls say."""
+TellOf = Callable[[str, float], None]
+"""A provider fails: nothing of it may start for so many seconds."""
+
+
 class Keeper(Protocol):
     """The books, wherever they lie. Cancelled in `place`, it undoes what was booked."""
 
+    def listen(self, tell: Tell, tell_of: TellOf) -> None: ...
     async def place(self, ask: Ask) -> Booked | Refused: ...
     async def settle(self, account: Account, closing: Closing, origin: int) -> View | None: ...
     async def progress(
@@ -51,6 +58,7 @@ class Desk:
         self._name = uuid4().hex[:12]
         self._leases = 0
         self._closed = False
+        keeper.listen(self._told, self._told_of)
 
     async def acquire(
         self,
@@ -216,12 +224,24 @@ class Desk:
     def _line(self, account: Account, origin: int) -> Line:
         line = self._lines.get((account.name, origin))
         if line is None:
-            line = self._lines[account.name, origin] = Line(account.limits.burst_s / 4)
+            line = self._lines[account.name, origin] = Line(
+                account.limits.burst_s / 4, account.fails_with
+            )
         return line
 
     def _hear(self, account: Account, view: View | None) -> None:
         if view is not None:
             self._line(account, view.origin).hear(view)
+
+    def _told(self, account: str, view: View) -> None:
+        line = self._lines.get((account, view.origin))
+        if line is not None:
+            line.hear(view)
+
+    def _told_of(self, provider: str, closed_s: float) -> None:
+        for line in self._lines.values():
+            if line.provider == provider:
+                line.hold(closed_s)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -28,8 +28,9 @@ class Line:
             kept no room for it: it is given back and made anew.
     """
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, patience_s: float, provider: str) -> None:
         self._patience_s = patience_s
+        self.provider = provider
         self._view = View((), (), ())
         self._heard = 0.0
         self._held = 0.0
@@ -42,6 +43,12 @@ class Line:
         if self._tickets:
             self._drop_stale(now)  # by the old view: the new one has granted it long ago
         self._view, self._heard, self._held = view, now, now + view.held_s
+        if self._tickets:
+            self._move()
+
+    def hold(self, for_s: float) -> None:
+        """Let nobody go for a while."""
+        self._held = max(self._held, time.monotonic() + for_s)
         if self._tickets:
             self._move()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mox.providers.pool.books import Ask, Booked, Books, Closing, Refused, View
-from mox.providers.pool.desk import Desk
+from mox.providers.pool.desk import Desk, Tell, TellOf
 from mox.providers.pool.limits import Account
 
 
@@ -23,6 +23,9 @@ def memory_pool(*, weights: Mapping[str, float] | None = None) -> Desk:
 class _Memory:
     def __init__(self) -> None:
         self._books = Books()
+
+    def listen(self, tell: Tell, tell_of: TellOf) -> None:
+        """There is nobody else."""
 
     async def place(self, ask: Ask) -> Booked | Refused:
         return self._books.place(ask, time.monotonic())

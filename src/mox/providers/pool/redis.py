@@ -18,7 +18,7 @@ from uuid import uuid4
 from mox.errors import EngineError, PoolWarning
 from mox.providers.pool.books import Ask, Booked, Books, Closing, Refused, View
 from mox.providers.pool.closing import NAN
-from mox.providers.pool.desk import Desk
+from mox.providers.pool.desk import Desk, Tell, TellOf
 from mox.providers.pool.limits import PER_MIN, Account, Limits
 from mox.providers.pool.link import Link, LostError, number, words
 from mox.registry import missing_package
@@ -60,6 +60,9 @@ class _Shared:
         self._link: Link | None = None
         self._opening: asyncio.Lock | None = None
         self._beats: asyncio.Task[None] | None = None
+        self._news: asyncio.Task[None] | None = None
+        self._tell: Tell = lambda *_: None
+        self._tell_of: TellOf = lambda *_: None
         self._regrets: set[asyncio.Task[Any]] = set()
         self._time = (0.0, 0.0)
         self._workers = 1
@@ -73,6 +76,9 @@ class _Shared:
         return SHARED if self._own is None else self._outages
 
     # What the desk asks
+
+    def listen(self, tell: Tell, tell_of: TellOf) -> None:
+        self._tell, self._tell_of = tell, tell_of
 
     async def place(self, ask: Ask) -> Booked | Refused:
         tail = [
@@ -155,9 +161,10 @@ class _Shared:
     async def aclose(self) -> None:
         if self._regrets:
             await asyncio.wait(self._regrets)
-        if self._beats is not None:
-            self._beats.cancel()
-            await asyncio.gather(self._beats, return_exceptions=True)
+        tasks = [task for task in (self._beats, self._news) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._link is not None:
             with suppress(LostError):
                 await self._call("beat", [], [number(1)])
@@ -227,6 +234,7 @@ class _Shared:
                 ) from None
             self._link = link
             self._beats = asyncio.create_task(self._keep_beating())
+            self._news = asyncio.create_task(self._listen(link))
 
     async def _beat(self, link: Link) -> None:
         said = await self._send(link, "beat", [], [number(0)], None)
@@ -258,8 +266,35 @@ class _Shared:
         accounts = [account for account, _ in queued]
         tail = [number(cost) for _, costs in queued for cost in costs]
         await self._send(link, "rejoin", accounts, tail, None)
+        if self._news is not None:
+            self._news.cancel()
+        self._news = asyncio.create_task(self._listen(link))
         if old is not None:
             await old.aclose()
+
+    async def _listen(self, link: Link) -> None:
+        """Hear what other processes' calls met: an account that is held, a provider that fails.
+
+        Without it that is heard at this process's next call, so its end is no error.
+        """
+        from redis.asyncio import Redis
+        from redis.exceptions import RedisError
+
+        start = len(f"{{{self._name}}}:account:")
+        with suppress(RedisError, OSError):
+            async with Redis.from_url(self._url, protocol=2) as client, client.pubsub() as news:
+                await news.subscribe(f"{{{self._name}}}:room:news")
+                async for message in news.listen():
+                    if link.lost is not None:
+                        return
+                    if message["type"] != "message":
+                        continue
+                    kind, name, rest = message["data"].split(b" ", 2)
+                    if kind == b"provider":
+                        self._tell_of(name.decode(), float(rest))
+                    else:
+                        numbers = list(map(float, rest.split(b" ")))
+                        self._tell(name.decode()[start:], _view(numbers[1:]))
 
     def _later(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

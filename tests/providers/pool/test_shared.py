@@ -1,0 +1,229 @@
+"""What only books in Redis can lose: their server, a worker, the time; and what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from mox.errors import EngineError, PoolWarning
+from mox.providers.pool import Account, Lease, Limits, Need, Outcome, Pool, redis_pool
+from mox.types.providers import Usage
+
+pytestmark = pytest.mark.timeout(90)
+DONE = Outcome(usage=Usage(1, output_tokens=1))
+ONE = Account("one", Limits(tokens_per_min=6000, safety=1.0))
+"""100 tokens a second, 50 of them at once."""
+
+
+@pytest.fixture
+def name() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def own_valkey(valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A server to be ended and started again."""
+    server = type(valkey)(tmp_path_factory.mktemp("own"))
+    server.start()
+    yield server
+    server.stop()
+
+
+async def asks_on(pool: Pool, until: float, tokens: float = 10) -> list[float]:
+    """When each lease came, of one who asks again and again."""
+    found = []
+    while time.monotonic() < until:
+        lease = await pool.acquire([ONE], Need(input=tokens))
+        found.append(time.monotonic())
+        await pool.settle(lease, DONE)
+    return found
+
+
+WORKER = """
+import asyncio, sys
+from mox.providers.pool import Account, Limits, Need, redis_pool
+async def main():
+    pool = redis_pool(sys.argv[1], name=sys.argv[2])
+    account = Account("one", Limits(tokens_per_min=6000, safety=1.0))
+    await pool.acquire([account], Need(input=1))
+    tasks = [asyncio.create_task(pool.acquire([account], Need(input=50))) for _ in range(6)]
+    await asyncio.sleep(0.1)
+    print("booked", flush=True)
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+"""
+
+
+def test_a_killed_workers_bookings_cost_their_time_and_no_more(valkey, name: str) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, valkey.url, name], stdout=subprocess.PIPE, text=True
+    )
+    assert worker.stdout
+    assert worker.stdout.readline() == "booked\n"
+    worker.send_signal(signal.SIGKILL)
+    worker.communicate()
+    killed = time.monotonic()
+
+    async def whole() -> list[float]:
+        pool = redis_pool(valkey.url, name=name)
+        try:
+            return await asks_on(pool, killed + 5)
+        finally:
+            await pool.aclose()
+
+    times = [at - killed for at in asyncio.run(whole())]
+    # 301 tokens were booked, 50 of them free: 2.5 s of the rate are lost, and the rate is back.
+    assert times[0] <= 2.5 + 0.5
+    after = [at for at in times if at > 3.0]
+    assert len(after) >= 0.9 * 10 * 2
+    for at, when in enumerate(times):
+        assert 10 * (at + 1) <= 100 * when + 50 + 1
+
+
+def test_without_redis_each_goes_on_with_its_share_and_comes_back_by_itself(
+    own_valkey, name: str
+) -> None:
+    async def whole() -> tuple[list[float], list[float], float]:
+        pools = [redis_pool(own_valkey.url, name=name) for _ in range(2)]
+        try:
+            for pool in pools:
+                await pool.acquire([ONE], Need(input=1))
+            await asyncio.sleep(3.2)  # each has said that it is here, and heard of the other
+            own_valkey.stop()
+            gone = time.monotonic()
+            found = await asyncio.gather(*(asks_on(pool, gone + 3) for pool in pools))
+            own_valkey.start()
+            back = time.monotonic()
+            with redis.Redis.from_url(own_valkey.url) as client:
+                while not any(
+                    said["calls"] > 4
+                    for called, said in client.info("commandstats").items()
+                    if "evalsha" in called
+                ):
+                    await asyncio.gather(*(asks_on(pool, 0) for pool in pools))
+                    await asyncio.sleep(0.1)
+                    assert time.monotonic() < back + 10
+            times = await asyncio.gather(*(asks_on(pool, time.monotonic() + 2) for pool in pools))
+            return *([at - gone for at in each] for each in found), sum(map(len, times)) / 2
+        finally:
+            for pool in pools:
+                await pool.aclose()
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        first, second, after = asyncio.run(whole())
+    about = [str(each.message) for each in said if each.category is PoolWarning]
+    assert len(about) == 2, "each says it once"
+    assert all("goes on with 1/2 of each limit" in each for each in about)
+    for times in (first, second):
+        # Half of 100 tokens a second in tens, and what was free at once.
+        assert 0.8 * 5 * 3 <= len(times) <= 5 * 3 + 5 + 1
+    assert 0.8 * 10 <= after <= 10 + 3, "together they have the whole rate again"
+
+
+def test_a_redis_that_hangs_is_away(own_valkey, name: str) -> None:
+    async def whole() -> float:
+        pool = redis_pool(own_valkey.url, name=name)
+        await pool.acquire([ONE], Need(input=1))
+        own_valkey.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            with pytest.warns(PoolWarning, match="no answer within 2 s"):
+                await pool.acquire([ONE], Need(input=1))
+            return time.monotonic() - began
+        finally:
+            own_valkey.process.send_signal(signal.SIGCONT)
+            await pool.aclose()
+
+    assert asyncio.run(whole()) < 4
+
+
+def test_no_redis_at_the_start_is_said_without_its_password(tmp_path: Path) -> None:
+    async def whole() -> None:
+        pool = redis_pool("redis://:secret@127.0.0.1:1/0")
+        try:
+            await pool.acquire([ONE], Need(input=1))
+        finally:
+            await pool.aclose()
+
+    with pytest.raises(EngineError, match=r"no Redis answers at redis://127.0.0.1:1/0") as said:
+        asyncio.run(whole())
+    assert "secret" not in str(said.value)
+
+
+JUMP = """
+local room = cmsgpack.unpack(redis.call('GET', KEYS[1]))
+room.shift, room.last = room.shift + ARGV[1], room.last + ARGV[2]
+redis.call('SET', KEYS[1], cmsgpack.pack(room))
+"""
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_jumps_neither_fills_the_accounts_nor_stops_them(
+    valkey, name: str, hours: int
+) -> None:
+    async def whole() -> tuple[float, float]:
+        pool = redis_pool(valkey.url, name=name)
+        await pool.acquire([ONE], Need(input=150))  # 1 s beyond what is free
+        with redis.Redis.from_url(valkey.url) as client:
+            # As the script sees it, its clock jumps: forward, all that it noted lies far back;
+            # backward, far ahead.
+            room = f"{{{name}}}:room"
+            forward = (3600, -3600) if hours > 0 else (-3600, 3600)
+            client.eval(JUMP, 1, room, *forward)
+        first = await pool.acquire([ONE], Need(input=50))
+        second = await pool.acquire([ONE], Need(input=50))
+        await pool.aclose()
+        return first.waited_s, second.waited_s
+
+    first, second = asyncio.run(whole())
+    assert first == pytest.approx(1.5, abs=0.2)
+    assert second == pytest.approx(0.5, abs=0.2)
+
+
+def test_who_waits_in_another_process_hears_of_a_429_at_once(valkey, name: str) -> None:
+    async def whole() -> float:
+        here, there = (redis_pool(valkey.url, name=name) for _ in range(2))
+        lease = await here.acquire([ONE], Need(input=100))
+        waits = asyncio.create_task(there.acquire([ONE], Need(input=50)))
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        await here.settle(lease, Outcome(error="rate_limit_tokens", retry_after_s=2.0))
+        await waits
+        took = time.monotonic() - began
+        for pool in (here, there):
+            await pool.aclose()
+        return took
+
+    assert asyncio.run(whole()) >= 2.0
+
+
+def test_an_acquire_and_a_settle_are_two_calls(valkey, name: str) -> None:
+    async def whole() -> float:
+        pool = redis_pool(valkey.url, name=name)
+        wide = Account("wide", Limits(requests_per_min=6e7, tokens_per_min=6e9))
+        accounts = [wide, Account("other", wide.limits), ONE]
+
+        async def cycle() -> None:
+            lease: Lease = await pool.acquire(accounts, Need(input=1))
+            await pool.settle(lease, DONE)
+
+        await cycle()
+        with redis.Redis.from_url(valkey.url) as client:
+            before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+            await asyncio.gather(*(cycle() for _ in range(100)))
+            after: int = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        await pool.aclose()
+        return after - before
+
+    assert 200 <= asyncio.run(whole()) <= 202  # and a beat may fall in between
