@@ -21,7 +21,7 @@ from mox.types.providers import Usage
 
 pytestmark = pytest.mark.timeout(90)
 DONE = Outcome(usage=Usage(1, output_tokens=1))
-ONE = Account("one", Limits(tokens_per_min=6000, safety=1.0))
+ONE = Account("the first one", Limits(tokens_per_min=6000, safety=1.0))
 """100 tokens a second, 50 of them at once."""
 
 
@@ -54,7 +54,7 @@ import asyncio, sys
 from mox.providers.pool import Account, Limits, Need, redis_pool
 async def main():
     pool = redis_pool(sys.argv[1], name=sys.argv[2])
-    account = Account("one", Limits(tokens_per_min=6000, safety=1.0))
+    account = Account("the first one", Limits(tokens_per_min=6000, safety=1.0))
     await pool.acquire([account], Need(input=1))
     tasks = [asyncio.create_task(pool.acquire([account], Need(input=50))) for _ in range(6)]
     await asyncio.sleep(0.1)

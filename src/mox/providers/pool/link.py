@@ -35,6 +35,76 @@ def number(value: float) -> bytes:
     return repr(float(value)).encode()
 
 
+async def connected(url: str) -> Any:
+    """A connection of redis-py's, logged in.
+
+    Raises:
+        LostError: nobody answers there.
+    """
+    from redis.asyncio import ConnectionPool
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
+
+    pool = ConnectionPool.from_url(
+        url, protocol=2, socket_timeout=None, socket_connect_timeout=CONNECTS_WITHIN_S,
+        retry=Retry(NoBackoff(), 0), decode_responses=False,
+    )  # fmt: skip
+    connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
+    try:
+        async with asyncio.timeout(CONNECTS_WITHIN_S):
+            await connection.connect()
+    except (RedisError, OSError, TimeoutError) as error:
+        raise LostError(str(error) or type(error).__name__) from None
+    return connection
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they end: a library may swallow it once."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.2)
+
+
+class News:
+    """What is published on a channel, on a connection of its own."""
+
+    def __init__(self, connection: Any, told: Orphan) -> None:
+        self._connection = connection
+        self._task = asyncio.create_task(self._read(told))
+
+    @classmethod
+    async def open(cls, url: str, channel: str, told: Orphan) -> News:
+        """Subscribe.
+
+        Raises:
+            LostError: nobody answers there.
+        """
+        connection = await connected(url)
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                await connection.send_command("SUBSCRIBE", channel)
+                await connection.read_response(timeout=math.inf)
+        except Exception as error:  # noqa: BLE001  whatever it is, there will be no news
+            raise LostError(str(error) or type(error).__name__) from None
+        return cls(connection, told)
+
+    async def _read(self, told: Orphan) -> None:
+        from redis.exceptions import RedisError
+
+        with suppress(RedisError, OSError):  # the other connection knows it too, and acts on it
+            while True:
+                _, _, what = await self._connection.read_response(timeout=math.inf)
+                told(what)
+
+    async def aclose(self) -> None:
+        await end([self._task])
+        with suppress(Exception):
+            await self._connection.disconnect(nowait=True)
+
+
 class Link:
     """An open connection. Once lost it stays so: make another one."""
 
@@ -56,22 +126,7 @@ class Link:
         Raises:
             LostError: nobody answers there.
         """
-        from redis.asyncio import ConnectionPool
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-        from redis.exceptions import RedisError
-
-        pool = ConnectionPool.from_url(
-            url, protocol=2, socket_timeout=None, socket_connect_timeout=CONNECTS_WITHIN_S,
-            retry=Retry(NoBackoff(), 0), decode_responses=False,
-        )  # fmt: skip
-        connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
-        try:
-            async with asyncio.timeout(CONNECTS_WITHIN_S):
-                await connection.connect()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise LostError(str(error) or type(error).__name__) from None
-        return cls(connection)
+        return cls(await connected(url))
 
     async def call(self, command: bytes, *, orphan: Orphan | None = None) -> bytes:
         """One command's answer.
@@ -139,8 +194,6 @@ class Link:
     async def aclose(self) -> None:
         """Close it. What is unanswered is lost."""
         self._lose(ConnectionError("closed"))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         with suppress(Exception):
             await self._connection.disconnect(nowait=True)

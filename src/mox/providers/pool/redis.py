@@ -13,6 +13,7 @@ from functools import lru_cache
 from hashlib import sha1
 from importlib import resources
 from typing import Any
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from mox.errors import EngineError, PoolWarning
@@ -20,7 +21,7 @@ from mox.providers.pool.books import Ask, Booked, Books, Closing, Refused, View
 from mox.providers.pool.closing import NAN
 from mox.providers.pool.desk import Desk, Tell, TellOf
 from mox.providers.pool.limits import PER_MIN, Account, Limits
-from mox.providers.pool.link import Link, LostError, number, words
+from mox.providers.pool.link import Link, LostError, News, end, number, words
 from mox.registry import missing_package
 from mox.settings import redact
 
@@ -60,7 +61,7 @@ class _Shared:
         self._link: Link | None = None
         self._opening: asyncio.Lock | None = None
         self._beats: asyncio.Task[None] | None = None
-        self._news: asyncio.Task[None] | None = None
+        self._news: News | None = None
         self._tell: Tell = lambda *_: None
         self._tell_of: TellOf = lambda *_: None
         self._regrets: set[asyncio.Task[Any]] = set()
@@ -161,10 +162,10 @@ class _Shared:
     async def aclose(self) -> None:
         if self._regrets:
             await asyncio.wait(self._regrets)
-        tasks = [task for task in (self._beats, self._news) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._beats is not None:
+            await end([self._beats])
+        if self._news is not None:
+            await self._news.aclose()
         if self._link is not None:
             with suppress(LostError):
                 await self._call("beat", [], [number(1)])
@@ -210,7 +211,7 @@ class _Shared:
         if found is None:
             room = b"{%b}:" % self._name.encode()
             parts = [b"EVALSHA", _script()[1], b"%d" % (1 + len(accounts)), room + b"room"]
-            parts += [room + b"account:" + account.name.encode() for account in accounts]
+            parts += [room + b"account:" + quote(account.name).encode() for account in accounts]
             parts += [op.encode(), b"%d" % len(accounts)]
             for account in accounts:
                 parts += _stated(account)
@@ -227,6 +228,7 @@ class _Shared:
             try:
                 link = await Link.open(self._url)
                 await self._beat(link)
+                self._news = await self._listen()
             except LostError as error:
                 raise EngineError(
                     f"no Redis answers at {redact(self._url)} ({error}).",
@@ -234,7 +236,6 @@ class _Shared:
                 ) from None
             self._link = link
             self._beats = asyncio.create_task(self._keep_beating())
-            self._news = asyncio.create_task(self._listen(link))
 
     async def _beat(self, link: Link) -> None:
         said = await self._send(link, "beat", [], [number(0)], None)
@@ -267,34 +268,24 @@ class _Shared:
         tail = [number(cost) for _, costs in queued for cost in costs]
         await self._send(link, "rejoin", accounts, tail, None)
         if self._news is not None:
-            self._news.cancel()
-        self._news = asyncio.create_task(self._listen(link))
+            await self._news.aclose()
+        self._news = await self._listen()
         if old is not None:
             await old.aclose()
 
-    async def _listen(self, link: Link) -> None:
-        """Hear what other processes' calls met: an account that is held, a provider that fails.
-
-        Without it that is heard at this process's next call, so its end is no error.
-        """
-        from redis.asyncio import Redis
-        from redis.exceptions import RedisError
-
+    async def _listen(self) -> News:
+        """Hear what other processes' calls met: an account that is held, a provider that fails."""
         start = len(f"{{{self._name}}}:account:")
-        with suppress(RedisError, OSError):
-            async with Redis.from_url(self._url, protocol=2) as client, client.pubsub() as news:
-                await news.subscribe(f"{{{self._name}}}:room:news")
-                async for message in news.listen():
-                    if link.lost is not None:
-                        return
-                    if message["type"] != "message":
-                        continue
-                    kind, name, rest = message["data"].split(b" ", 2)
-                    if kind == b"provider":
-                        self._tell_of(name.decode(), float(rest))
-                    else:
-                        numbers = list(map(float, rest.split(b" ")))
-                        self._tell(name.decode()[start:], _view(numbers[1:]))
+
+        def told(what: bytes) -> None:
+            kind, name, rest = what.split(b" ", 2)
+            if kind == b"provider":
+                self._tell_of(unquote(name.decode()), float(rest))
+            else:
+                numbers = list(map(float, rest.split(b" ")))
+                self._tell(unquote(name.decode()[start:]), _view(numbers[1:]))
+
+        return await News.open(self._url, f"{{{self._name}}}:room:news", told)
 
     def _later(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -371,7 +362,7 @@ def _script() -> tuple[bytes, bytes]:
 def _stated(account: Account) -> list[bytes]:
     limits = account.limits
     out = limits.resources.index("output") + 1 if "output" in limits.resources else 0
-    said = [account.fails_with.encode(), number(limits.ramp_per_min or 0.0)]
+    said = [quote(account.fails_with).encode(), number(limits.ramp_per_min or 0.0)]
     said += [b"%d" % len(limits.resources), b"%d" % out]
     for rate, cap in zip(limits.rates, limits.caps, strict=True):
         said += [number(rate), number(cap)]
