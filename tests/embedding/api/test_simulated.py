@@ -61,6 +61,12 @@ def test_what_is_simulated_is_marked_in_every_table_and_bounded_by_its_price(
     }
     plan = mox.plan(experiment(small_corpus, choose=rule))
     assert "simulated: nobody is paid" in text(plan, 1)
+    assert "before the call that would exceed it" not in text(plan, 1)
+    tight = mox.plan(experiment(small_corpus, choose=rule), set={"budget.usd": 1e-9})
+    assert "budget.usd is 1e-09: the run stops before the call that would exceed it" in text(
+        tight, 1
+    )
+    assert "nobody is paid" in tight._repr_html_()
     results = mox.run(plan, offline=True, quiet=True)
     real, simulated = results.run.trials
     assert results.choice is not None
