@@ -97,7 +97,12 @@ def _openai(spec: Any, _: str | None) -> Mapping[str, Any]:
 
 
 def _compatible(spec: Any, _: str | None) -> Mapping[str, Any]:
-    return {"wire": spec.api, "base_url": spec.base_url, "headers": dict(spec.headers)}
+    return {
+        "wire": spec.api,
+        "base_url": spec.base_url,
+        "headers": dict(spec.headers),
+        "output_limit": spec.output_limit,
+    }
 
 
 def _anthropic(_: Any, __: str | None) -> Mapping[str, Any]:
