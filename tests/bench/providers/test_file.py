@@ -83,6 +83,8 @@ def test_set_changes_one_place() -> None:
         ({"name": "another"}, True),
         ({"budget": {"usd": 3}}, True),
         ({"timeout_s": 9}, True),
+        ({"instrument_s": 0}, True),
+        ({"unpriced": True}, False),
         ({"seed": 1}, False),
         ({"time_scale": 0.5}, False),
         ({"slo": {"e2e_ms": 1}}, False),

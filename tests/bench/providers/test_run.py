@@ -223,6 +223,22 @@ class TestMoney:
         with pytest.raises(PriceError, match="sim-swift"):
             ask.bench_providers(written(prices), quiet=True, offline=True)
 
+    def test_without_a_price_it_is_measured_where_that_is_allowed(
+        self, prices: str, simulator: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SOME_KEY", "any")
+        Path(prices).write_text("prices: []\n")
+        content = written(prices, requests=2, unpriced=True)
+        content["providers"] = [
+            {"kind": "compatible", "model": "sim-swift", "base_url": f"{simulator}/v1",
+             "key_env": "SOME_KEY"}
+        ]  # fmt: skip
+        (row,) = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
+        assert (row["n"], row["answers"]) == (6, 6)
+        assert (row["usd"], row["usd_per_1k"], row["usd_per_1k_good"]) == (None, None, None)
+        # Any URL of OpenAI's shape is taken at its word, and at real time.
+        assert (row["simulated"], row["time_scale"]) == (False, 1.0)
+
     def test_a_dry_run_asks_nobody_and_says_the_most_that_it_may_cost(
         self, prices: str, own_state: Path
     ) -> None:

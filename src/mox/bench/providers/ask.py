@@ -139,7 +139,7 @@ def _opened(benchmark: Benchmark, store: Store, *, begin: bool = False) -> Itera
             part, caches=benchmark.plain.cache, salt=said.salt, base=benchmark.source.base
         )
     )
-    prices = Prices.load(benchmark.prices)
+    prices = Prices.load(benchmark.prices, unpriced=benchmark.plain.unpriced)
     ledger = Ledger(store.root)
     try:
         name = f"{kept.BEGINS}{benchmark.identity}"

@@ -2,9 +2,11 @@
 
 ```
 {"schema": 1, "simulated", "time_scale", "benchmark": ID, "name", "at", "seconds", "host",
- "stopped": null | "budget" | "interrupted", "slo": null | {…}, "usd": spent,
+ "stopped": null | "budget" | "interrupted", "slo": null | {…}, "prices",
+ "usd": {"real", "simulated"},
  "left_out": {name: why},
- "missing": [{"provider", "model", "workload", "load", "why"}], "notes": […],
+ "missing": [{"provider", "model", "workload", "load", "rounds", "why"}],
+ "notes": […],
  "rows": [{"provider", "model", "workload", "load": {"kind", "value"}, "n", "answers", "valid",
    "why", "ttft_ms": {"p50": {"value", "low", "high"}, "p90", "p95", "p99"}, "answer_ms", "itl_ms",
    "e2e_ms", "e2e_from_schedule_ms", "pool_wait_ms", "tokens_per_s", "chunk_gap_ms",
@@ -12,8 +14,8 @@
    "errors": {"rate_limit": 0, …}, "attained": null | {"met", "n", "value", "low", "high"},
    "quality", "tokens": {"input", "cached", "output", "reasoning"},
    "usd", "usd_per_request", "usd_per_1k", "usd_per_1k_good",
-   "simulated", "time_scale", "client": {…}, "probes": [{"value", "kept", "share", "low", "high",
-   "met", "n"}]}]}
+   "simulated", "time_scale", "client": {"loop_lag_p99_ms", …}, "ended",
+   "probes": [{"value", "kept", "share", "low", "high", "met", "n"}]}]}
 ```
 Times and rates are in the provider's time: a simulated one's are divided by its time scale. A
 percentile that so few answers don't tell has a `value` of null and a `why`; an end of an interval

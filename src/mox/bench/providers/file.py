@@ -71,6 +71,8 @@ class Plain(Section):
     instrument_s: float = Field(2.0, ge=0, le=60)
     """How long the client's own error is measured against the simulator before anybody is asked;
     0: it isn't."""
+    unpriced: bool = False
+    """Whether models without a known price are measured all the same, without a cost."""
     timeout_s: float = Field(120.0, gt=0)
     """An answer that takes longer, or is silent for so long, is an error. In real seconds."""
     seed: int = 0
@@ -124,7 +126,7 @@ class Benchmark:
     @property
     def identity(self) -> str:
         """Equal for files that measure the same: what was measured for one is the other's."""
-        plain = self.plain.model_dump(mode="json", exclude={"name", "timeout_s", "instrument_s"})
+        plain = self.plain.model_dump(mode="json", exclude=RUNTIME)
         return digest(
             {
                 "providers": [
@@ -140,9 +142,11 @@ class Benchmark:
         )[:12]  # fmt: skip
 
 
+RUNTIME = {"name", "timeout_s", "instrument_s"}
+"""What changes no figure of the provider's."""
 KEYS = (
     "name", "providers", "workloads", "cache", "loads", "requests", "seconds", "rounds", "warm_up",
-    "slo", "time_scale", "timeout_s", "instrument_s", "prices", "budget", "seed",
+    "slo", "time_scale", "timeout_s", "instrument_s", "prices", "unpriced", "budget", "seed",
 )  # fmt: skip
 WHOSE = {"openai": "OpenAI", "anthropic": "Anthropic"}
 """Kinds that take their own provider's keys only."""
