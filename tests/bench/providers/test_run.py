@@ -236,8 +236,12 @@ class TestMoney:
         (row,) = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
         assert (row["n"], row["answers"]) == (6, 6)
         assert (row["usd"], row["usd_per_1k"], row["usd_per_1k_good"]) == (None, None, None)
-        # Any URL of OpenAI's shape is taken at its word, and at real time.
+        # Any URL of OpenAI's shape is taken at its word, and at real time, …
         assert (row["simulated"], row["time_scale"]) == (False, 1.0)
+        # … unless its price says that the model is simulated.
+        Path(prices).write_text(PRICES.replace("provider: simulated", "provider: compatible"))
+        again = ask.bench_providers({**content, "unpriced": False}, quiet=True, offline=True)
+        assert [row["simulated"] for row in again.content["rows"]] == [True]
 
     def test_a_dry_run_asks_nobody_and_says_the_most_that_it_may_cost(
         self, prices: str, own_state: Path

@@ -227,7 +227,7 @@ class Run:
         for one in steps:
             turns = self.turns[one.name]
             if any(turn.records for turn in turns):
-                yield _row(one, turns)
+                yield self._row(one, turns)
 
     def _found(self) -> Iterator[Row]:
         """A row for each search: the figures of the highest load that keeps the bounds."""
@@ -236,7 +236,7 @@ class Run:
             if best is None:
                 continue
             there = at(one, best.value)
-            made = _row(there, self.turns[there.name])
+            made = self._row(there, self.turns[there.name])
             value = best.value if search.best is not None else None
             load = {"kind": "slo", "arrival": part.arrival, "value": value}
             said = search.ended or "the search was cut off."
@@ -245,6 +245,17 @@ class Run:
                 made, load=load, why=why, valid=made.valid and value is not None,
                 probes=search.document(), ended=said,
             )  # fmt: skip
+
+    def _row(self, one: Condition, turns: Sequence[Turn]) -> Row:
+        """A condition's row, and whether its client could be believed."""
+        doubts = [said for turn in turns if (said := _doubt(turn)) is not None]
+        checks = [turn.check for turn in turns if turn.check is not None]
+        return row(
+            replace(one.about(), simulated=self.till.simulated(one)),
+            [turn.records for turn in turns],
+            client=_worst(checks),
+            invalid=doubts[0] if doubts else None,
+        )
 
     def _missing(self, steps: Sequence[Condition]) -> Iterator[dict[str, Any]]:
         for one in steps:
@@ -271,18 +282,6 @@ class Run:
         if len(kinds) > 1:
             notes.append("simulated and real providers are in one table: they are not compared.")
         return notes
-
-
-def _row(one: Condition, turns: Sequence[Turn]) -> Row:
-    """A condition's row, and whether its client could be believed."""
-    doubts = [said for turn in turns if (said := _doubt(turn)) is not None]
-    checks = [turn.check for turn in turns if turn.check is not None]
-    return row(
-        one.about(),
-        [turn.records for turn in turns],
-        client=_worst(checks),
-        invalid=doubts[0] if doubts else None,
-    )
 
 
 def _doubt(turn: Turn) -> str | None:

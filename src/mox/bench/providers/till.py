@@ -71,6 +71,13 @@ class Till:
             total += count * most
         return total
 
+    def simulated(self, condition: Condition) -> bool:
+        """Whether nobody is paid: a simulated provider, or another kind whose price says that
+        its model is one."""
+        spec = condition.provider.spec
+        most = self.prices.worst(_terms(spec.kind, spec.model), input_tokens=0, max_output_tokens=0)
+        return simulated(spec) or most.simulated
+
     def begin(self, condition: Condition) -> None:
         """Hold what a round may cost at most.
 
