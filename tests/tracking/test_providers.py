@@ -24,7 +24,7 @@ def row(provider: str, load: dict[str, Any], ms: float, **rest: Any) -> dict[str
         "answers": 210, "valid": True, "why": None, **dict.fromkeys(names, figure),
         "errors": {"rate_limit": 2, "server": 1}, "attained": None, "quality": None,
         "usd_per_1k": 0.2, "usd_per_1k_good": None, "simulated": True, "time_scale": 0.1,
-        "ended": None, **rest,
+        "ended": None, "client": {}, **rest,
     }  # fmt: skip
 
 

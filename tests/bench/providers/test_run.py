@@ -283,6 +283,7 @@ def bench() -> ProviderBench:
         **dict.fromkeys(names, figure),
         "errors": {"rate_limit": 2, "server": 0}, "attained": None, "usd_per_1k": 0.19,
         "usd_per_1k_good": None, "simulated": True, "time_scale": 0.1, "ended": None, "probes": [],
+        "client": {"instrument_first_ms": 0.21, "instrument_later_ms": 0.09},
     }  # fmt: skip
     real = {**row, "provider": "gpt", "simulated": False, "time_scale": 1.0, "valid": False,
             "why": "the client's loop lagged"}  # fmt: skip
@@ -311,6 +312,7 @@ class TestShown:
         assert "claude is left out: no key" in text
         assert "no p99 under 200 requests" in text
         assert "paid: $0.5000" in text
+        assert "0.21 ms of a first token, 0.09 ms of a later one" in text
         assert repr(bench) == text
 
     def test_a_notebook_gets_the_same_tables(self, bench: ProviderBench) -> None:

@@ -112,6 +112,17 @@ def remarks(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"note: {note}"
     if any(row["n"] < 200 for row in content["rows"]):
         yield "note: no p99 under 200 requests; raise `requests`."
+    errors = [
+        (row["client"]["instrument_first_ms"], row["client"]["instrument_later_ms"])
+        for row in content["rows"]
+        if row["client"].get("instrument_first_ms") is not None
+    ]
+    if errors:
+        first, later = errors[0]
+        yield (
+            f"the client's own error, median: {first:.2f} ms of a first token, {later:.2f} ms of a"
+            " later one (real ms)."
+        )
     if content["stopped"]:
         yield f"Stopped ({content['stopped']}); what was measured is kept, the same call goes on."
     usd = content["usd"]
