@@ -251,6 +251,22 @@ def test_what_was_sent_when_is_told_and_written() -> None:
     assert json.loads(log.getvalue()) == sent
 
 
+def test_a_piece_that_leaves_late_is_told_late() -> None:
+    """The loop is held up for 0.2 s after the first token; the others are due meanwhile."""
+
+    async def use(line: Line, server: Server) -> None:
+        line.send(post(body(many=5)))
+        await line.reader.readuntil(b'"content":"')
+        await line.reader.readuntil(b'"content":"')
+        time.sleep(0.2)
+        awake_ns = time.perf_counter_ns()
+        await until(lambda: bool(server.sent))
+        (sent,) = server.sent.values()
+        assert sent["due_ns"][-1] < awake_ns <= sent["sent_ns"][-1]
+
+    served(use)
+
+
 def test_statistics_and_a_reset() -> None:
     """One request a minute."""
     limits = {"rpm": 1, "tpm": 60_000}
