@@ -57,16 +57,16 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("openai", {"requests_per_min": 300, "tokens_per_min": 60_000}, "chat", 0.98),
-    Scenario("requests", {"requests_per_min": 600, "tokens_per_min": 6e6}, "chat", 0.98),
+    Scenario("requests", {"requests_per_min": 600, "tokens_per_min": 6e6}, "chat", 0.98, length=30),
     Scenario(
         "anthropic",
         {"requests_per_min": 6000, "input_per_min": 6e6, "output_per_min": 120_000},
-        "messages", 0.98,
+        "messages", 0.98, callers=64,
     ),
     Scenario(
         "otpm-30k",
         {"requests_per_min": 600, "input_per_min": 6e6, "output_per_min": 30_000},
-        "messages", 0.90, seconds=1.5,
+        "messages", 0.90, seconds=2.0,
     ),
 )  # fmt: skip
 

@@ -1,0 +1,102 @@
+"""The books in Redis say what those in Python say, step by step, at the same times."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mox.providers.pool import Account, Limits
+from mox.providers.pool.books import Ask, Booked, Books, Closing, Refused
+from mox.providers.pool.redis import _Shared
+
+WIDE = 6e5
+ACCOUNTS = (
+    Account("a", Limits(requests_per_min=WIDE, tokens_per_min=WIDE), "p"),
+    Account("b", Limits(requests_per_min=WIDE, tokens_per_min=2 * WIDE, ramp_per_min=0.5), "q"),
+    Account("c", Limits(requests_per_min=WIDE, input_per_min=WIDE, output_per_min=WIDE), "p"),
+    Account("d", Limits(output_per_min=WIDE, burst_s=0.2), "q"),
+)
+"""10,000 of each a second: what is booked takes milliseconds, as the steps do."""
+NAN = float("nan")
+amounts = st.floats(0, 4000).map(lambda value: round(value, 3))
+places = st.tuples(
+    st.just("place"), st.lists(st.sampled_from(range(4)), min_size=1, max_size=4, unique=True),
+    st.lists(amounts, min_size=4, max_size=4), st.sampled_from([0.0, 20_000.0]),
+    st.sampled_from([0.05, 60.0]), st.sampled_from([float("inf"), 0.3]),
+    st.sampled_from(["", "x", "y"]),
+)  # fmt: skip
+settles = st.tuples(
+    st.just("settle"), st.integers(0, 50), st.sampled_from([-1, -1, -1, -1, 0, 1]),
+    st.sampled_from([0.0, 0.0, 0.01]), st.sampled_from([0.0, 0.0, 0.01]), st.booleans(),
+    st.one_of(st.just(NAN), st.floats(0.1, 2).map(lambda value: round(value, 3))), amounts,
+)  # fmt: skip
+told = st.tuples(st.just("progress"), st.integers(0, 50), amounts, st.sampled_from([0.0, 10.0]))
+
+
+def numbers(found: Any) -> list[float]:
+    if isinstance(found, Refused):
+        return [found.wait_s]
+    if isinstance(found, Booked):
+        return [found.account, found.wait_s, *found.marks, *found.ends, *numbers(found.view)]
+    return [*found.granted, *found.corrected, *found.rates, found.held_s]
+
+
+async def play(url: str, steps: list[tuple[Any, ...]]) -> None:
+    shared, books = _Shared(url, uuid.uuid4().hex), Books()
+    held: list[tuple[str, Account, tuple[float, ...], tuple[float, ...]]] = []
+    try:
+        for number, step in enumerate(steps):
+            if step[0] == "place":
+                _, which, sizes, speed, wait, ahead, tenant = step
+                accounts = [ACCOUNTS[at] for at in which]
+                costs = [tuple(sizes[: len(each.limits.resources)]) for each in accounts]
+                ask = Ask(
+                    accounts, costs, f"l{number}", wait, ahead, tenant, 1.0,
+                    [speed] * len(accounts),
+                )  # fmt: skip
+                there: Any = await shared.place(ask)
+                here: Any = books.place(ask, shared._time[0])
+                if isinstance(here, Booked):
+                    at = here.account
+                    held.append((ask.lease, accounts[at], costs[at], here.marks))
+            elif held and step[0] == "settle":
+                _, at, verdict, hold, aside, undo, share, left = step
+                lease, account, costs_of, marks = held.pop(at % len(held))
+                size = len(costs_of)
+                closing = Closing(
+                    lease, tuple(cost / 2 for cost in costs_of), flow=left / 10, undo=undo,
+                    hit=marks if hold else (), hold_s=hold, slower=hold > 0 and undo,
+                    verdict=verdict, aside_s=aside, why="so" if aside else "",
+                    left=(left - 2000,) * size, share=(share,) * size,
+                )  # fmt: skip
+                there = await shared.settle(account, closing, 0)
+                here = books.settle(account, closing, shared._time[0])
+            elif held and step[0] == "progress":
+                _, at, flow, beyond = step
+                lease, account, *_ = held[at % len(held)]
+                if account.limits.output is None:
+                    continue
+                there = await shared.progress(account, lease, flow, beyond, 0)
+                here = books.progress(account, lease, flow, beyond, shared._time[0])
+            else:
+                continue
+            assert type(here) is type(there), (number, step, here, there)
+            assert numbers(here) == pytest.approx(numbers(there), rel=1e-6, abs=1e-3), (
+                number, step, here, there,
+            )  # fmt: skip
+    finally:
+        await shared.aclose()
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(steps=st.lists(st.one_of(places, places, settles, told), min_size=5, max_size=40))
+def test_both_books_say_the_same(valkey, steps: list[tuple[Any, ...]]) -> None:
+    asyncio.run(play(valkey.url, steps))
