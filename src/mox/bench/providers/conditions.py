@@ -16,7 +16,8 @@ from mox.bench.providers.targets import simulated, time_scale
 from mox.settings import settings
 
 if TYPE_CHECKING:
-    from mox.bench.providers.file import Benchmark, Named
+    from mox.bench.providers.entries import Named
+    from mox.bench.providers.file import Benchmark
     from mox.bench.providers.workloads import Workload
 
 STREAMS = 200

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
+from mox.bench.providers.entries import Named, entries, listed, reachable, validated
 from mox.bench.providers.sections import (
     Budget,
     Cache,
@@ -37,12 +38,11 @@ from mox.bench.providers.sections import (
     Sized,
     Slo,
 )
-from mox.errors import FieldError, MoxError, SpecError
+from mox.errors import SpecError
 from mox.experiment.checks import mapping, only
 from mox.experiment.choosing import Section
-from mox.providers.spec import ProviderSpec
-from mox.registry import nearest, validate
-from mox.source import Path_, Source, override, read
+from mox.registry import nearest
+from mox.source import Source, override, read
 from mox.spec import digest
 
 
@@ -77,33 +77,6 @@ class Plain(Section):
     """An answer that takes longer, or is silent for so long, is an error. In real seconds."""
     seed: int = 0
     """Of prompts, orders and arrivals."""
-
-
-class Entry(Section):
-    """What a provider's entry says besides its Spec."""
-
-    name: str | None = Field(None, min_length=1)
-    """Its model where not given."""
-    optional: bool = False
-    """Left out, by name, where its key isn't set; without it a missing key is an error."""
-    limits: dict[str, Any] | None = None
-    """Of its account, for the token pool: `requests_per_min`, and `tokens_per_min` or
-    `input_per_min` and `output_per_min`, in real minutes. Without them it is asked as fast as the
-    load has it."""
-    accounts: tuple[dict[str, Any], ...] | None = Field(None, min_length=1)
-    """Several accounts that the pool chooses from, each with its `key_env` or `key_file` and its
-    `limits`; those above where it states none of its own."""
-
-
-@dataclass(frozen=True)
-class Named:
-    """One provider of the file."""
-
-    name: str
-    spec: ProviderSpec
-    entry: Entry
-    at: int
-    """Its place in the list."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +121,6 @@ KEYS = (
     "name", "providers", "workloads", "cache", "loads", "requests", "seconds", "rounds", "warm_up",
     "slo", "time_scale", "timeout_s", "instrument_s", "prices", "unpriced", "budget", "seed",
 )  # fmt: skip
-WHOSE = {"openai": "OpenAI", "anthropic": "Anthropic"}
-"""Kinds that take their own provider's keys only."""
 SIZED: Mapping[str, type[Sized | Own | Rag]] = {
     "short": Sized,
     "standard": Sized,
@@ -194,18 +165,18 @@ def parse(source: Source) -> Benchmark:
             raise source.error(
                 (key,), SpecError(f"`{key}` is missing or empty.", mend=f"add `{key}:`, a list.")
             )
-    plain = _validated(
+    plain = validated(
         source, (), Plain, {name: settings[name] for name in Plain.model_fields if name in settings}
     )
-    every = tuple(_providers(source))
+    every = tuple(entries(source))
     _unlike(source, "providers", [one.name for one in every])
-    providers, left_out = _reachable(source, every)
+    providers, left_out = reachable(source, every)
     workloads = tuple(_parts(source, "workloads", SIZED))
     _unlike(source, "workloads", [one.name for one in workloads])
     loads = tuple(_parts(source, "loads", LOADS))
     slo = None
     if settings.get("slo") is not None:
-        slo = _validated(source, ("slo",), Slo, mapping(source, ("slo",), settings["slo"]))
+        slo = validated(source, ("slo",), Slo, mapping(source, ("slo",), settings["slo"]))
     budget = settings.get("budget") or {}
     found = Benchmark(
         name=plain.name or (source.file.stem if source.file else "providers"),
@@ -215,7 +186,7 @@ def parse(source: Source) -> Benchmark:
         loads=loads,
         plain=plain,
         slo=slo,
-        budget=_validated(source, ("budget",), Budget, mapping(source, ("budget",), budget)),
+        budget=validated(source, ("budget",), Budget, mapping(source, ("budget",), budget)),
         prices=_prices(source),
         source=source,
     )
@@ -223,99 +194,12 @@ def parse(source: Source) -> Benchmark:
     return found
 
 
-def _providers(source: Source) -> Iterator[Named]:
-    """Each entry's Spec, and what is said besides."""
-    from mox.providers import providers
-
-    for at, raw in enumerate(_list(source, "providers")):
-        path = ("providers", at)
-        written = mapping(source, path, raw)
-        entry = _validated(
-            source, path, Entry,
-            {name: written[name] for name in Entry.model_fields if name in written},
-        )  # fmt: skip
-        rest = {name: value for name, value in written.items() if name not in Entry.model_fields}
-        try:
-            spec = providers.parse(rest)
-        except FieldError as error:
-            raise source.error((*path, *error.field.split(".")), error) from None
-        except MoxError as error:
-            raise source.error((*path, "kind"), error) from None
-        if not isinstance(spec, ProviderSpec):
-            raise source.error(
-                path, SpecError(f"{spec.kind} is no provider of models.", mend="name another kind.")
-            )
-        yield Named(entry.name or spec.model, spec, entry, at)
-
-
-def _reachable(
-    source: Source, every: tuple[Named, ...]
-) -> tuple[tuple[Named, ...], dict[str, str]]:
-    """Those whose key is there, and why the optional others are left out."""
-    from mox.errors import MissingError
-    from mox.providers.keys import key_of, refuse_others
-
-    found, left = [], {}
-    for one in every:
-        specs = _accounts(source, one) or [one.spec]
-        try:
-            for spec in specs:
-                key, whose = key_of(spec), WHOSE.get(spec.kind)
-                if key is not None and whose is not None:
-                    refuse_others(key, provider=whose, kind=spec.kind)
-        except MissingError as error:
-            if not one.entry.optional:
-                mend = f"{error.mend} Or write `optional: true` to leave it out."
-                raise source.error(
-                    ("providers", one.at), MissingError(error.message, mend=mend)
-                ) from None
-            left[one.name] = error.message
-        except MoxError as error:
-            raise source.error(("providers", one.at), error) from None
-        else:
-            found.append(one)
-    if not found:
-        raise source.error(
-            ("providers",),
-            SpecError(
-                "no provider is left: " + "; ".join(left.values()),
-                mend="set a key, or add `{kind: simulated, model: sim-swift}`.",
-            ),
-        )
-    return tuple(found), left
-
-
-def _accounts(source: Source, one: Named) -> list[ProviderSpec]:
-    """The Specs of a provider's accounts, where the pool paces it; refused where one states no
-    limits."""
-    from mox.bench.providers.pooling import accounts
-
-    try:
-        return [spec for _, spec, _ in accounts(one)]
-    except FieldError as error:
-        raise source.error(("providers", one.at, *error.field.split(".")), error) from None
-
-
 S = TypeVar("S", bound=BaseModel)
-
-
-def _validated(source: Source, path: Path_, shape: type[S], value: Mapping[str, Any]) -> S:
-    name = ".".join(str(part) for part in path) or "file"
-    try:
-        return validate(shape, value, name=name)
-    except FieldError as error:
-        raise source.error((*path, *_plain(error.field)), error) from None
-
-
-def _plain(field: str) -> Iterator[str | int]:
-    """A field's path as the file has it: numbers are places in a list."""
-    for part in field.split("."):
-        yield int(part) if part.isdigit() else part
 
 
 def _parts(source: Source, key: str, shapes: Mapping[str, type[S]]) -> Iterator[S]:
     """The items of a list, each of the shape that its `kind` names."""
-    for at, raw in enumerate(_list(source, key)):
+    for at, raw in enumerate(listed(source, key)):
         path = (key, at)
         value = mapping(source, path, {"kind": raw} if isinstance(raw, str) else raw)
         kind = value.get("kind")
@@ -325,12 +209,7 @@ def _parts(source: Source, key: str, shapes: Mapping[str, type[S]]) -> Iterator[
                 (*path, "kind"),
                 SpecError(f"{key}.{at}: {said}.", mend=f"use one of {', '.join(shapes)}."),
             )
-        yield _validated(source, path, shapes[kind], value)
-
-
-def _list(source: Source, key: str) -> list[Any]:
-    value = source.settings[key]
-    return value if isinstance(value, list) else [value]
+        yield validated(source, path, shapes[kind], value)
 
 
 def _unlike(source: Source, key: str, names: list[str]) -> None:

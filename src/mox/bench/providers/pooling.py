@@ -10,7 +10,7 @@ from mox.errors import FieldError
 from mox.registry import validate
 
 if TYPE_CHECKING:
-    from mox.bench.providers.file import Named
+    from mox.bench.providers.entries import Named
     from mox.providers.pool import Limits
     from mox.providers.spec import ProviderSpec
 

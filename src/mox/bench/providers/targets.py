@@ -14,7 +14,8 @@ from mox.bench.providers.client import Target
 from mox.errors import SpecError
 
 if TYPE_CHECKING:
-    from mox.bench.providers.file import Named, Plain
+    from mox.bench.providers.entries import Named
+    from mox.bench.providers.file import Plain
     from mox.providers.spec import ProviderSpec
 
 

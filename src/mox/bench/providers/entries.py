@@ -1,0 +1,144 @@
+"""A file's list `providers`: each entry's Spec, what is said besides, and whose key is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
+
+from mox.errors import FieldError, MissingError, MoxError, SpecError
+from mox.experiment.checks import mapping
+from mox.experiment.choosing import Section
+from mox.providers.spec import ProviderSpec
+from mox.registry import validate
+from mox.source import Path_, Source
+
+WHOSE = {"openai": "OpenAI", "anthropic": "Anthropic"}
+"""Kinds that take their own provider's keys only."""
+
+
+class Entry(Section):
+    """What a provider's entry says besides its Spec."""
+
+    name: str | None = Field(None, min_length=1)
+    """Its model where not given."""
+    optional: bool = False
+    """Left out, by name, where its key isn't set; without it a missing key is an error."""
+    limits: dict[str, Any] | None = None
+    """Of its account, for the token pool: `requests_per_min`, and `tokens_per_min` or
+    `input_per_min` and `output_per_min`, in real minutes. Without them it is asked as fast as the
+    load has it."""
+    accounts: tuple[dict[str, Any], ...] | None = Field(None, min_length=1)
+    """Several accounts that the pool chooses from, each with its `key_env` or `key_file` and its
+    `limits`; those above where it states none of its own."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """One provider of the file."""
+
+    name: str
+    spec: ProviderSpec
+    entry: Entry
+    at: int
+    """Its place in the list."""
+
+
+def entries(source: Source) -> Iterator[Named]:
+    """Each entry's Spec, and what is said besides.
+
+    Raises:
+        SpecError: it can't be meant; names file and line.
+    """
+    from mox.providers import providers
+
+    for at, raw in enumerate(listed(source, "providers")):
+        path = ("providers", at)
+        written = mapping(source, path, raw)
+        entry = validated(
+            source, path, Entry,
+            {name: written[name] for name in Entry.model_fields if name in written},
+        )  # fmt: skip
+        rest = {name: value for name, value in written.items() if name not in Entry.model_fields}
+        try:
+            spec = providers.parse(rest)
+        except FieldError as error:
+            raise source.error((*path, *error.field.split(".")), error) from None
+        except MoxError as error:
+            raise source.error((*path, "kind"), error) from None
+        if not isinstance(spec, ProviderSpec):
+            raise source.error(
+                path, SpecError(f"{spec.kind} is no provider of models.", mend="name another kind.")
+            )
+        yield Named(entry.name or spec.model, spec, entry, at)
+
+
+def reachable(source: Source, every: tuple[Named, ...]) -> tuple[tuple[Named, ...], dict[str, str]]:
+    """Those whose key is there, and why the optional others are left out."""
+    from mox.providers.keys import key_of, refuse_others
+
+    found, left = [], {}
+    for one in every:
+        specs = _accounts(source, one) or [one.spec]
+        try:
+            for spec in specs:
+                key, whose = key_of(spec), WHOSE.get(spec.kind)
+                if key is not None and whose is not None:
+                    refuse_others(key, provider=whose, kind=spec.kind)
+        except MissingError as error:
+            if not one.entry.optional:
+                mend = f"{error.mend} Or write `optional: true` to leave it out."
+                raise source.error(
+                    ("providers", one.at), MissingError(error.message, mend=mend)
+                ) from None
+            left[one.name] = error.message
+        except MoxError as error:
+            raise source.error(("providers", one.at), error) from None
+        else:
+            found.append(one)
+    if not found:
+        raise source.error(
+            ("providers",),
+            SpecError(
+                "no provider is left: " + "; ".join(left.values()),
+                mend="set a key, or add `{kind: simulated, model: sim-swift}`.",
+            ),
+        )
+    return tuple(found), left
+
+
+def _accounts(source: Source, one: Named) -> list[ProviderSpec]:
+    """The Specs of a provider's accounts, where the pool paces it; refused where one states no
+    limits."""
+    from mox.bench.providers.pooling import accounts
+
+    try:
+        return [spec for _, spec, _ in accounts(one)]
+    except FieldError as error:
+        raise source.error(("providers", one.at, *error.field.split(".")), error) from None
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def validated(source: Source, path: Path_, shape: type[S], value: Mapping[str, Any]) -> S:
+    """Settings as a section, refused (SpecError) with file and line."""
+    name = ".".join(str(part) for part in path) or "file"
+    try:
+        return validate(shape, value, name=name)
+    except FieldError as error:
+        raise source.error((*path, *_plain(error.field)), error) from None
+
+
+def _plain(field: str) -> Iterator[str | int]:
+    """A field's path as the file has it: numbers are places in a list."""
+    for part in field.split("."):
+        yield int(part) if part.isdigit() else part
+
+
+def listed(source: Source, key: str) -> list[Any]:
+    """A list; one value is as good as a list of it."""
+    value = source.settings[key]
+    return value if isinstance(value, list) else [value]
