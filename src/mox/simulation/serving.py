@@ -114,10 +114,10 @@ def serving(
                 os.sched_setaffinity(process.pid, {pin})
             yield Served(told["url"], told["pid"], log)
         finally:
-            if process.stdin is not None:
-                process.stdin.close()
             end_group(process.pid, patience_s=ENDS_S)
             process.wait(timeout=ENDS_S)
+            if process.stdin is not None:  # only now: one signal is enough for an end in order
+                process.stdin.close()
 
 
 def _told(process: subprocess.Popen[bytes], said: Path) -> dict[str, Any]:
