@@ -191,6 +191,20 @@ def test_a_clock_that_jumps_neither_fills_the_accounts_nor_stops_them(
     assert second == pytest.approx(0.5, abs=0.2)
 
 
+def test_a_clock_that_jumps_back_holds_nobody_for_longer(valkey, name: str) -> None:
+    async def whole() -> float:
+        pool = redis_pool(valkey.url, name=name)
+        lease = await pool.acquire([ONE], Need(input=1))
+        await pool.settle(lease, Outcome(error="rate_limit_tokens", retry_after_s=1.0))
+        with redis.Redis.from_url(valkey.url) as client:
+            client.eval(JUMP, 1, f"{{{name}}}:room", -3600, 3600)
+        waited = (await pool.acquire([ONE], Need(input=1), deadline_s=10)).waited_s
+        await pool.aclose()
+        return waited
+
+    assert asyncio.run(whole()) == pytest.approx(1.0, abs=0.2)
+
+
 def test_who_waits_in_another_process_hears_of_a_429_at_once(valkey, name: str) -> None:
     async def whole() -> float:
         here, there = (redis_pool(valkey.url, name=name) for _ in range(2))
