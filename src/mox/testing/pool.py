@@ -21,8 +21,13 @@ from mox.types.providers import Standing, Usage
 
 Opens = Callable[..., Pool]
 DONE = Outcome(usage=Usage(input_tokens=10, output_tokens=10))
-LATE_S = 0.15
+LATE_S = 0.4
 """How late a lease may come on a busy machine."""
+
+
+def on_time(took_s: float, expected_s: float) -> bool:
+    """Whether a lease came when it should: never before, and not much later."""
+    return expected_s - 0.05 <= took_s <= expected_s + LATE_S
 
 
 def openai(name: str = "one", **limits: Any) -> Account:
@@ -125,8 +130,8 @@ class PoolContract:
 
         took, would_wait, waited = run(work)
         assert took < LATE_S
-        assert would_wait == pytest.approx(1.5, abs=LATE_S)
-        assert waited == pytest.approx(1.5, abs=LATE_S)
+        assert on_time(would_wait, 1.5)
+        assert on_time(waited, 1.5)
 
     def test_who_is_cancelled_while_it_waits_gives_its_place_to_those_behind(
         self, run: Callable[..., Any]
@@ -139,7 +144,7 @@ class PoolContract:
             await asyncio.gather(waits, return_exceptions=True)
             return (await pool.acquire([openai()], Need(input=50))).waited_s
 
-        assert run(work) == pytest.approx(0.4, abs=LATE_S)
+        assert on_time(run(work), 0.4)
 
     def test_who_is_cancelled_while_it_asks_leaves_nothing_booked(
         self, run: Callable[..., Any]
@@ -154,7 +159,7 @@ class PoolContract:
             await asyncio.sleep(0.1)
             return (await pool.acquire([openai()], Need(input=50))).waited_s
 
-        assert run(work) == pytest.approx(0.4, abs=LATE_S)
+        assert on_time(run(work), 0.4)
 
     def test_openai_charges_the_largest_output_and_keeps_it(self, run: Callable[..., Any]) -> None:
         async def work(pool: Pool) -> float:
@@ -162,7 +167,7 @@ class PoolContract:
             await pool.settle(lease, DONE)  # 10 and 10 used
             return (await pool.acquire([openai()], Need(input=50))).waited_s
 
-        assert run(work) == pytest.approx(0.5, abs=LATE_S)
+        assert on_time(run(work), 0.5)
 
     def test_anthropic_charges_what_was_made_and_those_who_wait_move_up(
         self, run: Callable[..., Any]
@@ -174,7 +179,7 @@ class PoolContract:
             await pool.settle(lease, DONE)  # 240 less than set aside: full again at once
             return (await waits).waited_s
 
-        assert run(work) == pytest.approx(0.2, abs=LATE_S)
+        assert on_time(run(work), 0.2)
 
     def test_output_beyond_what_was_set_aside_delays_those_who_wait(
         self, run: Callable[..., Any]
@@ -192,9 +197,9 @@ class PoolContract:
 
         as_set_aside, beyond = run(work)
         # 100 set aside, 50 of them free: half a second's rate.
-        assert as_set_aside == pytest.approx(0.5, abs=LATE_S)
+        assert on_time(as_set_aside, 0.5)
         # The provider's 100 less 110 at 0.1 s, and 50 again of which the pool uses none.
-        assert beyond == pytest.approx(0.7, abs=LATE_S)
+        assert on_time(beyond, 0.7)
 
     def test_a_429_stops_its_account_for_all_and_no_burst_follows(
         self, run: Callable[..., Any]
@@ -213,8 +218,8 @@ class PoolContract:
 
         first, second, third = run(work)
         assert 0.5 <= first < 0.5 + 0.25 + LATE_S
-        assert second - first == pytest.approx(0.25, abs=LATE_S)
-        assert third - second == pytest.approx(0.25, abs=LATE_S)
+        assert on_time(second - first, 0.25)
+        assert on_time(third - second, 0.25)
 
     def test_an_account_without_quota_is_put_aside_and_can_be_taken_back(
         self, run: Callable[..., Any]
@@ -256,7 +261,7 @@ class PoolContract:
 
         other, waited, after = run(work)
         assert other == "well"
-        assert waited == pytest.approx(1.0, abs=2 * LATE_S)  # closed for a second
+        assert on_time(waited, 1.0)  # closed for a second
         assert after < LATE_S
 
     def test_headers_that_say_less_are_followed(self, run: Callable[..., Any]) -> None:
