@@ -21,6 +21,7 @@ from mox.providers.embedding_pace import Pace
 from mox.providers.keys import key_of, refuse_others
 from mox.providers.opening import sdk
 from mox.providers.standing import standing
+from mox.services import valkey
 from mox.settings import settings
 from mox.types.providers import Embedded, Usage
 
@@ -41,8 +42,11 @@ def ready(spec: ApiEmbed) -> str | None:
     Raises:
         MissingError: the extra isn't installed, or there is no key.
         ProviderError: the key is another provider's.
+        EngineError: its limits are to be shared through a Redis that doesn't answer.
     """
     sdk("openai")
+    if spec.limits is not None:
+        valkey.check(settings())
     key = key_of(spec)
     if key is not None and spec.kind == "openai":
         refuse_others(key, provider="OpenAI", kind=spec.kind)

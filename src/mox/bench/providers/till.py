@@ -8,7 +8,7 @@ booked as if each had answered as long as it may.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -93,24 +93,23 @@ class Till:
                 max_output_tokens=output(condition.workload, number),
             )
 
-    def end(self, condition: Condition, records: Sequence[Record]) -> None:
-        """Write what a round cost; what it didn't ask is let go."""
-        for record in records:
-            booking = self._bookings.pop(record.number, None)
-            if booking is not None:
-                used = record.usage if record.usage != Usage() else None
-                self._book.after(booking, used, error=record.error)
+    def paid(self, condition: Condition, record: Record) -> None:
+        """Write what an answer cost, as it comes: a kill must not make it free. What warmed up
+        has answered before."""
         tokens = condition.workload.input_tokens
         for number in [number for number in self._bookings if number < 0]:
             used = Usage(tokens, output_tokens=output(condition.workload, number))
             self._book.after(self._bookings.pop(number), used)
-        self.let_go()
+        booking = self._bookings.pop(record.number, None)
+        if booking is not None:
+            said = record.usage if record.usage != Usage() else None
+            self._book.after(booking, said, error=record.error)
 
     def let_go(self) -> None:
         """Settle what is held for requests that were not made."""
-        for booking in self._bookings.values():
+        left, self._bookings = self._bookings, {}
+        for booking in left.values():
             self._book.after(booking, None, error="cancelled")
-        self._bookings.clear()
 
     def spent(self) -> dict[str, Decimal]:
         """`real` and `simulated` USD that the ledger has of this benchmark, all runs of it."""

@@ -16,7 +16,7 @@ from mox.bench.providers.client.jobs import Cell, Target
 from mox.bench.providers.client.records import Writer, read
 from mox.bench.providers.client.selfcheck import SelfCheck
 from mox.bench.providers.record import Record
-from mox.errors import MoxError, SpecError
+from mox.errors import MoxError, SpecError, StoreError
 
 Judge = Callable[[Cell, Record, str], Record]
 """Given a record and its answer's text, the record with what only the text tells (`quality`,
@@ -160,6 +160,8 @@ def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
                 record = kit.judge(cell, record, text)
             records.append(record)
             kit.writer.record(record)
+    except StoreError:
+        raise  # what can't be kept isn't measured: no cell's fault
     except MoxError as error:
         workers.end()  # some may still be asking; the next cell gets new ones
         kit.writer.end(cell.name, round_, check=None, failed=error.message)

@@ -15,10 +15,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from mox.bench.providers.client.selfcheck import SelfCheck
 from mox.bench.providers.record import Chunk, Load, Record
@@ -79,7 +80,7 @@ class Writer:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _mend(path)
-            self._file: IO[bytes] = path.open("ab")
+            self._file = path.open("ab", buffering=0)  # nothing is left to write at its end
         except OSError as error:
             raise self._failed(error) from None
 
@@ -109,10 +110,13 @@ class Writer:
 
     def _line(self, value: Mapping[str, Any]) -> None:
         line = json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+        begins, rest = self._file.tell(), memoryview(line)
         try:
-            self._file.write(line)
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(begins)  # of a full disk's last line, a part
             raise self._failed(error) from None
 
     def _failed(self, error: OSError) -> StoreError:
