@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ how many stages a run did itself."""
 class Caller:
     """The command line on one state folder, by a template that has the imports behind it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.home = folder / "home"
         self.file = str(folder / "e.yaml")
@@ -64,6 +64,7 @@ class Caller:
             "TMPDIR": str(folder / "tmp"),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
+            **(more or {}),
         }
         self._template = subprocess.Popen(
             [sys.executable, str(HOOK / "template.py")],
@@ -161,6 +162,15 @@ class Caller:
         for pipe in (self._template.stdin, self._template.stdout):
             if pipe:
                 pipe.close()
+
+
+@pytest.fixture(scope="session")
+def new_caller() -> Callable[..., Caller]:
+    """A caller without MLflow; who makes it closes it.
+
+    Args: its folder, which has `e.yaml`, and more of the environment.
+    """
+    return lambda folder, more: Caller(folder, {"FAULTS_LIGHT": "1", **more})
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,16 @@
 Production code has no hooks: Python's audit events say what is about to be done, and the stack
 says who does it. Nothing changes on the disk between two events of a process, so a kill before
 the next one is a kill after this one. What C code does by itself is not told apart (Arrow's and
-faiss' files, SQLite's pages): of SQLite, SQLAlchemy says when it commits.
+faiss' files, SQLite's pages): of SQLite, SQLAlchemy says when it commits, and the ledger's own
+connections say each statement before it is run. Lines of a benchmark's records, which no event
+tells of, are seen where they are handed to the file.
 
 FAULTS_WATCH says what to do, as JSON:
     home: the state folder; what happens elsewhere is not looked at.
     log: a file that gets a line per event.
     at, occurrence: end before the n-th event of this name in this process, from 1. A name that
         ends in `, torn` is a sync's: the file loses its second half first, as in mid-write.
+    later_s: end so many seconds after that instead, wherever it is by then: also within C code.
     alone: end a worker and nothing else; else its parent first, so that nothing of a call is left.
 """
 
@@ -20,7 +23,9 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from types import FrameType
@@ -38,12 +43,26 @@ HELPERS = {
     "mox.pipeline.store.claim",
     "mox.pipeline.store.write_unsynced",
     "mox.pipeline.store._name",
+    "mox.providers.ledger._writing",
+    "mox.providers.ledger_file.append",
+    "mox.providers.ledger_file.connected",
+    "mox.providers.ledger_file.transaction",
     "mox.tracking.server.first",
     "mox.tracking.writing.upload",
     "mox.tracking.writing.create",
     "mox.tracking.writing.log",
 }
 """Named by who called them."""
+
+STATEMENTS = (
+    ("BEGIN", "begin on"),
+    ("COMMIT", "commit to"),
+    ("CREATE TABLE IF NOT EXISTS calls ", "make the tables of"),
+    ("INSERT INTO held", "book in"),
+    ("INSERT INTO calls", "add a call to"),
+    ("DELETE FROM held", "free a booking in"),
+)
+"""SQL that changes the ledger, by how it begins."""
 
 ROLES = (
     (r"store\.json", "store.json"),
@@ -65,6 +84,13 @@ ROLES = (
     (r"memo/\w+/\w+\.hash\..*", "temporary hashes"),
     (r"(runs|mirrored|releases)/\..*", r"the temporary file of \1"),
     (r"(runs|mirrored|releases|running)/.*", r"the file of \1"),
+    (r"ledger/calls\.sqlite", "the ledger"),
+    (r"results/bench-\w+", "a benchmark's folder"),
+    (r"results/bench-\w+/\.(\w+\.json)\..*", r"the temporary \1"),
+    (r"results/bench-\w+/(.*)", r"\1"),
+    (r"memo/answers/\w+", "a folder of answers"),
+    (r"memo/answers/.*\.tmp", "a temporary answer"),
+    (r"memo/answers/.*", "an answer"),
     (r"mlflow\.db\.lock", "the database's lock"),
     (r"mlflow\.db", "the database"),
     (r"\.mlflow\.db\.[^/]*", "the temporary database"),
@@ -78,7 +104,8 @@ ROLES = (
     (r"services/indexes/\w+\.db/collections/mox_\w+", "the collection's folder"),
     (r"services/indexes/\w+\.db/(?:.*/)?([^/]+)", r"\1"),
     (
-        r"(artifacts|memo|runs|mirrored|releases|running|services|services/indexes)",
+        r"(artifacts|ledger|memo|memo/answers|results|runs|mirrored|releases|running|services"
+        r"|services/indexes)",
         r"the folder of \1",
     ),
 )
@@ -98,6 +125,7 @@ class Watch:
         at = str(orders.get("at", ""))
         self.at, self.torn = at.removesuffix(TORN), at.endswith(TORN)
         self.occurrence = int(orders.get("occurrence", 1))
+        self.later_s = float(orders.get("later_s", 0))
         self.alone = bool(orders.get("alone"))
         self.is_worker = WORKER in sys.orig_argv
         self.seen: Counter[str] = Counter()
@@ -105,8 +133,11 @@ class Watch:
         if "log" in orders:
             self.log = os.open(orders["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self.listening = False
+        self._lines_seen = False
         self._sync = os.fsync
         os.fsync = self.sync
+        self._connect = sqlite3.connect
+        sqlite3.connect = self.connect  # type: ignore[assignment]
         sys.addaudithook(self.hear)
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
@@ -115,8 +146,45 @@ class Watch:
             found = EVENTS[event](args)
             if found is not None:
                 self.meet(*found)
+                if found[1].endswith("records.jsonl"):
+                    self.see_lines()
         elif event == "sqlite3.connect/handle" and "sqlalchemy" in sys.modules:
             self.listen()
+
+    def connect(self, database: Any, *args: Any, **settings: Any) -> sqlite3.Connection:
+        """sqlite3.connect; a ledger's statements are told from then on, each before it is run."""
+        path = os.fsdecode(database)
+        if not path.endswith("calls.sqlite"):
+            return self._connect(database, *args, **settings)
+        self.meet("connect to", path)
+        connection = self._connect(database, *args, **settings)
+
+        def told(sql: str) -> None:
+            for begins, what in STATEMENTS:
+                if sql.lstrip().startswith(begins):
+                    self.meet(what, path)
+
+        connection.set_trace_callback(told)
+        return connection
+
+    def see_lines(self) -> None:
+        """Lines of records, each before it is written."""
+        from mox.bench.providers.client.records import Writer
+
+        if self._lines_seen:
+            return
+        self._lines_seen = True
+        write = Writer._line
+
+        def line(writer: Any, value: Any) -> None:
+            def half() -> None:
+                raw = json.dumps(value, separators=(",", ":")).encode()
+                os.write(writer._file.fileno(), raw[: len(raw) // 2])
+
+            self.meet(f"add {value['what']} to", str(writer._path), half)
+            write(writer, value)
+
+        Writer._line = line  # type: ignore[method-assign]
 
     def sync(self, handle: int) -> None:
         """os.fsync, of which there is no audit event."""
@@ -137,8 +205,12 @@ class Watch:
 
         event.listen(Engine, "commit", commit)
 
-    def meet(self, what: str, path: str) -> None:
-        """An event on a path: named, where it is the state folder's."""
+    def meet(self, what: str, path: str, tear: Callable[[], None] | None = None) -> None:
+        """An event on a path: named, where it is the state folder's.
+
+        Args:
+            tear: does half of it.
+        """
         path = os.path.abspath(path)
         if not path.startswith(self.home) or path.endswith("(deleted)"):
             return
@@ -146,11 +218,16 @@ class Watch:
         self.seen[name] += 1
         if self.log is not None:
             os.write(self.log, f"{name}\n".encode())
-            if what == "sync" and os.path.isfile(path):
+            if tear or (what == "sync" and os.path.isfile(path)):
                 os.write(self.log, f"{name}{TORN}\n".encode())
         spared = self.alone and not self.is_worker
         if name == self.at and self.seen[name] == self.occurrence and not spared:
-            if self.torn:
+            if self.later_s:
+                threading.Timer(self.later_s, self.end).start()
+                return
+            if self.torn and tear:
+                tear()
+            elif self.torn:
                 os.truncate(path, os.path.getsize(path) // 2)
             self.end()
 
