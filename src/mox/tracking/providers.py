@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mox.pipeline.store import Store
 
 KIND = "providers"
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the mirror of a benchmark looks different: they are then mirrored anew."""
 DOCUMENT, PAGE = "providers.json", "providers.html"
 FIGURES = {"latency.html": "latency", "cost.html": "cost"}
@@ -145,9 +145,11 @@ def tags(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def note(content: Mapping[str, Any]) -> str:
-    """The description: what is simulated first."""
+    """The description: what is simulated first, then who is fastest and who is cheapest."""
+    from mox.results.providers import verdict
+
     rows = content["rows"]
-    lines = [f"{len(rows)} conditions of {content['name']}."]
+    lines = [*verdict(content), f"{len(rows)} conditions of {content['name']}."]
     if content["simulated"]:
         lines.insert(0, f"**Simulated** at time scale {content['time_scale']:g}: nobody answered.")
     if invalid := sum(not row["valid"] for row in rows):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.bench.providers.conditions import parts
 from mox.bench.providers.rows import LATENCIES
+from mox.results.providers import verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,7 +97,8 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def remarks(content: Mapping[str, Any]) -> Iterator[str]:
-    """How to read the tables; what is invalid, missing or left out; what was paid."""
+    """What they say and how to read them; what is invalid, missing or left out; what was paid."""
+    yield from verdict(content)
     yield LEGEND
     for row in content["rows"]:
         name = f"{row['provider']} {row['workload']}, {parts(row['load'])}"
