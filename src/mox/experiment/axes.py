@@ -15,6 +15,7 @@ from mox.experiment.loads import Load, parse_load
 from mox.experiment.resolve import COMBINED, NEEDS, resolve
 from mox.experiment.trials import Trial
 from mox.indexes import indexes
+from mox.providers.accounts import key_files_from
 from mox.registry import Registry, nearest
 from mox.retrieval import retrievers
 from mox.source import Path_, Source
@@ -117,7 +118,7 @@ def _points(
         try:
             lists = _list_fields(registry, entry)
             for point, _ in alternatives(entry, path, lists):
-                yield point, path
+                yield key_files_from(point, source.base), path
         except SpecError as error:
             raise source.error(path, error) from None
 

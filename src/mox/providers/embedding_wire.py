@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import threading
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from mox.errors import ProviderError
+from mox.providers.accounts import book_name
 from mox.providers.classify import Place, failed, refused, said_in
 from mox.providers.embedding_pace import Pace
 from mox.providers.keys import key_of, refuse_others
-from mox.providers.opening import sdk
+from mox.providers.loop import OwnLoop
+from mox.providers.opening import headers_of_the_environment, sdk
 from mox.providers.standing import standing
 from mox.services import valkey
 from mox.settings import settings
@@ -33,7 +34,6 @@ SIMULATED = "x-mox-simulated"
 """The header by which a simulator of Mox says what it is."""
 ACCOUNT = "simulated"
 """The account that a simulator counts for, which takes a name for a key."""
-T = TypeVar("T")
 
 
 def ready(spec: ApiEmbed) -> str | None:
@@ -64,7 +64,7 @@ class Endpoint:
         self._spec = spec
         self._keyless = key is None
         self._place = Place(f"{spec.kind} {spec.model} at {spec.host}")
-        self._loop = _Loop()
+        self._loop = OwnLoop()
         # The address is always said: the SDK would take another from the environment unasked.
         self._client = openai.AsyncOpenAI(
             api_key=key or "none",
@@ -79,7 +79,7 @@ class Endpoint:
         self._client.organization = self._client.project = None
         self._pace = None
         if spec.limits is not None:
-            name = f"{spec.account} {spec.host} {spec.model}"
+            name = book_name(spec.account, spec.host, spec.model, spec.limits)
             self._pace = Pace(name, spec.limits, redis_url=settings().redis_url)
         # Nobody closes an embedder: its connections go with it, or with the process.
         weakref.finalize(self, _close, self._client, self._pace, self._loop)
@@ -111,8 +111,10 @@ class Endpoint:
         create = self._client.embeddings.with_raw_response.create
         spec = self._spec
         asked: dict[str, Any] = {"dimensions": spec.asked_dims} if spec.asked_dims else {}
+        without = headers_of_the_environment("OPENAI_CUSTOM_HEADERS")
         if self._keyless:
-            asked["extra_headers"] = {"Authorization": openai.Omit()}
+            without.append("Authorization")
+        asked["extra_headers"] = dict.fromkeys(without, openai.Omit())
         if spec.kind == "compatible":
             asked["encoding_format"] = "float"  # not all of them know base64
         try:
@@ -214,32 +216,7 @@ def _stacked(vectors: list[Floats]) -> Floats:
     return np.stack(vectors)
 
 
-class _Loop:
-    """An event loop in a thread of its own: callable from a script, a worker, and a notebook
-    whose own loop runs already."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What an awaitable returns, awaited there."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        """Stop the loop, and give its files back."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-def _close(client: Any, pace: Pace | None, loop: _Loop) -> None:
+def _close(client: Any, pace: Pace | None, loop: OwnLoop) -> None:
     if pace is not None:
         loop.run(pace.aclose())
     loop.run(client.close())

@@ -68,7 +68,7 @@ def account_at_openai(
     )
     # Not from the environment: they would go to whatever address this is.
     client.organization, client.project = target.organisation, target.project
-    without = _headers_of_the_environment("OPENAI_CUSTOM_HEADERS")
+    without = headers_of_the_environment("OPENAI_CUSTOM_HEADERS")
     if target.key is None:
         without.append("Authorization")
     headers = {**dict.fromkeys(without, openai.Omit()), **target.headers}
@@ -103,7 +103,7 @@ def account_at_anthropic(
         timeout=_limits(patience),  # else it refuses long answers that aren't streamed
         http_client=_http_client(patience, transport),
     )
-    without = _headers_of_the_environment("ANTHROPIC_CUSTOM_HEADERS")
+    without = headers_of_the_environment("ANTHROPIC_CUSTOM_HEADERS")
     headers = {**dict.fromkeys(without, anthropic.Omit()), **target.headers}
     create = partial(client.messages.with_raw_response.create, extra_headers=headers)
     wire = Wire(messages.body, create, messages.parts, messages.whole)
@@ -124,7 +124,7 @@ def sdk(name: str) -> ModuleType:
         raise missing_package(name, extra="providers") from None
 
 
-def _headers_of_the_environment(variable: str) -> list[str]:
+def headers_of_the_environment(variable: str) -> list[str]:
     """Names of headers that an SDK would send by itself. They aren't: they may be secrets that
     were meant for another address, and a Spec says all that goes with a request."""
     lines = os.environ.get(variable, "").splitlines()

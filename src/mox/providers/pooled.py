@@ -149,7 +149,7 @@ class Pooled:
         account = lease.account
         trip.waited_s += lease.waited_s
         trip.attempts += 1
-        trip.account = account.name
+        trip.account = account.called
         outcome, booking = Outcome(sent=False), None
         try:
             if self._book is not None:
@@ -211,7 +211,7 @@ class Pooled:
     ) -> None:
         """Get ready for another attempt, or raise the error of the last one."""
         trip.errors.append(error.kind)
-        account = next(each for each in self._providers if each.name == trip.account)
+        account = next(each for each in self._providers if each.called == trip.account)
         elsewhere = error.kind == "quota_exhausted"
         if trip.attempts >= self._manner.attempts or not (elsewhere or error.kind in TRANSIENT):
             raise error
@@ -236,6 +236,6 @@ class Pooled:
         manner = self._manner
         tier = request.extra.get("service_tier")
         return Call(
-            account.fails_with, account.name, request.model, manner.purpose, manner.trial,
-            manner.simulated, None if tier is None else str(tier),
+            account.kind or account.fails_with, account.called, request.model,
+            manner.purpose, manner.trial, manner.simulated, None if tier is None else str(tier),
         )  # fmt: skip

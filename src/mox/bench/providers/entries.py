@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from mox.errors import FieldError, MissingError, MoxError, SpecError
 from mox.experiment.checks import mapping
 from mox.experiment.choosing import Section
+from mox.providers.accounts import key_files_from
 from mox.providers.spec import ProviderSpec
 from mox.registry import validate
 from mox.source import Path_, Source
@@ -56,7 +57,7 @@ def entries(source: Source) -> Iterator[Named]:
 
     for at, raw in enumerate(listed(source, "providers")):
         path = ("providers", at)
-        written = mapping(source, path, raw)
+        written = key_files_from(mapping(source, path, raw), source.base)
         entry = validated(
             source, path, Entry,
             {name: written[name] for name in Entry.model_fields if name in written},
@@ -115,7 +116,7 @@ def _accounts(source: Source, one: Named) -> list[ProviderSpec]:
     from mox.bench.providers.pooling import accounts
 
     try:
-        return [spec for _, spec, _ in accounts(one)]
+        return [each.spec for each in accounts(one)]
     except FieldError as error:
         raise source.error(("providers", one.at, *error.field.split(".")), error) from None
 

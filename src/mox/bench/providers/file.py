@@ -103,8 +103,8 @@ class Benchmark:
         return digest(
             {
                 "providers": [
-                    {"name": one.name, **one.spec.model_dump(mode="json"),
-                     "limits": one.entry.limits, "accounts": one.entry.accounts}
+                    {"name": one.name, **one.spec.model_dump(mode="json"), "key_file": None,
+                     "limits": one.entry.limits, "accounts": _placeless(one.entry.accounts)}
                     for one in self.providers
                 ],
                 "workloads": [one.model_dump(mode="json") for one in self.workloads],
@@ -117,6 +117,15 @@ class Benchmark:
 
 RUNTIME = {"name", "timeout_s", "instrument_s"}
 """What changes no figure of the provider's."""
+
+
+def _placeless(accounts: tuple[dict[str, Any], ...] | None) -> list[dict[str, Any]] | None:
+    """Accounts without where their keys lie: that is another place on another machine."""
+    if accounts is None:
+        return None
+    return [{key: one[key] for key in one if key != "key_file"} for one in accounts]
+
+
 KEYS = (
     "name", "providers", "workloads", "cache", "loads", "requests", "seconds", "rounds", "warm_up",
     "slo", "time_scale", "timeout_s", "instrument_s", "prices", "unpriced", "budget", "seed",

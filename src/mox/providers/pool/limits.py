@@ -45,6 +45,9 @@ class Limits(BaseModel):
     providers that limit acceleration; any speed where not set."""
     unlimited: bool = False
     """The provider has no limits: a server of one's own. Said on purpose, never assumed."""
+    models: str | None = Field(None, min_length=1)
+    """Which models use them up together, by a name of your own for their class (`gpt-5`, say); the
+    one model alone where not set."""
 
     @model_validator(mode="after")
     def _meant(self) -> Self:
@@ -107,7 +110,16 @@ class Account:
     """The same in every process that shares it."""
     limits: Limits
     provider: str = ""
-    """Whose failures (529, 5xx) are told together; the account's own where empty."""
+    """Whose failures (529, 5xx) are told together: a service; the account's own where empty."""
+    kind: str = ""
+    """Of the provider's Spec, by which the ledger knows its prices; `provider` where empty."""
+    owner: str = ""
+    """What the ledger calls it; its name where empty."""
+
+    @property
+    def called(self) -> str:
+        """Its name for people and the ledger."""
+        return self.owner or self.name
 
     @property
     def fails_with(self) -> str:
