@@ -5,6 +5,8 @@
     plan = mox.plan("experiments/quickstart.yaml")   # what would run, how long, how much
     results = mox.run(plan)                          # resumes: stored stages are not redone
     results.leaderboard()
+
+    mox.model("simulated/sim-swift").ask("Why is the sky blue?")   # its price in the ledger
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from mox.bench.notebook import growth
     from mox.bench.providers.ask import bench_providers, plan_providers
     from mox.errors import MoxError
+    from mox.providers.model import model
     from mox.results import Results
 
 _WHERE = {
@@ -32,6 +35,7 @@ _WHERE = {
     "growth": "mox.bench.notebook",
     "bench_providers": "mox.bench.providers.ask",
     "plan_providers": "mox.bench.providers.ask",
+    "model": "mox.providers.model",
     "Results": "mox.results",
     "MoxError": "mox.errors",
 }
@@ -46,6 +50,7 @@ __all__ = [
     "explain",
     "growth",
     "load",
+    "model",
     "plan",
     "plan_providers",
     "promote",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from mox.cli.bench import app as bench
+from mox.cli.call import call
 from mox.cli.costs import costs
 from mox.cli.explain import explain
 from mox.cli.out import (
@@ -132,6 +133,7 @@ def results(
 
 
 app.add_typer(bench)
+app.command()(call)
 app.command()(costs)
 app.command()(explain)
 app.command()(report)

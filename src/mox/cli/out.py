@@ -60,10 +60,14 @@ def refusals(*, as_json: bool, status: int = REFUSED) -> Iterator[None]:
     try:
         yield
     except MoxError as error:
+        kind = getattr(error, "kind", None)  # of a provider's error
         if as_json:
             said = {"kind": type(error).__name__, "message": error.message, "mend": error.mend}
+            if kind is not None:
+                said["provider_error"] = kind
             show_json({"schema": 1, "error": said})
-        sys.stderr.write(f"error: {error.message}\n  mend: {error.mend}\n")
+        named = "error" if kind is None else f"error ({kind})"
+        sys.stderr.write(f"{named}: {error.message}\n  mend: {error.mend}\n")
         raise typer.Exit(status) from None
 
 
