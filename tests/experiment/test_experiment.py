@@ -200,3 +200,15 @@ def test_what_is_written_twice_counts_once_and_is_said(tmp_path: Path) -> None:
     assert len(twice.notes) == 2
     assert twice.notes[0].startswith("axes.chunk has {kind: recursive, size: 200")
     assert twice.notes[1] == 'axes.search has {"k":10,"kind":"bm25"} 2 times; it counts once.'
+
+
+def test_a_key_file_lies_beside_the_file_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where relative paths would start by themselves
+    (tmp_path / "there").mkdir()
+    paid = "{kind: openai, key_file: keys/one}"
+    text = BASE.replace("[{kind: wordllama}, {kind: hashing}]", f"[{paid}]")
+    assert paid in text
+    found = load(written(tmp_path / "there", text)).trials[0].embed
+    assert getattr(found, "key_file", None) == tmp_path / "there" / "keys" / "one"

@@ -235,3 +235,27 @@ def test_a_duplicate_key_is_refused(tmp_path: Path) -> None:
     file.write_text("providers: []\nproviders: []\n")
     with pytest.raises(MoxError, match=r"bench\.yaml:2: .*duplicate key"):
         load(file)
+
+
+def test_a_key_file_lies_beside_the_file_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there" / "keys").mkdir(parents=True)
+    for name in ("one", "two"):
+        (tmp_path / "there" / "keys" / name).write_text(f"a-key-of-tests-{name}")
+    limits = "limits: {requests_per_min: 60}"
+    (tmp_path / "there" / "p.yaml").write_text(
+        "providers:\n"
+        "  - {kind: simulated, model: sim-swift, key_file: keys/one}\n"
+        "  - {kind: simulated, model: sim-careful, accounts: [{key_file: keys/two, "
+        f"{limits}}}, {{account: b, {limits}}}]}}\n"
+        "workloads: [short]\nloads: [{kind: closed}]\n"
+    )
+    monkeypatch.chdir(tmp_path)  # where relative paths would start by themselves
+    found = load(tmp_path / "there" / "p.yaml")
+    assert found.providers[0].spec.key_file == tmp_path / "there" / "keys" / "one"
+    [account, _] = found.providers[1].entry.accounts or ()
+    assert account["key_file"] == str(tmp_path / "there" / "keys" / "two")
+    (tmp_path / "there").rename(tmp_path / "elsewhere")
+    moved = load(tmp_path / "elsewhere" / "p.yaml")
+    assert moved.identity == found.identity  # what was measured is kept, wherever the tree lies

@@ -29,6 +29,8 @@ class Api:
         """How often each text was answered."""
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.headers: list[str] = []
+        """Of each request, as text."""
         self.spoil: Spoil = lambda _: None
         self.dims = 64
         self.simulated = False
@@ -44,6 +46,7 @@ class Api:
                 body = json.loads(self.rfile.read(length))
                 with outer._lock:
                     outer.keys.append(self.headers.get("authorization", ""))
+                    outer.headers.append(str(self.headers))
                 status, headers, raw = outer.answer(self.path, body)
                 self.send_response(status)
                 for name, value in headers.items():

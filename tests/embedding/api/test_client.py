@@ -233,3 +233,13 @@ def test_nothing_is_asked_without_a_book(api: Any) -> None:
     with pytest.raises(SpecError, match="without a book"):
         client(api).embed(["a"])
     assert not api.requests
+
+
+def test_headers_of_the_environment_go_to_no_address(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-gateway: pl4nted-for-another-address")
+    client(api).buy(["a"], Notes(), CALL)
+    assert len(api.headers) == 1
+    assert "x-gateway" not in api.headers[0].lower()
+    assert "pl4nted" not in api.headers[0]
