@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mox.bench.notebook import growth
     from mox.bench.providers.ask import bench_providers, plan_providers
     from mox.errors import MoxError
-    from mox.providers.model import model
+    from mox.providers.door import model
     from mox.results import Results
 
 _WHERE = {
@@ -35,7 +35,7 @@ _WHERE = {
     "growth": "mox.bench.notebook",
     "bench_providers": "mox.bench.providers.ask",
     "plan_providers": "mox.bench.providers.ask",
-    "model": "mox.providers.model",
+    "model": "mox.providers.door",
     "Results": "mox.results",
     "MoxError": "mox.errors",
 }

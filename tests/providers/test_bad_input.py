@@ -24,8 +24,8 @@ from mox.errors import (
     ProviderError,
 )
 from mox.providers import providers
+from mox.providers.door import parsed
 from mox.providers.ledger import Ledger
-from mox.providers.model import parsed
 from mox.settings import settings
 from mox.simulation.naming import even
 from mox.simulation.serving import Served, serving

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 import mox
 from mox.errors import BudgetError, FieldError, MissingError, PriceError, ProviderError, SpecError
 from mox.providers.accounts import book_name, stated
+from mox.providers.door import parsed
 from mox.providers.ledger import Ledger
-from mox.providers.model import parsed
 from mox.providers.pool import Limits
 from mox.providers.reply import Reply
 from mox.settings import settings

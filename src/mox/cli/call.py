@@ -31,8 +31,8 @@ def call(
     OPENAI_API_KEY=… mox call openai/gpt-5.4-mini hello
     mox call compatible/llama3 hello --set base_url=http://127.0.0.1:11434/v1
     """
-    from mox.providers.model import model as opened
-    from mox.providers.model import parsed
+    from mox.providers.door import model as opened
+    from mox.providers.door import parsed
 
     with refusals(as_json=as_json):
         kind, _, name = model.partition("/")

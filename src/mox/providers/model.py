@@ -17,132 +17,25 @@ import asyncio
 import datetime as dt
 import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
-from mox.errors import FieldError, MoxError, SpecError
-from mox.providers.accounts import stated
+from mox.errors import MoxError, SpecError
 from mox.providers.counting import Counting
-from mox.providers.opened import TRIP, Opened
 from mox.providers.questions import Question, request_of, text_of
 from mox.providers.reply import Replies, Reply
-from mox.providers.spec import ProviderSpec
-from mox.registry import validate
 from mox.types.providers import Answer, Event, Request
 
 if TYPE_CHECKING:
     from mox.providers.loop import OwnLoop
+    from mox.providers.opened import Opened
+    from mox.providers.spec import ProviderSpec
 
 T = TypeVar("T")
 TIMEOUT_S = 120.0
 AT_ONCE = 16
 """Questions under way: what limits allow is the pool's matter, this is the machine's."""
-
-
-class Use(BaseModel):
-    """What a model is opened for. Nothing of it changes an answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    budget_usd: float | str | None = None
-    """What may be spent through it, at most; 0 refuses whatever costs something."""
-    run: str | None = None
-    """Whose budget it is, in the ledger; one of its own where not set."""
-    purpose: str = "answer"
-    """As the ledger calls it: `answer`, `judge`, …"""
-    trial: str | None = None
-    remember: bool = True
-    """Whether what was answered before is answered from memory, for nothing."""
-    priority: Literal["interactive", "batch"] = "interactive"
-    """Who waits for an answer goes before what runs by itself."""
-    tenant: str = ""
-    """On whose behalf; those who want more than there is share it alike."""
-    shared: bool = False
-    """Share the accounts' limits with all processes of this machine (MOX_REDIS_URL: with all
-    machines that use it, whatever stands here)."""
-
-
-def model(
-    spec: str | Mapping[str, Any] | ProviderSpec,
-    *,
-    accounts: Sequence[Mapping[str, Any]] | None = None,
-    limits: Mapping[str, Any] | None = None,
-    budget_usd: float | str | None = None,
-    run: str | None = None,
-    purpose: str = "answer",
-    trial: str | None = None,
-    remember: bool = True,
-    priority: Literal["interactive", "batch"] = "interactive",
-    tenant: str = "",
-    shared: bool = False,
-) -> Model:
-    """Open a model. Nothing is asked yet.
-
-    Args:
-        spec: `openai/gpt-5.4-mini`, or settings: `{"kind": "openai", "model": "gpt-5.4-mini"}`.
-        accounts: several that it may be asked on, each with `name`, `key_env` or `key_file`, and
-            its `limits`; where None, the one whose key the provider's own variable holds.
-        limits: of accounts that state none: `requests_per_min`, `tokens_per_min` (or
-            `input_per_min` and `output_per_min`), or `unlimited: true`. Needed, except for a
-            simulator in this process.
-        budget_usd: see `Use`, as for all further ones.
-
-    Raises:
-        SpecError: what is written can't be meant, or an account states no limits.
-        MissingError: no key, or an extra isn't installed.
-        ProviderError: `auth`, a key is another provider's.
-        PriceError: what the model costs isn't known.
-    """
-    read = spec if isinstance(spec, ProviderSpec) else parsed(spec)
-    use = validate(
-        Use,
-        {
-            "budget_usd": budget_usd, "run": run, "purpose": purpose, "trial": trial,
-            "remember": remember, "priority": priority, "tenant": tenant, "shared": shared,
-        },
-        name="mox.model",
-    )  # fmt: skip
-    if limits is None and read.kind == "simulated" and getattr(read, "url", None) is None:
-        limits = {"unlimited": True}
-    named = f"{read.kind}/{read.model}"
-    try:
-        ways = list(stated(read, accounts or [{}], name="default", limits=limits))
-    except FieldError as error:
-        if "no limit is stated" not in error.message:
-            raise
-        raise FieldError(
-            f"{named}: an account states no limits.",
-            mend="give limits={…}, or each account its own: requests_per_min and tokens_per_min"
-            " (or input_per_min and output_per_min) as the provider's page has them, or"
-            f" {{'unlimited': True}} for a server of your own. `mox call {named} hello` shows"
-            " those that its answers tell.",
-            field=error.field,
-        ) from None
-    return Model(named, Opened(ways, use))
-
-
-def parsed(spec: str | Mapping[str, Any]) -> ProviderSpec:
-    """The Spec of `KIND/MODEL`, or of settings.
-
-    Raises:
-        SpecError: it names no provider of models, or has a field that one hasn't.
-    """
-    from mox.providers import providers
-
-    if isinstance(spec, str):
-        kind, slash, name = spec.partition("/")
-        if not slash or not name:
-            raise SpecError(
-                f"{spec!r} names no model.", mend="write KIND/MODEL: simulated/sim-swift."
-            )
-        spec = {"kind": kind, "model": name}
-    read = providers.parse(spec)
-    if not isinstance(read, ProviderSpec):
-        raise SpecError(f"{read.kind} is no provider of models.", mend="name another kind.")
-    return read
 
 
 class Model:
@@ -202,6 +95,7 @@ class Model:
         timeout_s: float = TIMEOUT_S,
     ) -> Reply:
         """As `ask`, for who is asynchronous."""
+        from mox.providers.opened import TRIP
         from mox.providers.pooled import Trip
 
         self._here()
