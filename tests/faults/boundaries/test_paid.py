@@ -210,7 +210,7 @@ def test_killed_while_it_lets_go(paid: Paid, name: str) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_killed_at_any_instant(paid: Paid, seed: int) -> None:
     """Also within SQLite, which no name can tell."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311  no secret
     paid.anew()
     first = draw.choice([*BEFORE, *AFTER])
     occurrence = draw.randint(1, paid.whole.asked - 1)

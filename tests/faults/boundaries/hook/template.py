@@ -48,10 +48,10 @@ def _import() -> None:
     import mox.cli.app
 
     if "FAULTS_LIGHT" in os.environ:
-        import openai.resources.embeddings
+        import openai.resources.embeddings  # noqa: F401
 
         import mox.bench.providers.ask
-        import mox.providers.embedding_wire  # noqa: F401
+        import mox.providers.embedding_wire
 
         return
     import altair  # noqa: F401
