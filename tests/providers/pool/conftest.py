@@ -48,3 +48,12 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A server to be killed and started again."""
+    server = Valkey(tmp_path_factory.mktemp("own"))
+    server.start()
+    yield server
+    server.stop()

@@ -9,7 +9,6 @@ import sys
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,15 +28,6 @@ ONE = Account("the first one", Limits(tokens_per_min=6000, safety=1.0))
 @pytest.fixture
 def name() -> str:
     return uuid.uuid4().hex
-
-
-@pytest.fixture
-def own_valkey(valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A server to be ended and started again."""
-    server = type(valkey)(tmp_path_factory.mktemp("own"))
-    server.start()
-    yield server
-    server.stop()
 
 
 async def asks_on(pool: Pool, until: float, tokens: float = 10) -> list[float]:
