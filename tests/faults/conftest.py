@@ -95,3 +95,20 @@ def sweep(tmp_path: Path, small_corpus: Path) -> Iterator[Sweep]:
     made = Sweep(tmp_path, small_corpus, {"MOX_WORKERS": "2"})
     yield made
     made.close()
+
+
+@pytest.fixture
+def apart() -> list[str]:
+    """How to run a command where it may mount a small disk that only it sees."""
+    words = ["unshare", "--map-root-user", "--mount"]
+    try:
+        done = subprocess.run(
+            [*words, "sh", "-c", "mount -t tmpfs none /mnt"],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        said = done.stderr if done.returncode else ""
+    except FileNotFoundError as error:
+        said = str(error)
+    if said:
+        pytest.skip(f"this system lets no one mount a small disk: {said.strip()}")
+    return words

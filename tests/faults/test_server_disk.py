@@ -15,23 +15,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SCRIPT = Path(__file__).with_name("full_disk.py")
 
 
-@pytest.fixture
-def apart() -> list[str]:
-    """How to run a command where it may mount a small disk that only it sees."""
-    words = ["unshare", "--map-root-user", "--mount"]
-    try:
-        done = subprocess.run(
-            [*words, "sh", "-c", "mount -t tmpfs none /mnt"],
-            capture_output=True, text=True, timeout=20, check=False,
-        )  # fmt: skip
-        said = done.stderr if done.returncode else ""
-    except FileNotFoundError as error:
-        said = str(error)
-    if said:
-        pytest.skip(f"this system lets no one mount a small disk: {said.strip()}")
-    return words
-
-
 def test_its_disk_is_full(
     apart: list[str], milvus_home: Callable[[], Path], small_corpus: Path
 ) -> None:

@@ -14,7 +14,7 @@ from mox.bench.providers import ask, kept
 from mox.bench.providers.client import records
 from mox.bench.providers.found import ProviderBench
 from mox.bench.providers.watch import Silent
-from mox.errors import BudgetError, PriceError
+from mox.errors import BudgetError, EngineError, PriceError
 from mox.pipeline.store import Store
 from mox.simulation.serving import serving
 
@@ -167,6 +167,18 @@ def test_stated_limits_are_kept_by_the_pool_and_its_wait_is_a_column_of_its_own(
     assert two["pool_wait_ms"]["p95"]["value"] < one["pool_wait_ms"]["p95"]["value"]
     # What is waited is in the time from the intended start, and in no time of the provider's.
     assert one["e2e_from_schedule_ms"]["p95"]["value"] > one["e2e_ms"]["p95"]["value"] + 5_000
+
+
+def test_a_redis_that_is_not_there_is_refused_before_anything_is_asked(
+    prices: str, own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOX_REDIS_URL", "redis://:planted@127.0.0.1:1/0")
+    content = written(prices)
+    content["providers"][0]["limits"] = {"requests_per_min": 600}
+    with pytest.raises(EngineError, match=r"no Redis answers at redis://127\.0\.0\.1:1/0") as said:
+        ask.bench_providers(content, quiet=True, offline=True)
+    assert "planted" not in str(said.value)
+    assert not list(own_state.glob("results/*/records.jsonl"))
 
 
 def test_again_moves_what_was_measured_aside(own_state: Path) -> None:

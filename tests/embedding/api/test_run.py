@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 import mox
-from mox.errors import BudgetError, MissingError, MoxError, PriceError
+from mox.errors import BudgetError, EngineError, MissingError, MoxError, PriceError
 from mox.experiment.experiment import load
 from mox.pipeline.describe import describe
 from mox.providers.ledger import Ledger
@@ -276,6 +276,18 @@ def test_what_cannot_be_paid_is_refused_before_a_call(
         mox.plan(sweep.file)
     with pytest.raises(MoxError, match="no run"):
         mox.load(sweep.file)  # what was run is read without a key
+    assert not sweep.api.requests
+
+
+def test_a_redis_that_is_not_there_is_refused_before_a_call(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOX_REDIS_URL", "redis://:planted@127.0.0.1:1/0")
+    mox.plan(sweep.file)  # who states no limits shares none
+    limited = {"axes.embed.1.limits": {"requests_per_min": 600}}
+    with pytest.raises(EngineError, match=r"no Redis answers at redis://127\.0\.0\.1:1/0") as said:
+        mox.plan(sweep.file, set=limited)
+    assert "planted" not in str(said.value)
     assert not sweep.api.requests
 
 
