@@ -1,6 +1,7 @@
 """A process with Mox and MLflow imported, that is forked for each call of the command line.
 
-One JSON object a line on standard input: `words` (the command line), `environment`, `out` (the
+One JSON object a line on standard input: `words` (the command line, or `python` and a script with
+its arguments), `environment`, `out` (the
 file that gets its standard output and error). Answers with a line: the exit status, negative
 for the signal that ended it. Only the imports are shared; the workers that a call starts are
 processes of their own, as ever. What a killed call leaves running has to end by itself; it is
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import runpy
 import signal
 import sys
 
@@ -79,7 +81,12 @@ def _call(asked: dict[str, object]) -> None:
             import watch
 
             watch.install()
-        command()
+        if asked["words"][0] == "python":  # type: ignore[index]
+            sys.argv = sys.argv[2:]
+            runpy.run_path(sys.argv[0], run_name="__main__")
+            code = 0
+        else:
+            command()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     except BaseException:

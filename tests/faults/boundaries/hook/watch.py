@@ -78,6 +78,7 @@ ROLES = (
     (r"artifacts/\w+/\.\w+\.removed\.\w+/(.*)", r"\1 put aside"),
     (r"artifacts/\w+/\w+", "the artifact"),
     (r"artifacts/\w+/\w+/(.*)", r"the artifact's \1"),
+    (r"memo/answers", "the folder of answers"),
     (r"memo/\w+", "an embedder's folder"),
     (r"memo/\w+/\w+\.vectors\.npy", "vectors"),
     (r"memo/\w+/\w+\.hash\.npy", "hashes"),
@@ -88,7 +89,6 @@ ROLES = (
     (r"results/bench-\w+", "a benchmark's folder"),
     (r"results/bench-\w+/\.(\w+\.json)\..*", r"the temporary \1"),
     (r"results/bench-\w+/(.*)", r"\1"),
-    (r"memo/answers/\w+", "a folder of answers"),
     (r"memo/answers/.*\.tmp", "a temporary answer"),
     (r"memo/answers/.*", "an answer"),
     (r"mlflow\.db\.lock", "the database's lock"),
@@ -104,7 +104,7 @@ ROLES = (
     (r"services/indexes/\w+\.db/collections/mox_\w+", "the collection's folder"),
     (r"services/indexes/\w+\.db/(?:.*/)?([^/]+)", r"\1"),
     (
-        r"(artifacts|ledger|memo|memo/answers|results|runs|mirrored|releases|running|services"
+        r"(artifacts|ledger|memo|results|runs|mirrored|releases|running|services"
         r"|services/indexes)",
         r"the folder of \1",
     ),
