@@ -260,10 +260,11 @@ def up(
 ) -> Server:
     """Have a real server run on this machine, on this state folder's data; returns once it answers.
 
-    What stands in its place by default (Milvus Lite) isn't used from then on, until `down`.
+    What stands in its place by default (Milvus Lite; each process's own books and answers) isn't
+    used from then on, until `down`.
 
     Args:
-        service: `milvus`.
+        service: `milvus` or `redis`.
         port: the one that it shall answer on; its last one, or a free one, where None.
         progress: told what is done, line by line; printed on standard error where None.
 

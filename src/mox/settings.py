@@ -28,10 +28,10 @@ class Settings(BaseSettings):
     postgres_uri: str | None = None
     """A PostgreSQL with pgvector; an embedded one in the state folder where it is not set."""
     redis_url: str | None = None
-    """A Redis or Valkey that processes and machines share; an embedded one where a part of Mox
-    needs one and it is not set."""
+    """A Redis or Valkey that processes and machines share; that of `mox up redis` where it is not
+    set, and an embedded one where neither is there and a part of Mox needs one."""
     answers_days: float = Field(default=30.0, gt=0)
-    """How long answers of language models are shared through `redis_url`."""
+    """How long answers of language models are shared through Redis."""
     answers_mb: float = Field(default=1024.0, gt=0)
     """How much of its memory they may take, in 10⁶ bytes; the oldest go first."""
     prices: Path | None = None

@@ -19,7 +19,7 @@ from mox.indexes import indexes
 from mox.pipeline.store import Store
 from mox.providers import providers
 from mox.retrieval import fusions, retrievers
-from mox.services import running
+from mox.services import running, valkey
 from mox.settings import DISTRIBUTION, install_line, redact, settings
 
 State = Literal["ok", "absent", "broken"]
@@ -143,6 +143,7 @@ def _services() -> Iterator[Check]:
     except MoxError as error:
         yield Check("milvus", "broken", error.message, error.mend)
     yield _postgres(here.postgres_uri)
+    yield _redis()
     tracking = tracking_uri(here.root)
     try:
         reachable(tracking)
@@ -166,6 +167,31 @@ def _postgres(uri: str | None) -> Check:
     except MoxError as error:
         return Check("postgres", "broken", error.message, error.mend)
     return Check("postgres", "ok", f"{place}: {engine}")
+
+
+def _redis() -> Check:
+    """Which Redis processes share, and whether it answers."""
+    here = settings()
+    try:
+        uri = valkey.url(here)
+        if uri is None:
+            valkey.program()
+            said = (
+                "none is shared (MOX_REDIS_URL is not set, `mox up redis` not run): each process"
+                " keeps its own limits; the embedded Valkey starts where a part needs one"
+            )
+            return Check("redis", "ok", said)
+        valkey.check(here)
+        started = running.check(here.root, "redis", uri)
+    except MissingError as error:
+        # Asked for by a URL, what is missing is broken; else it is an extra like any other.
+        return Check("redis", "broken" if here.redis_url else "absent", error.message, error.mend)
+    except MoxError as error:
+        return Check("redis", "broken", error.message, error.mend)
+    by = "of MOX_REDIS_URL"
+    if started:
+        by = f"started by `mox up redis` (process {started.pid}, {started.started})"
+    return Check("redis", "ok", f"{redact(uri)}, {by}: answers")
 
 
 def show(checks: list[Check]) -> None:

@@ -4,7 +4,7 @@ What is asked is told by the whole request, the kind of provider, its URL and wh
 follow from; not by the account that pays. A request that is meant to be asked anew (a second
 sample at a temperature, say) has to differ: by a `seed` in `extra`, for example.
 
-An answer lies in the state folder, and with MOX_REDIS_URL also where other machines find it.
+An answer lies in the state folder, and with MOX_REDIS_URL or `mox up redis` also where others find it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mox.locks import Locks
 from mox.providers.answers import LocalAnswers, read_row, row_of
 from mox.providers.shared import SharedAnswers
 from mox.providers.spec import ProviderSpec
+from mox.services import valkey
 from mox.settings import DISTRIBUTION, settings
 from mox.spec import canonical
 from mox.types.providers import Answer, Delta, Event, Provider, Request, Timings
@@ -109,8 +110,8 @@ class Remembered:
         provider: who is asked; with pool and ledger, so that a remembered answer costs nothing.
         origin: whose answers they are.
         root: the state folder; that of the settings where None.
-        shared: what other machines share; that of MOX_REDIS_URL where None, if it is set, with
-            the bounds of MOX_ANSWERS_DAYS and MOX_ANSWERS_MB.
+        shared: what other machines share; that of MOX_REDIS_URL or `mox up redis` where None, if there is
+            one, with the bounds of MOX_ANSWERS_DAYS and MOX_ANSWERS_MB.
     """
 
     def __init__(
@@ -130,9 +131,9 @@ class Remembered:
         root = root or now.root
         self._local = LocalAnswers(root / "memo" / "answers")
         self._locks = Locks(root / "locks" / "answers")
-        if shared is None and now.redis_url:
+        if shared is None and (redis := valkey.url(now)):
             shared = SharedAnswers(
-                now.redis_url,
+                redis,
                 ttl_s=now.answers_days * 24 * 3600,
                 total_bytes=int(now.answers_mb * 1e6),
             )

@@ -44,10 +44,20 @@ def _born_elsewhere(pid: int) -> str | None:
     return since.strip() if since and not state.startswith("Z") else None
 
 
-def launch(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
+def launch(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    keep: Sequence[int] = (),
+) -> int:
     """Start a process in a session and group of its own; its number, which is the group's too.
 
     It inherits no pipe of ours and goes on when we end: what it prints is appended to `log`.
+
+    Args:
+        keep: descriptors that it inherits: of locks that are its own from now on.
     """
     with log.open("ab") as out:
         process = subprocess.Popen(  # noqa: S603  a binary that Mox unpacked or was installed
@@ -58,6 +68,7 @@ def launch(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Pa
             stdout=out,
             stderr=out,
             start_new_session=True,
+            pass_fds=keep,
         )
     pid = process.pid
     with warnings.catch_warnings():

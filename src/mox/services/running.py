@@ -23,9 +23,9 @@ from mox.errors import EngineError, StoreError
 from mox.services.process import born
 from mox.settings import Settings, redact
 
-SETTING = {"milvus": "milvus_uri"}
+SETTING = {"milvus": "milvus_uri", "redis": "redis_url"}
 """Which setting names a service by URI; used where it isn't set, once `mox up` started one."""
-PORTS = {"milvus": 19530, "postgres": 5432}
+PORTS = {"milvus": 19530, "postgres": 5432, "redis": 6379}
 """What a URI without a port means."""
 PATIENCE_S = 300.0
 """How long another `mox up` or `mox down` of the same service is waited for."""
@@ -36,7 +36,7 @@ class Server:
     """A server that was started in a state folder, as its record says."""
 
     service: str
-    """`milvus`, `postgres`, …"""
+    """`milvus`, `redis`, …"""
     uri: str
     pid: int
     """The leader of a process group of its own."""
@@ -60,10 +60,10 @@ class Server:
         return any(fnmatchcase(kind, pattern) for pattern in self.lacks)
 
     def document(self) -> dict[str, Any]:
-        """The JSON of `mox up --json`."""
+        """The JSON of `mox up --json`; its address as its setting calls it, and as `uri`."""
         said = {**asdict(self), "lacks": list(self.lacks), "open_ports": list(self.open_ports)}
         del said["born"]
-        return {"schema": 1, **said}
+        return {"schema": 1, **said, SETTING[self.service].rpartition("_")[2]: self.uri}
 
     def __repr__(self) -> str:
         state = "answers at" if self.alive else "is gone from"

