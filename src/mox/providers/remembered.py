@@ -4,7 +4,8 @@ What is asked is told by the whole request, the kind of provider, its URL and wh
 follow from; not by the account that pays. A request that is meant to be asked anew (a second
 sample at a temperature, say) has to differ: by a `seed` in `extra`, for example.
 
-An answer lies in the state folder, and with MOX_REDIS_URL or `mox up redis` also where others find it.
+An answer lies in the state folder, and with MOX_REDIS_URL or `mox up redis` also where others
+find it.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class Remembered:
         provider: who is asked; with pool and ledger, so that a remembered answer costs nothing.
         origin: whose answers they are.
         root: the state folder; that of the settings where None.
-        shared: what other machines share; that of MOX_REDIS_URL or `mox up redis` where None, if there is
+        shared: what others share; that of MOX_REDIS_URL or `mox up redis` where None, if there is
             one, with the bounds of MOX_ANSWERS_DAYS and MOX_ANSWERS_MB.
     """
 
