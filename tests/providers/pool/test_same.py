@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mox.providers.pool import Account, Limits
-from mox.providers.pool.books import Ask, Booked, Books, Closing, Refused
+from mox.providers.pool.books import Books
+from mox.providers.pool.forms import Ask, Booked, Closing, Refused
 from mox.providers.pool.redis import _Shared
 
 WIDE = 6e5

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from mox.providers.pool import Account, Limits
-from mox.providers.pool.books import Ask, Booked, Books, Closing, View
+from mox.providers.pool.books import Books
+from mox.providers.pool.forms import Ask, Booked, Closing, View
 from mox.simulation.config import Limits as Strict
 from mox.simulation.limits import Cost, Gate, Production
 

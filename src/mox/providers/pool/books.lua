@@ -1,4 +1,5 @@
--- The pool's arithmetic in Redis, atomic for all accounts of a call: what books.py says in Python.
+-- The pool's arithmetic in Redis, atomic for all accounts of a call: what `books`, `book` and
+-- `breaker` say in Python.
 -- KEYS: the room that all share, then each account. ARGV: what is done, the accounts' limits, the
 -- caller's idea of the time, its name, and what the operation needs. Times are seconds of a clock
 -- that never jumps: Redis' own, less its jumps.

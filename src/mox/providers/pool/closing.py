@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mox.providers.pool.books import QUOTA_S, Closing
+from mox.providers.pool.forms import Closing
 from mox.providers.pool.limits import PER_MIN
 from mox.providers.pool.nouns import Lease, Outcome, limited
 from mox.types.providers import Resource
@@ -12,6 +12,8 @@ from mox.types.providers import Resource
 NAN = float("nan")
 HELD_S, HELD_AT_LEAST_S, HELD_AT_MOST_S = 1.0, 0.05, 120.0
 """How long a 429 stops an account: where it doesn't say, and the bounds of what is believed."""
+QUOTA_S = 600.0
+"""How long an account whose quota is used up is put aside, unless somebody takes it back."""
 FAILS = frozenset({"overloaded", "server"})
 SILENT = frozenset(
     {"timeout_connect", "timeout_first_byte", "timeout_stall", "timeout_total", "connection",

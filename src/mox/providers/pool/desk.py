@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from mox.errors import PoolError
-from mox.providers.pool.books import INF, Ask, Booked, Closing, Refused, View
 from mox.providers.pool.closing import closing, taken, undone
+from mox.providers.pool.forms import INF, Ask, Booked, Closing, Refused, View
 from mox.providers.pool.limits import Account
 from mox.providers.pool.line import Line, Ticket
 from mox.providers.pool.nouns import AHEAD_S, DEADLINE_S, Lease, Need, Needs, Outcome, Priority

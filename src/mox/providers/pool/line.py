@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 
-from mox.providers.pool.books import INF, View
+from mox.providers.pool.forms import INF, View
 
 
 class Ticket:

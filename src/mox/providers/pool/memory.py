@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mox.providers.pool.books import Ask, Booked, Books, Closing, Refused, View
+from mox.providers.pool.books import Books
 from mox.providers.pool.desk import Desk, Tell, TellOf
+from mox.providers.pool.forms import Ask, Booked, Closing, Refused, View
 from mox.providers.pool.limits import Account
 
 

@@ -5,31 +5,34 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import warnings
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
-from hashlib import sha1
-from importlib import resources
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 from uuid import uuid4
 
-from mox.errors import EngineError, PoolWarning
-from mox.providers.pool.books import Ask, Booked, Books, Closing, Refused, View
-from mox.providers.pool.closing import NAN
+from mox.errors import EngineError
 from mox.providers.pool.desk import Desk, Tell, TellOf
-from mox.providers.pool.limits import PER_MIN, Account, Limits
+from mox.providers.pool.forms import Ask, Booked, Closing, Refused, View
+from mox.providers.pool.limits import Account
 from mox.providers.pool.link import Link, LostError, News, end, number, words
+from mox.providers.pool.outage import SHARED, Outages
+from mox.providers.pool.script import (
+    Heads,
+    closing_of,
+    placing,
+    read_placed,
+    read_view,
+    said_at,
+    script,
+    view_of,
+)
 from mox.registry import missing_package
 from mox.settings import redact
 
 BEAT_S = 3.0
 """How often a process says that it works here."""
 TRIES_AGAIN_S = 1.0
-SHARED = 0
-"""The origin of leases from the shared books; each outage has one of its own."""
 
 
 def redis_pool(url: str, *, name: str = "mox", weights: Mapping[str, float] | None = None) -> Desk:
@@ -56,7 +59,7 @@ class _Shared:
     """Books in Redis; this process's own while that is away."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._url, self._name = url, name
+        self._url = url
         self._worker = uuid4().hex[:12].encode()
         self._link: Link | None = None
         self._opening: asyncio.Lock | None = None
@@ -66,15 +69,8 @@ class _Shared:
         self._tell_of: TellOf = lambda *_: None
         self._regrets: set[asyncio.Task[Any]] = set()
         self._time = (0.0, 0.0)
-        self._workers = 1
-        self._own: Books | None = None
-        self._outages = 0
-        self._queued: dict[str, deque[tuple[float, Account, tuple[float, ...]]]] = {}
-        self._heads: dict[tuple[Any, ...], tuple[bytes, int, tuple[Account, ...]]] = {}
-
-    @property
-    def origin(self) -> int:
-        return SHARED if self._own is None else self._outages
+        self._outages = Outages(url)
+        self._heads = Heads(name)
 
     # What the desk asks
 
@@ -82,81 +78,64 @@ class _Shared:
         self._tell, self._tell_of = tell, tell_of
 
     async def place(self, ask: Ask) -> Booked | Refused:
-        tail = [
-            ask.lease.encode(), number(ask.max_wait_s), number(ask.ahead_s), ask.tenant.encode(),
-            number(ask.weight),
-        ]  # fmt: skip
-        for speed, costs in zip(ask.speeds, ask.costs, strict=True):
-            tail.append(number(speed))
-            tail.extend(number(cost) for cost in costs)
-
         def orphan(said: bytes) -> None:
-            placed = self._read_placed(said, ask)
+            placed = read_placed(said, ask)
             if isinstance(placed, Booked):
                 account, costs = ask.accounts[placed.account], ask.costs[placed.account]
                 self._later(self.settle(account, Closing(ask.lease, costs, undo=True), SHARED))
 
         placed: Booked | Refused
         try:
-            said = await self._call("place", ask.accounts, tail, orphan=orphan)
+            said = await self._call("place", ask.accounts, placing(ask), orphan=orphan)
         except LostError as error:
-            own = self._fallen_back(error)
-            shares = [self._share(account) for account in ask.accounts]
+            own = self._outages.begin(str(error))
+            shares = [self._outages.share(account) for account in ask.accounts]
             placed = own.place(ask._replace(accounts=shares), time.monotonic())
         else:
-            placed = self._read_placed(said, ask)
+            placed = read_placed(said, ask)
         if isinstance(placed, Booked):
-            self._queue(ask, placed)
+            self._outages.note(ask, placed)
         return placed
 
     async def settle(self, account: Account, closing: Closing, origin: int) -> View | None:
-        if origin != self.origin:  # what it took stands in books that are closed, or away
+        if origin != self._outages.origin:  # what it took stands in books that are closed, or away
             closing = closing._replace(
                 give_back=(0.0,) * len(closing.give_back), flow=0.0, hit=(), left=(), undo=False
             )
-        size = len(account.limits.resources)
-        blank = (NAN,) * size
-        tail = [
-            closing.lease.encode(), number(closing.undo), number(closing.hold_s),
-            number(closing.slower), number(closing.verdict), number(closing.aside_s),
-            closing.why.encode(), number(closing.flow),
-        ]  # fmt: skip
-        columns = (closing.give_back, closing.hit, closing.left, closing.share)
-        for row in zip(*(column or blank for column in columns), strict=True):
-            tail.extend(b"-" if value != value else number(value) for value in row)
+        tail = closing_of(closing, len(account.limits.resources))
         try:
-            return self._read_view(await self._call("settle", [account], tail))
+            return read_view(await self._call("settle", [account], tail))
         except LostError as error:
-            own = self._fallen_back(error)
-            return own.settle(self._share(account), closing, time.monotonic())
+            own = self._outages.begin(str(error))
+            return own.settle(self._outages.share(account), closing, time.monotonic())
 
     async def progress(
         self, account: Account, lease: str, flow: float, beyond: float, origin: int
     ) -> View | None:
-        if origin != self.origin:
+        if origin != self._outages.origin:
             return None
         tail = [lease.encode(), number(flow), number(beyond)]
         try:
-            return self._read_view(await self._call("progress", [account], tail))
+            return read_view(await self._call("progress", [account], tail))
         except LostError as error:
-            own = self._fallen_back(error)
-            return own.progress(self._share(account), lease, flow, beyond, time.monotonic())
+            own = self._outages.begin(str(error))
+            return own.progress(self._outages.share(account), lease, flow, beyond, time.monotonic())
 
     async def aside(self, account: Account, reason: str, until_s: float) -> View | None:
         tail = [number(until_s), reason.encode()]
         try:
-            return self._read_view(await self._call("aside", [account], tail))
+            return read_view(await self._call("aside", [account], tail))
         except LostError as error:
-            own, now = self._fallen_back(error), time.monotonic()
-            own.aside(self._share(account), reason, until_s, now)
-            return own.view(self._share(account), now)
+            own, now = self._outages.begin(str(error)), time.monotonic()
+            own.aside(self._outages.share(account), reason, until_s, now)
+            return own.view(self._outages.share(account), now)
 
     async def state(self, accounts: Sequence[Account]) -> list[dict[str, Any]]:
         try:
             found: list[dict[str, Any]] = json.loads(await self._call("state", accounts, []))
         except LostError as error:
-            own = self._fallen_back(error)
-            return own.state([self._share(each) for each in accounts], time.monotonic())
+            own = self._outages.begin(str(error))
+            return own.state([self._outages.share(each) for each in accounts], time.monotonic())
         return found
 
     async def aclose(self) -> None:
@@ -178,7 +157,7 @@ class _Shared:
     ) -> bytes:
         if self._link is None:
             await self._open()
-        if self._link is None or self._own is not None:
+        if self._link is None or self._outages.books is not None:
             raise LostError("away")
         return await self._send(self._link, op, accounts, tail, orphan)
 
@@ -187,7 +166,7 @@ class _Shared:
     ) -> bytes:
         from redis.exceptions import NoScriptError, ResponseError
 
-        head, count = self._head(op, accounts)
+        head, count = self._heads.of(op, accounts)
         now = time.monotonic()
         claimed = self._time[0] + now - self._time[1] if self._time[0] else 0.0
         parts = [number(claimed), self._worker, *tail]
@@ -196,28 +175,13 @@ class _Shared:
             try:
                 said = await link.call(command, orphan=orphan)
             except NoScriptError:
-                await link.call(b"*3\r\n" + words([b"SCRIPT", b"LOAD", _script()[0]]))
+                await link.call(b"*3\r\n" + words([b"SCRIPT", b"LOAD", script()[0]]))
                 said = await link.call(command, orphan=orphan)
         except ResponseError as error:  # a full disk or memory, a replica: it books nothing
             raise LostError(str(error)) from None
         if op != "state":
-            self._time = (float(said.split(b" ", 2)[1]), time.monotonic())
+            self._time = (said_at(said), time.monotonic())
         return said
-
-    def _head(self, op: str, accounts: Sequence[Account]) -> tuple[bytes, int]:
-        """The part of a command that is the same for the same accounts."""
-        key = (op, *map(id, accounts))
-        found = self._heads.get(key)
-        if found is None:
-            room = b"{%b}:" % self._name.encode()
-            parts = [b"EVALSHA", _script()[1], b"%d" % (1 + len(accounts)), room + b"room"]
-            parts += [room + b"account:" + quote(account.name).encode() for account in accounts]
-            parts += [op.encode(), b"%d" % len(accounts)]
-            for account in accounts:
-                parts += _stated(account)
-            # With the accounts, so that none of these numbers becomes another one's.
-            found = self._heads[key] = (words(parts), len(parts), tuple(accounts))
-        return found[:2]
 
     async def _open(self) -> None:
         if self._opening is None:
@@ -239,20 +203,20 @@ class _Shared:
 
     async def _beat(self, link: Link) -> None:
         said = await self._send(link, "beat", [], [number(0)], None)
-        self._workers = max(1, int(float(said.split(b" ")[2])))
+        self._outages.workers = max(1, int(float(said.split(b" ")[2])))
 
     async def _keep_beating(self) -> None:
         """Be counted; notice when Redis is away, and when it is back."""
         while True:
-            away = self._own is not None
+            away = self._outages.books is not None
             await asyncio.sleep(TRIES_AGAIN_S if away else BEAT_S)
             try:
-                if self._own is None and self._link is not None:
+                if self._outages.books is None and self._link is not None:
                     await self._beat(self._link)
                 else:
                     await self._come_back()
             except LostError as error:
-                self._fallen_back(error)
+                self._outages.begin(str(error))
 
     async def _come_back(self) -> None:
         link = await Link.open(self._url)
@@ -261,9 +225,9 @@ class _Shared:
         except BaseException:
             await link.aclose()
             raise
-        old, self._link, self._own = self._link, link, None
+        old, self._link, self._outages.books = self._link, link, None
         # Before anything else is said on it: what this process gave out meanwhile.
-        queued = self._still_queued()
+        queued = self._outages.waiting()
         accounts = [account for account, _ in queued]
         tail = [number(cost) for _, costs in queued for cost in costs]
         await self._send(link, "rejoin", accounts, tail, None)
@@ -275,7 +239,6 @@ class _Shared:
 
     async def _listen(self) -> News:
         """Hear what other processes' calls met: an account that is held, a provider that fails."""
-        start = len(f"{{{self._name}}}:account:")
 
         def told(what: bytes) -> None:
             kind, name, rest = what.split(b" ", 2)
@@ -283,95 +246,11 @@ class _Shared:
                 self._tell_of(unquote(name.decode()), float(rest))
             else:
                 numbers = list(map(float, rest.split(b" ")))
-                self._tell(unquote(name.decode()[start:]), _view(numbers[1:]))
+                self._tell(self._heads.account(name.decode()), view_of(numbers[1:]))
 
-        return await News.open(self._url, f"{{{self._name}}}:room:news", told)
+        return await News.open(self._url, self._heads.news, told)
 
     def _later(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._regrets.add(task)
         task.add_done_callback(self._regrets.discard)
-
-    # Without it
-
-    def _fallen_back(self, error: LostError) -> Books:
-        """This process's own books: made when Redis goes, with what waits already in them."""
-        if self._own is None:
-            self._outages += 1
-            self._own = Books(self._outages)
-            now = time.monotonic()
-            for account, costs in self._still_queued():
-                self._own.owe(self._share(account), costs, now)
-            share = f"1/{self._workers}" if self._workers > 1 else "all"
-            warnings.warn(
-                f"Redis at {redact(self._url)} is away ({error}): this process goes on with"
-                f" {share} of each limit, and comes back when it answers.",
-                PoolWarning,
-                stacklevel=2,
-            )
-        return self._own
-
-    def _share(self, account: Account) -> Account:
-        return _split(account, self._workers)
-
-    def _queue(self, ask: Ask, placed: Booked) -> None:
-        """Note what is booked and not begun, in case Redis goes."""
-        account, now = ask.accounts[placed.account], time.monotonic()
-        queued = self._queued.setdefault(account.name, deque())
-        queued.append((now + placed.wait_s, account, ask.costs[placed.account]))
-        while queued[0][0] < now - 1e-3:
-            queued.popleft()
-
-    def _still_queued(self) -> list[tuple[Account, tuple[float, ...]]]:
-        now = time.monotonic()
-        found: list[tuple[Account, tuple[float, ...]]] = []
-        for queued in self._queued.values():
-            account = queued[-1][1]
-            waits = [costs for start, _, costs in queued if start > now]
-            zero = (0.0,) * len(account.limits.resources)
-            found.append((account, tuple(map(sum, zip(zero, *waits, strict=True)))))
-        return found
-
-    # Replies
-
-    def _read_placed(self, said: bytes, ask: Ask) -> Booked | Refused:
-        if said[:1] == b"-":
-            _, _, wait, why, detail = said.split(b" ", 4)
-            return Refused(why.decode(), float(wait), detail.decode())
-        numbers = list(map(float, said[2:].split(b" ")))
-        index, wait_s = int(numbers[1]), numbers[2]
-        middle = 3 + 2 * len(ask.costs[index])
-        marks, ends = tuple(numbers[3:middle:2]), tuple(numbers[4:middle:2])
-        return Booked(index, wait_s, marks, ends, _view(numbers[middle:]))
-
-    def _read_view(self, said: bytes) -> View:
-        return _view(list(map(float, said[2:].split(b" ")))[1:])
-
-
-def _view(numbers: list[float]) -> View:
-    return View(tuple(numbers[1::3]), tuple(numbers[2::3]), tuple(numbers[3::3]), held_s=numbers[0])
-
-
-@lru_cache(maxsize=1)
-def _script() -> tuple[bytes, bytes]:
-    """The books in Lua, and the name that Redis gives them."""
-    text = resources.files("mox.providers.pool").joinpath("books.lua").read_bytes()
-    return text, sha1(text).hexdigest().encode()  # noqa: S324  Redis' own way of naming
-
-
-def _stated(account: Account) -> list[bytes]:
-    limits = account.limits
-    out = limits.resources.index("output") + 1 if "output" in limits.resources else 0
-    said = [quote(account.fails_with).encode(), number(limits.ramp_per_min or 0.0)]
-    said += [b"%d" % len(limits.resources), b"%d" % out]
-    for rate, cap in zip(limits.rates, limits.caps, strict=True):
-        said += [number(rate), number(cap)]
-    return said
-
-
-@lru_cache(maxsize=256)
-def _split(account: Account, workers: int) -> Account:
-    """An account with one worker's share of its limits."""
-    limits = account.limits
-    shares = {PER_MIN[name]: getattr(limits, PER_MIN[name]) / workers for name in limits.resources}
-    return Account(account.name, Limits(**{**limits.model_dump(), **shares}), account.provider)

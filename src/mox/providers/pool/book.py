@@ -1,0 +1,177 @@
+"""One account's book, in Python.
+
+Of each resource a book keeps two counters that only make sense together:
+
+- `booked`: all that was ever set aside; a booking's `mark` is where it begins.
+- `granted`: how far bookings may have started by now. It grows with the rate, with what calls
+  turned out not to need, and falls by what they used beyond. A booking starts once `granted`
+  has reached its mark; so all who wait move up or back together, in the order in which they
+  came, and whoever hears a new `granted` knows when its own turn is without asking.
+
+`granted - booked` is the level of a bucket, negative while somebody waits.
+
+Output that is charged as it is made needs one thing more. Bookings pace how many answers begin;
+how much they make meanwhile is noise, and where the provider's bucket runs over or empty by it
+the pool's doesn't. So a book keeps `flow` too, the provider's bucket as it should be now: it
+refills, and falls by what the running answers make (their number times the speed of one, put
+right whenever one reports). The next answer begins only where `flow` covers what is yet to come
+above the rate from those that run: with long answers that is Little's law, their number times
+their speed within the limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from operator import gt
+
+from mox.providers.pool.forms import Closing
+from mox.providers.pool.limits import Limits
+
+GRACE_S = 10.0
+"""How long after its expected end an answer that nobody reports of still counts."""
+RAMP_START, RAMP_IDLE_S, RAMP_AFTER = 0.2, 60.0, 0.5
+"""Of the rate, where a load begins that may not grow at once; how long idle until it begins anew;
+and how fast it grows after a limit on acceleration was met that none had been stated of."""
+RISE = 0.01
+"""How fast a limit that had been lowered rises again: of the stated limit, a second."""
+WEIGHT = 0.2
+"""Of the newest in a mean."""
+SAFE = 0.5
+"""Of the cap: how much more than the pool's level the provider's should be."""
+
+
+@dataclass(slots=True)
+class Book:
+    """Of one account. All times are the books' own."""
+
+    at: float
+    granted: list[float]
+    booked: list[float]
+    corrected: list[float]
+    share: list[float]
+    """Of the stated limits, what is used."""
+    target: list[float]
+    """Where `share` rises to."""
+    ramp: float
+    used: float
+    held: float = 0.0
+    aside: float = 0.0
+    why: str = ""
+    flow: float = 0.0
+    """Of a limit of output, the provider's own level."""
+    free: float = 0.0
+    """Of `flow`, what the next answer may count on; it doesn't begin where that is negative."""
+    begins: float = 0.0
+    """The mark of that answer."""
+    speed: float = 0.0
+    """Of one answer, in tokens a second."""
+    length: float = 0.0
+    """Of one answer, as is set aside."""
+    waiting: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Lease → its marks, in order: who hasn't begun, where output is limited."""
+    running: dict[str, float] = field(default_factory=dict)
+    """Lease → when its answer counts no more if nobody reports of it."""
+
+
+def opened(limits: Limits, now: float) -> Book:
+    """A book whose account nobody has used."""
+    size = len(limits.resources)
+    start = RAMP_START if limits.ramp_per_min else 1.0
+    book = Book(
+        now, list(limits.caps), [0.0] * size, [0.0] * size, [1.0] * size, [1.0] * size, start, now
+    )
+    if limits.output is not None:
+        book.flow = 2 * limits.caps[limits.output]
+    return book
+
+
+def advance(book: Book, limits: Limits, now: float) -> None:
+    """Bring a book up to now."""
+    passed = max(0.0, now - book.at)
+    for j, (rate, cap) in enumerate(zip(limits.rates, limits.caps, strict=True)):
+        book.granted[j] += rate * book.share[j] * book.ramp * passed
+        book.granted[j] = min(book.granted[j], book.booked[j] + cap * book.share[j])
+    if limits.output is not None:
+        _follow(book, limits, limits.output, passed, now)
+    for j in range(len(limits.resources)):
+        book.share[j] = min(book.target[j], book.share[j] + RISE * passed)
+    if limits.ramp_per_min and now - book.used > RAMP_IDLE_S:
+        book.ramp = RAMP_START
+    elif book.ramp < 1:
+        by = limits.ramp_per_min or RAMP_AFTER
+        book.ramp = min(1.0, book.ramp * (1 + by) ** (passed / 60))
+    book.at = now
+
+
+def _follow(book: Book, limits: Limits, out: int, passed: float, now: float) -> None:
+    """Follow the provider's own bucket of output, and let nobody begin on what isn't there."""
+    rate = limits.rates[out] * book.share[out]
+    cap = limits.caps[out] * book.share[out]
+    for name in [name for name, end in book.running.items() if end < now]:
+        del book.running[name]
+    made = rate - len(book.running) * book.speed
+    book.flow = min(2 * cap, book.flow + made * passed)
+    while True:
+        book.free = book.flow - cap - _to_come(book, rate)
+        name, marks = next(iter(book.waiting.items()), ("", None))
+        book.begins = book.booked[out] if marks is None else marks[out]
+        if marks is None or book.free < 0 or any(map(gt, marks, book.granted)):
+            break
+        del book.waiting[name]
+        lasts = book.length / book.speed if book.speed > 0 else 0.0
+        book.running[name] = now + lasts + GRACE_S
+    book.granted[out] = min(book.granted[out], book.begins + max(0.0, book.free))
+
+
+def _to_come(book: Book, rate: float) -> float:
+    """What all answers that run, and one more, will make above the rate: half of each is left."""
+    if book.speed <= 0:
+        return 0.0
+    count = len(book.running) + 1
+    return max(0.0, 1 - rate / (count * book.speed)) * count * book.length / 2
+
+
+def heard_of(book: Book, lease: str, now: float) -> None:
+    """An answer runs, and counts a while longer if nobody reports of it again."""
+    if lease in book.running:
+        book.running[lease] = max(book.running[lease], now + GRACE_S)
+
+
+def settle(book: Book, limits: Limits, closing: Closing, now: float) -> None:
+    """End a booking."""
+    book.waiting.pop(closing.lease, None)
+    book.running.pop(closing.lease, None)
+    book.flow -= closing.flow
+    for j, back in enumerate(closing.give_back):
+        if closing.undo:
+            book.booked[j] -= back
+        else:
+            book.granted[j] += back
+    _correct(book, limits, closing)
+    if closing.hold_s > 0:
+        book.held = max(book.held, now + closing.hold_s)
+        for j, mark in enumerate(closing.hit):
+            rate = limits.rates[j] * book.share[j] * book.ramp
+            if mark == mark:  # a number
+                book.granted[j] = min(book.granted[j], mark - rate * closing.hold_s)
+    if closing.slower:
+        book.ramp = max(RAMP_START / 4, book.ramp / 2)
+    if closing.aside_s > 0:
+        book.aside, book.why = now + closing.aside_s, closing.why
+
+
+def _correct(book: Book, limits: Limits, closing: Closing) -> None:
+    """Follow what the headers said."""
+    for j, share in enumerate(closing.share):
+        if share == share:
+            book.target[j] = min(1.0, share)
+            book.share[j] = min(book.share[j], book.target[j])
+    for j, left in enumerate(closing.left):
+        short = left - book.corrected[j] + SAFE * limits.caps[j] * book.share[j]
+        if short > 0:  # not where it is no number
+            book.granted[j] -= short
+            book.corrected[j] += short
+
+
+def mean(old: float, new: float) -> float:
+    return new if old == 0 else old + WEIGHT * (new - old)
