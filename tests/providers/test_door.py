@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import subprocess
@@ -315,3 +316,38 @@ def test_an_error_of_a_provider_reaches_who_asks(served: Served) -> None:
         model.ask("Why?")
     assert caught.value.kind == "quota_exhausted"
     assert [line["error"] for line in lines()] == ["quota_exhausted"]
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_where_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # a plugin of pytest's has it
+    monkeypatch.setattr(sys, "stderr", screen)
+    with mox.model(FAST) as model:
+        model.ask_many(["1?", "2?", ["no question"]], max_output_tokens=5)
+        assert "3/3" in screen.getvalue()
+        assert "1 failed" in screen.getvalue()
+        shown = screen.getvalue()
+        model.ask_many(["1?"], max_output_tokens=5, quiet=True)
+    assert screen.getvalue() == shown
+
+
+FORGETS = """
+import mox
+model = mox.model({"kind": "simulated", "model": "sim-swift", "time_scale": 0.001})
+print(model.ask("Why?", max_output_tokens=5).attempts)
+"""
+
+
+def test_who_forgets_to_close_it_leaves_nothing_open() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORGETS],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
