@@ -16,6 +16,7 @@ import pytest
 import mox
 from mox.errors import (
     BudgetError,
+    EngineError,
     FieldError,
     MissingError,
     MoxError,
@@ -215,6 +216,11 @@ def test_limits_that_a_call_can_never_meet_in_time(served: Served) -> None:
         with pytest.raises(PoolError, match="would be free in"):
             model.ask("Why not?", max_output_tokens=60, timeout_s=2)
     assert len(list(Ledger(settings().root).rows())) == 1
+
+
+def test_a_redis_that_is_not_there(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOX_REDIS_URL", "redis://127.0.0.1:1/0")
+    refused(EngineError, "127.0.0.1:1", at(served), limits=FREE)
 
 
 @pytest.mark.parametrize("jump_s", [5 * 3600.0, -5 * 3600.0])

@@ -33,8 +33,8 @@ class Use(BaseModel):
     tenant: str = ""
     """On whose behalf; those who want more than there is share it alike."""
     shared: bool = False
-    """Share the accounts' limits with all processes of this machine (MOX_REDIS_URL: with all
-    machines that use it, whatever stands here)."""
+    """Share the accounts' limits with all processes of this machine. With MOX_REDIS_URL, or after
+    `mox up redis`, they are shared with all that use it, whatever stands here."""
 
 
 def model(
@@ -67,6 +67,7 @@ def model(
         MissingError: no key, or an extra isn't installed.
         ProviderError: `auth`, a key is another provider's.
         PriceError: what the model costs isn't known.
+        EngineError: the Redis to share limits by doesn't answer.
     """
     read = spec if isinstance(spec, ProviderSpec) else parsed(spec)
     use = validate(

@@ -88,11 +88,12 @@ class Opened:
             self._stack.close()
 
     def _pool_of(self, use: Use) -> Pool:
-        here = settings()
-        if here.redis_url is None and not use.shared:
-            return memory_pool()
         from mox.services import valkey
 
+        here = settings()
+        if valkey.url(here) is None and not use.shared:
+            return memory_pool()
+        valkey.check(here)
         return redis_pool(self._stack.enter_context(valkey.found(here)))
 
     def _terms(self, model: str, when: dt.datetime, tier: str | None = None) -> Terms:
