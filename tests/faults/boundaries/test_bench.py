@@ -265,7 +265,7 @@ def test_killed_at_any_instant(bench: Bench, seed: int) -> None:
 def test_no_process_outlives_a_benchmark_that_is_killed(
     tmp_path: Path, new_caller: Callable[..., Any]
 ) -> None:
-    caller = new_caller(tmp_path, prepared(tmp_path, url=None, requests=200, rounds=1))
+    caller = new_caller(tmp_path, prepared(tmp_path, url=None, requests=60, rounds=3))
     seen: dict[int, str] = {}
     over = threading.Event()
 

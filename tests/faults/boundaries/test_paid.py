@@ -130,7 +130,7 @@ class Paid:
         results, usd = self.results()
         assert results == self.came_to[0]
         # What was paid for before is counted by cl100k, and not as the provider did.
-        assert usd == pytest.approx(self.came_to[1], rel=0.02)
+        assert usd == pytest.approx(self.came_to[1], rel=0.1)
         assert self.counted() == found, "what is there is not paid for again"
         return found
 
