@@ -104,7 +104,6 @@ DOCUMENT = tuple(
 )
 BY_HAND = (*ALONE, *BEGUN, *LEDGER, *RECORDS, *DOCUMENT)
 CHAIN = (
-    ("bench.providers.kept.begun: rename to begun.json", 1),
     ("bench.providers.client.records.record: add record to records.jsonl, torn", 3),
     ("bench.providers.client.records.end: add end to records.jsonl", 2),
     ("providers.ledger.settle: commit to the ledger", TURN + 3),
