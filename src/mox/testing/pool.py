@@ -133,6 +133,29 @@ class PoolContract:
         assert on_time(would_wait, 1.5)
         assert on_time(waited, 1.5)
 
+    def test_a_deadline_holds_after_booking_too_where_an_account_has_less_than_it_had(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> tuple[float, float, float]:
+            first = await pool.acquire([openai()], Need(input=50))
+            began = time.monotonic()
+            waits = asyncio.create_task(
+                pool.acquire([openai()], Need(input=50), deadline_s=1.0)  # booked for 0.5 s
+            )
+            await asyncio.sleep(0.1)
+            held = Outcome(error="rate_limit_tokens", retry_after_s=2.0)
+            await pool.settle(first, held)
+            with pytest.raises(PoolError, match="one was not free by the deadline") as refused:
+                await waits
+            took = time.monotonic() - began
+            await pool.acquire([openai()], Need(input=50))
+            return took, refused.value.would_wait_s or 0, time.monotonic() - began
+
+        took, would_wait, after = run(work)
+        assert on_time(took, 1.0)
+        assert on_time(would_wait, 1.6)  # 2 s from 0.1 on, and the 50 tokens' half second
+        assert on_time(after, 2.6), "its booking is undone"
+
     def test_who_is_cancelled_while_it_waits_gives_its_place_to_those_behind(
         self, run: Callable[..., Any]
     ) -> None:

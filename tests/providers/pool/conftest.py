@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+
+from mox.providers.pool.link import number, words
+from mox.providers.pool.redis import _Shared
 
 
 class Valkey:
@@ -57,3 +61,24 @@ def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     server.start()
     yield server
     server.stop()
+
+
+GOES = """
+local room = cmsgpack.unpack(redis.call('GET', KEYS[1]))
+room.shift = room.shift + ARGV[1]
+redis.call('SET', KEYS[1], cmsgpack.pack(room))
+"""
+
+
+async def _let_pass(shared: _Shared, seconds: float) -> None:
+    """So much of the books' own time in Redis, at once."""
+    assert shared._link is not None
+    room = shared._heads.news.removesuffix(":news").encode()
+    said = [b"EVAL", GOES.encode(), b"1", room, number(seconds)]
+    await shared._link.call(b"*5\r\n" + words(said))
+
+
+@pytest.fixture
+def let_pass() -> Callable[[_Shared, float], Coroutine[Any, Any, None]]:
+    """Lets seconds of the books' own time in Redis pass at once."""
+    return _let_pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ settles = st.tuples(
     st.sampled_from([0.0, 0.0, 0.01]), st.sampled_from([0.0, 0.0, 0.01]), st.booleans(),
     st.one_of(st.just(NAN), st.floats(0.1, 2).map(lambda value: round(value, 3))), amounts,
 )  # fmt: skip
+passes = st.tuples(st.just("pass"), st.sampled_from([0.3, 2.0, 16.0, 50.0]))
 told = st.tuples(st.just("progress"), st.integers(0, 50), amounts, st.sampled_from([0.0, 10.0]))
 
 
@@ -47,11 +49,15 @@ def numbers(found: Any) -> list[float]:
     return [*found.granted, *found.corrected, *found.rates, found.held_s]
 
 
-async def play(url: str, steps: list[tuple[Any, ...]]) -> None:
+async def play(url: str, steps: list[tuple[Any, ...]], let_pass: Callable[..., Any]) -> None:
     shared, books = _Shared(url, uuid.uuid4().hex), Books()
     held: list[tuple[str, Account, tuple[float, ...], tuple[float, ...]]] = []
     try:
         for number, step in enumerate(steps):
+            if step[0] == "pass":
+                if shared._time[0]:
+                    await let_pass(shared, step[1])
+                continue
             if step[0] == "place":
                 _, which, sizes, speed, wait, ahead, tenant = step
                 accounts = [ACCOUNTS[at] for at in which]
@@ -98,6 +104,10 @@ async def play(url: str, steps: list[tuple[Any, ...]]) -> None:
     max_examples=60, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
-@given(steps=st.lists(st.one_of(places, places, settles, told), min_size=5, max_size=40))
-def test_both_books_say_the_same(valkey, steps: list[tuple[Any, ...]]) -> None:
-    asyncio.run(play(valkey.url, steps))
+@given(
+    steps=st.lists(
+        st.one_of(places, places, places, settles, told, passes), min_size=5, max_size=40
+    )
+)
+def test_both_books_say_the_same(valkey, let_pass, steps: list[tuple[Any, ...]]) -> None:
+    asyncio.run(play(valkey.url, steps, let_pass))

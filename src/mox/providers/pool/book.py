@@ -171,6 +171,8 @@ def _correct(book: Book, limits: Limits, closing: Closing) -> None:
         if short > 0:  # not where it is no number
             book.granted[j] -= short
             book.corrected[j] += short
+            if j == limits.output:
+                book.flow -= short
 
 
 def mean(old: float, new: float) -> float:

@@ -325,6 +325,7 @@ local function book_settle()
       local short = each.left - book.corrected[j] + SAFE * one.caps[j] * book.share[j]
       if short > 0 then
         book.granted[j], book.corrected[j] = book.granted[j] - short, book.corrected[j] + short
+        if j == one.out then book.flow = book.flow - short end
       end
     end
   end

@@ -1,0 +1,242 @@
+"""What takes minutes, in the books' own time: in Python and in Redis alike."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import pytest
+
+from mox.providers.pool import Account, Limits
+from mox.providers.pool.books import Books
+from mox.providers.pool.forms import Ask, Booked, Closing, Refused, View
+from mox.providers.pool.redis import _Shared
+
+PLAIN = Account("plain", Limits(requests_per_min=60_000, safety=1.0), "p")
+"""1000 requests a second, 500 at once."""
+NUMBERS = itertools.count()
+
+
+class Timed(Protocol):
+    """Books whose time passes when it is told to."""
+
+    def place(self, account: Account, cost: float, *, speed: float = 0.0) -> Booked | Refused: ...
+    def settle(self, account: Account, **changes: Any) -> View: ...
+    def progress(self, account: Account, lease: str, flow: float) -> View: ...
+    def state(self, account: Account) -> dict[str, Any]: ...
+    def go(self, seconds: float) -> None: ...
+
+
+def ask(account: Account, cost: float, speed: float) -> Ask:
+    lease, size = f"l{next(NUMBERS)}", len(account.limits.resources)
+    return Ask([account], [(cost,) * size], lease, 1e6, 1e6, speeds=[speed])
+
+
+def closing(account: Account, changes: dict[str, Any]) -> Closing:
+    return Closing("none", (0.0,) * len(account.limits.resources), **changes)
+
+
+class InPython:
+    def __init__(self) -> None:
+        self.books, self.now = Books(), 1000.0
+
+    def place(self, account: Account, cost: float, *, speed: float = 0.0) -> Booked | Refused:
+        return self.books.place(ask(account, cost, speed), self.now)
+
+    def settle(self, account: Account, **changes: Any) -> View:
+        return self.books.settle(account, closing(account, changes), self.now)
+
+    def progress(self, account: Account, lease: str, flow: float) -> View:
+        return self.books.progress(account, lease, flow, 0.0, self.now)
+
+    def state(self, account: Account) -> dict[str, Any]:
+        return self.books.state([account], self.now)[0]
+
+    def go(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class InRedis:
+    """A second there is a second here, and what the machine takes besides."""
+
+    def __init__(self, url: str, run: Callable[..., Any], let_pass: Callable[..., Any]) -> None:
+        self.shared, self.run, self.let_pass = _Shared(url, uuid.uuid4().hex), run, let_pass
+
+    def place(self, account: Account, cost: float, *, speed: float = 0.0) -> Booked | Refused:
+        return self.run(self.shared.place(ask(account, cost, speed)))
+
+    def settle(self, account: Account, **changes: Any) -> View:
+        view = self.run(self.shared.settle(account, closing(account, changes), 0))
+        assert view is not None
+        return view
+
+    def progress(self, account: Account, lease: str, flow: float) -> View:
+        view = self.run(self.shared.progress(account, lease, flow, 0.0, 0))
+        assert view is not None
+        return view
+
+    def state(self, account: Account) -> dict[str, Any]:
+        return self.run(self.shared.state([account]))[0]
+
+    def go(self, seconds: float) -> None:
+        self.run(self.let_pass(self.shared, seconds))
+
+
+@pytest.fixture(params=["python", "redis"])
+def books(request: pytest.FixtureRequest, let_pass: Callable[..., Any]) -> Iterator[Timed]:
+    if request.param == "python":
+        yield InPython()
+        return
+    with asyncio.Runner() as runner:
+        made = InRedis(request.getfixturevalue("valkey").url, runner.run, let_pass)
+        yield made
+        runner.run(made.shared.aclose())
+
+
+def about(seconds: float) -> Any:
+    """On a busy machine."""
+    return pytest.approx(seconds, abs=0.5)
+
+
+def fails(books: Timed, times: int = 1) -> float:
+    """For how long the provider is closed after so many failures."""
+    for _ in range(times):
+        books.settle(PLAIN, verdict=-1)
+    return books.state(PLAIN)["closed_s"]
+
+
+def test_a_success_halves_the_failures_before_it(books: Timed) -> None:
+    assert fails(books, 4) == 0
+    books.settle(PLAIN, verdict=1)  # 2
+    assert fails(books, 2) == 0
+    assert fails(books) == about(1)
+
+
+def test_a_closed_provider_is_tried_by_one_call_and_by_the_next_when_that_is_lost(
+    books: Timed,
+) -> None:
+    fails(books, 5)
+    refused = books.place(PLAIN, 1)
+    assert isinstance(refused, Refused)
+    assert (refused.why, refused.wait_s) == ("closed", about(1))
+    books.go(1.5)
+    assert isinstance(books.place(PLAIN, 1), Booked)
+    behind = books.place(PLAIN, 1)
+    assert isinstance(behind, Refused)
+    assert (behind.why, behind.wait_s) == ("closed", about(15))
+    books.go(15.5)  # nothing was heard of it: its process is gone
+    assert isinstance(books.place(PLAIN, 1), Booked)
+    books.settle(PLAIN, verdict=0)  # nor does it say anything where it was cancelled
+    assert isinstance(books.place(PLAIN, 1), Booked)
+    books.settle(PLAIN, verdict=1)
+    assert all(isinstance(books.place(PLAIN, 1), Booked) for _ in range(3))
+
+
+def test_each_try_that_fails_closes_it_for_twice_as_long_up_to_a_minute(books: Timed) -> None:
+    closed = [fails(books, 5)]
+    assert fails(books, 20) <= closed[0], "what was sent before says nothing new"
+    for _ in range(7):
+        books.go(closed[-1] + 0.1)
+        assert isinstance(books.place(PLAIN, 1), Booked)
+        closed.append(fails(books))
+    assert closed == [about(each) for each in (1, 2, 4, 8, 16, 32, 60, 60)]
+    books.go(60.1)
+    books.place(PLAIN, 1)
+    books.settle(PLAIN, verdict=1)
+    assert fails(books, 5) == about(1), "it has mended, and begins anew"
+
+
+def test_what_the_provider_asks_to_wait_goes_before_that(books: Timed) -> None:
+    fails(books, 4)
+    books.settle(PLAIN, verdict=-1, hold_s=20.0)
+    assert books.state(PLAIN)["closed_s"] == about(20)
+
+
+def rate(books: Timed, account: Account) -> float:
+    return books.state(account)["rates"][0]
+
+
+def test_a_load_begins_at_a_fifth_and_grows_by_its_share_each_minute(books: Timed) -> None:
+    slow = Account("slow", Limits(requests_per_min=6000, safety=1.0, ramp_per_min=0.5))
+    begins = books.place(slow, 1)
+    assert isinstance(begins, Booked)
+    assert begins.view.rates == (pytest.approx(20, rel=0.02),)  # of 100 a second
+    found = []
+    for _ in range(6):
+        for _ in range(2):
+            books.go(30)
+            books.place(slow, 1)
+        found.append(rate(books, slow))
+    expected = [30, 45, 67.5, 100, 100, 100]  # 20 × 1.5 each minute, and never above the limit
+    assert found == [pytest.approx(each, rel=0.02) for each in expected]
+    books.go(61)
+    assert rate(books, slow) == pytest.approx(20, rel=0.02), "idle for a minute, it begins anew"
+
+
+def test_a_limit_on_acceleration_halves_the_load_which_grows_again_by_half_a_minute(
+    books: Timed,
+) -> None:
+    assert rate(books, PLAIN) == 1000
+    books.settle(PLAIN, slower=True, hold_s=0.05)
+    assert rate(books, PLAIN) == pytest.approx(500, rel=0.02)
+    books.go(60)
+    assert rate(books, PLAIN) == pytest.approx(750, rel=0.02)
+    for _ in range(20):
+        books.settle(PLAIN, slower=True, hold_s=0.05)
+    assert rate(books, PLAIN) == pytest.approx(50, rel=0.02), "a twentieth is always left"
+
+
+def test_a_limit_that_headers_lowered_is_followed_at_once_and_rises_again_slowly(
+    books: Timed,
+) -> None:
+    books.settle(PLAIN, share=(0.5,))
+    assert rate(books, PLAIN) == pytest.approx(500, rel=0.02)
+    books.go(30)
+    assert rate(books, PLAIN) == pytest.approx(500, rel=0.02), "they say so still"
+    books.settle(PLAIN, share=(3.0,))  # more than was stated isn't believed
+    assert rate(books, PLAIN) == pytest.approx(500, rel=0.03)
+    books.go(20)  # a hundredth of the stated limit a second
+    assert rate(books, PLAIN) == pytest.approx(700, rel=0.02)
+    books.go(100)
+    assert rate(books, PLAIN) == 1000
+
+
+OUT = Account("out", Limits(output_per_min=6000, safety=1.0), "o")
+"""100 tokens a second; the pool uses 50 at once, the provider has 100."""
+
+
+def due_s(booked: Booked, view: View) -> float:
+    """When a booking's turn comes, as whoever waits for it works it out."""
+    return (booked.marks[0] - view.granted[0]) / view.rates[0]
+
+
+def test_who_waits_hears_that_running_answers_made_what_nobody_had_set_aside(
+    books: Timed,
+) -> None:
+    first = books.place(OUT, 10)
+    assert isinstance(first, Booked)
+    assert due_s(first, first.view) <= 0
+    books.progress(OUT, "none", 300)
+    second = books.place(OUT, 10)
+    assert isinstance(second, Booked)
+    # The provider's 100 less 300, and the next one begins only where 50 are left: 250 short.
+    assert due_s(second, second.view) == about(2.5)
+    books.go(3)
+    assert due_s(second, books.settle(OUT)) <= 0
+    assert books.state(OUT)["waiting"] == 0
+
+
+def test_what_headers_say_is_left_of_output_holds_the_next_answer_back(books: Timed) -> None:
+    """Somebody else uses the account: 400 less are left than the pool took to be."""
+    before = books.state(OUT)["flow"]
+    books.settle(OUT, left=(400.0,))
+    # 400, and half a cap that the provider should have beside the pool's.
+    assert before - books.state(OUT)["flow"] == pytest.approx(425, abs=60)
+    booked = books.place(OUT, 10)
+    assert isinstance(booked, Booked)
+    assert due_s(booked, booked.view) == about(3.75)  # the provider's 100 less 425 and less 50
+    books.settle(OUT, left=(400.0,))
+    assert before - books.state(OUT)["flow"] <= 425, "the same news again changes nothing"
