@@ -1,70 +1,53 @@
-"""Calls over several accounts: their turn, their settlement, and further attempts."""
+"""Calls over several accounts, through the official SDKs: their turn, their settlement, and
+further attempts. The other side is the simulator, which does wrong what a test says."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
+import httpx2
 import pytest
 
 from mox.errors import BudgetError, PoolError, ProviderError
 from mox.providers.pool import Account, Limits, memory_pool
 from mox.providers.pooled import Manner, Pooled, Trip
-from mox.types.providers import (
-    Answer,
-    Call,
-    Delta,
-    ErrorKind,
-    Event,
-    Message,
-    Request,
-    Timings,
-    Usage,
-)
+from mox.providers.simulated import Simulated, open_simulated
+from mox.simulation.naming import even
+from mox.simulation.transport import SimulatedTransport
+from mox.types.providers import Answer, Call, Delta, ErrorKind, Event, Message, Request, Usage
 
 ASKED = Request("m", (Message("user", "x" * 400),), max_output_tokens=100)
 
 
-def failure(kind: ErrorKind, retry_after_s: float | None = None) -> ProviderError:
-    return ProviderError(kind, mend="wait.", kind=kind, retry_after_s=retry_after_s)
+class World(SimulatedTransport):
+    """A simulator whose accounts are named a letter each; it notes who asked, and when."""
 
+    def __init__(self, *faults: dict[str, Any], token_s: float = 1e-6, **settings: Any) -> None:
+        models = {"m": even(first_s=0.002, token_s=token_s)}
+        accounts: dict[str, Any] = {name: {} for name in "abpr"}
+        super().__init__({"models": models, "faults": faults, "accounts": accounts, **settings})
+        self.asked: list[tuple[str, float]] = []
+        self.retry_after: list[str | None] = []
 
-def answer(text: str = "one two", output: int = 10) -> Answer:
-    now = time.perf_counter_ns()
-    usage = Usage(input_tokens=100, output_tokens=output)
-    return Answer(text, usage, "stop", "m", "r", Timings(now, done=now + 10**8))
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        key = request.headers["authorization"].removeprefix("Bearer ")
+        self.asked.append((key, time.monotonic()))
+        response = await super().handle_async_request(request)
+        self.retry_after.append(response.headers.get("retry-after-ms"))
+        return response
 
+    @property
+    def whom(self) -> str:
+        return "".join(name for name, _ in self.asked)
 
-@dataclass
-class Scripted:
-    """A provider that does as it is told, in turn; the last one for ever."""
-
-    acts: list[ProviderError | list[Event]]
-    seconds: float = 0.0
-    asked: int = 0
-    at: list[float] = field(default_factory=list)
-
-    async def stream(self, request: Request, *, timeout_s: float = 120.0) -> AsyncIterator[Event]:
-        act = self.acts[min(self.asked, len(self.acts) - 1)]
-        self.asked += 1
-        self.at.append(time.monotonic())
-        if isinstance(act, ProviderError):
-            raise act
-        for event in act:
-            await asyncio.sleep(self.seconds)
-            if isinstance(event, Exception):
-                raise event
-            yield event
-
-    async def complete(self, request: Request, *, timeout_s: float = 120.0) -> Answer:
-        async for event in self.stream(request, timeout_s=timeout_s):
-            if isinstance(event, Answer):
-                return event
-        raise AssertionError
-
-    async def aclose(self) -> None: ...
+    def gaps_s(self) -> list[float]:
+        times = [at for _, at in self.asked]
+        return [later - at for at, later in pairwise(times)]
 
 
 def account(name: str, **limits: float) -> Account:
@@ -72,14 +55,20 @@ def account(name: str, **limits: float) -> Account:
 
 
 def asks(
-    providers: dict[Account, Scripted], work: Callable[[Pooled], object], **settings: object
-) -> object:
-    async def whole() -> object:
+    world: World, accounts: list[Account], work: Callable[[Pooled], Any], **settings: Any
+) -> Any:
+    """What comes of work with these accounts, in the simulator's world."""
+
+    async def whole() -> Any:
         pool = memory_pool()
-        pooled = Pooled(providers, pool, **settings)  # type: ignore[arg-type]
+        providers = {
+            each: open_simulated(Simulated(model="m", account=each.name), transport=world)
+            for each in accounts
+        }
+        pooled = Pooled(providers, pool, **settings)
         try:
             async with asyncio.timeout(20):
-                return await work(pooled)  # type: ignore[misc]
+                return await work(pooled)
         finally:
             await pooled.aclose()
             await pool.aclose()
@@ -87,96 +76,119 @@ def asks(
     return asyncio.run(whole())
 
 
+async def completed(pooled: Pooled) -> Answer:
+    return await pooled.complete(ASKED)
+
+
+async def streamed(pooled: Pooled) -> list[Event]:
+    return [event async for event in pooled.stream(ASKED)]
+
+
 def test_a_stream_passes_through_as_it_arrives() -> None:
-    said = [Delta("one "), Delta("two"), answer()]
+    async def work(pooled: Pooled) -> tuple[list[Event], list[float]]:
+        found, times = [], []
+        async for event in pooled.stream(ASKED):
+            found.append(event)
+            times.append(time.monotonic())
+        return found, times
 
-    async def work(pooled: Pooled) -> list[Event]:
-        return [event async for event in pooled.stream(ASKED)]
-
-    assert asks({account("a"): Scripted([said])}, work) == said
+    (*deltas, last), times = asks(World(token_s=0.005), [account("a")], work)
+    assert isinstance(last, Answer)
+    assert "".join(each.text for each in deltas if isinstance(each, Delta)) == last.text
+    assert len(deltas) == len(times) - 1 > 50
+    assert times[-1] - times[0] >= 0.4, "99 tokens, 5 ms each"
 
 
 def test_what_waiting_may_mend_is_tried_on_another_account_at_once() -> None:
-    providers = {
-        account("a", requests_per_min=6e6): Scripted([failure("overloaded")]),
-        account("b"): Scripted([[answer()]]),
-    }
+    world = World({"kind": "overloaded", "accounts": ["a"]})
     trip = Trip()
 
-    async def work(pooled: Pooled) -> Answer:
-        return await pooled.complete(ASKED, trip=trip)
+    async def work(pooled: Pooled) -> float:
+        await pooled.complete(ASKED, trip=Trip())  # the SDK's first call is slow
+        began = time.monotonic()
+        await pooled.complete(ASKED, trip=trip)
+        return time.monotonic() - began
 
-    began = time.monotonic()
-    asks(providers, work)
+    took = asks(world, [account("a", requests_per_min=6e6), account("b")], work)
     assert (trip.account, trip.attempts, trip.errors) == ("b", 2, ["overloaded"])
-    assert time.monotonic() - began < 0.2
+    assert world.whom == "abab"
+    assert took < 0.2 + 0.3
 
 
 def test_alone_it_is_tried_again_after_a_while_up_to_its_attempts() -> None:
-    provider = Scripted([failure("connection")])
-
-    async def work(pooled: Pooled) -> Answer:
-        return await pooled.complete(ASKED)
-
-    with pytest.raises(ProviderError, match="connection"):
-        asks({account("a"): provider}, work, manner=Manner(attempts=3))
-    assert provider.asked == 3
-    first, second = (b - a for a, b in zip(provider.at, provider.at[1:], strict=False))
-    assert 0.12 <= first <= 0.35  # a quarter of a second, and half of it by chance
-    assert 0.25 <= second <= 0.65
+    world = World({"kind": "cut"})
+    with pytest.raises(ProviderError) as raised:
+        asks(world, [account("a")], completed, manner=Manner(attempts=3))
+    assert raised.value.kind == "connection"
+    assert world.whom == "aaa"
+    first, second = world.gaps_s()
+    assert 0.12 <= first <= 0.25 + 0.4  # a quarter of a second, and half of it by chance
+    assert 0.25 <= second <= 0.50 + 0.4
 
 
 def test_a_429_is_tried_again_when_it_says_and_not_before() -> None:
-    provider = Scripted([failure("rate_limit_tokens", 0.6), [answer()]])
+    strict = {"rpm": 60, "tpm": 1e6, "burst_s": 1.0}  # one at once, and one a second
+    world = World(accounts={"a": {"limits": strict}})
     trip = Trip()
 
+    async def work(pooled: Pooled) -> None:
+        await pooled.complete(ASKED)
+        await pooled.complete(ASKED, trip=trip)
+
+    asks(world, [account("a")], work)
+    assert trip.errors == ["rate_limit_requests"]
+    assert world.whom == "aaa"
+    said_s = float(world.retry_after[1] or 0) / 1000
+    assert said_s > 0.4
+    # By the first answer's headers it is 60 a minute; the one that was refused counts, as OpenAI
+    # has it, so the next comes a second after what was said.
+    assert said_s + 0.95 <= world.gaps_s()[1] <= said_s + 1.0 + 0.4
+    assert trip.waited_s >= said_s - 0.1
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "asked"),
+    [
+        ("auth", {"accounts": {"another": {}}}, ASKED),
+        ("model_not_found", {}, Request("n", ASKED.messages, max_output_tokens=100)),
+        ("context_length", {"context_tokens": 101}, ASKED),
+    ],
+)
+def test_what_waiting_does_not_mend_is_said_at_once(
+    kind: ErrorKind, settings: dict[str, Any], asked: Request
+) -> None:
+    world = World(**settings)
+
     async def work(pooled: Pooled) -> Answer:
-        return await pooled.complete(ASKED, trip=trip)
+        return await pooled.complete(asked)
 
-    asks({account("a"): provider}, work)
-    assert provider.at[1] - provider.at[0] >= 0.6
-    assert trip.waited_s >= 0.59
-
-
-@pytest.mark.parametrize("kind", ["bad_request", "auth", "model_not_found", "context_length"])
-def test_what_waiting_does_not_mend_is_said_at_once(kind: ErrorKind) -> None:
-    providers = {account("a"): Scripted([failure(kind)]), account("b"): Scripted([failure(kind)])}
-
-    async def work(pooled: Pooled) -> Answer:
-        return await pooled.complete(ASKED)
-
-    with pytest.raises(ProviderError, match=kind):
-        asks(providers, work)
-    assert sum(each.asked for each in providers.values()) == 1
+    with pytest.raises(ProviderError) as raised:
+        asks(world, [account("a"), account("b")], work)
+    assert raised.value.kind == kind
+    assert len(world.asked) == 1
 
 
 def test_an_account_without_quota_is_left_for_the_others_from_then_on() -> None:
-    poor = Scripted([failure("quota_exhausted")])
-    rich = Scripted([[answer()]])
+    world = World({"kind": "spend_cap", "accounts": ["p"]})
 
     async def work(pooled: Pooled) -> None:
         for _ in range(3):
             await pooled.complete(ASKED)
 
-    asks({account("poor", requests_per_min=6e6): poor, account("rich"): rich}, work)
-    assert (poor.asked, rich.asked) == (1, 3)
+    asks(world, [account("p", requests_per_min=6e6), account("r")], work)
+    assert world.whom == "prrr"
 
 
 def test_after_a_delta_a_stream_is_not_begun_again_and_a_whole_answer_is() -> None:
-    cut = [Delta("one "), failure("truncated")]
-    acts: list[ProviderError | list[Event]] = [cut, [answer()]]  # type: ignore[list-item]
-
-    async def streamed(pooled: Pooled) -> list[Event]:
-        return [event async for event in pooled.stream(ASKED)]
-
-    with pytest.raises(ProviderError, match="truncated"):
-        asks({account("a", output_per_min=6e6): Scripted(acts)}, streamed)
-
-    async def whole(pooled: Pooled) -> Answer:
-        return await pooled.complete(ASKED)
-
-    found = asks({account("a", output_per_min=6e6): Scripted(acts)}, whole)
-    assert isinstance(found, Answer)
+    cut = {"kind": "truncated", "attempts": 1}
+    world = World(cut)
+    with pytest.raises(ProviderError) as raised:
+        asks(world, [account("a", output_per_min=6e6)], streamed)
+    assert raised.value.kind == "truncated"
+    assert world.whom == "a"
+    world = World(cut)
+    assert isinstance(asks(world, [account("a", output_per_min=6e6)], completed), Answer)
+    assert world.whom == "aa"
 
 
 def test_the_deadline_bounds_waiting_and_attempts_together() -> None:
@@ -187,12 +199,10 @@ def test_the_deadline_bounds_waiting_and_attempts_together() -> None:
             await pooled.complete(ASKED, timeout_s=0.5)
         assert time.monotonic() - began < 0.2
 
-    asks({account("a", requests_per_min=30): Scripted([[answer()]])}, work)
+    asks(World(), [account("a", requests_per_min=30)], work)
 
 
 def test_a_stream_that_is_left_gives_back_what_it_set_aside() -> None:
-    said = [Delta("one "), Delta("two"), answer()]
-
     async def work(pooled: Pooled) -> float:
         events = pooled.stream(ASKED)
         async for _ in events:
@@ -202,25 +212,25 @@ def test_a_stream_that_is_left_gives_back_what_it_set_aside() -> None:
         return state["a"]["running"] + state["a"]["waiting"]
 
     only = account("a", output_per_min=6e6)
-    assert asks({only: Scripted([said])}, work) == 0
+    assert asks(World(token_s=0.01), [only], work) == 0
 
 
 def test_a_running_stream_tells_how_far_it_is() -> None:
-    only = account("a", output_per_min=6000)  # 50 at once
-    said: list[Event] = [Delta("x" * 400) for _ in range(8)]
+    only = account("a", output_per_min=6000)  # 100 a second; the provider has 100
+    asked = Request("m", ASKED.messages, max_output_tokens=600)
 
     async def work(pooled: Pooled) -> list[float]:
-        flow = []
-        async for _ in pooled.stream(ASKED):
-            await asyncio.sleep(0)
-            flow.append((await pooled._pool.state([only]))["a"]["flow"])
-        return flow
+        events = pooled.stream(asked)
+        return [(await pooled._pool.state([only]))["a"]["flow"] async for _ in events]
 
-    flow = asks({only: Scripted([[*said, answer(output=800)]], seconds=0.2)}, work)
-    # 100 tokens come each 0.2 s, where the account has 100 and 20 more come in that time.
-    assert flow[0] == pytest.approx(100, abs=1)
-    assert -300 < flow[4] < -100  # 300 or 400 tokens are told of by then
-    assert flow[-1] == pytest.approx(100 + 160 - 800, abs=60)
+    flow = asks(World(token_s=0.0025), [only], work)  # 400 a second, for 1.5 s
+    assert flow[0] == pytest.approx(100, abs=5)
+    # It is told each half second: of the 400 by a second, by their characters, with 150 or less
+    # come in; and nothing comes in on what is full.
+    assert min(flow[:-1]) < -50
+    # At its end the true 600, with what came in since it was first told: 100 in the last second,
+    # more on a busy machine.
+    assert -405 <= flow[-1] <= -300
 
 
 @dataclass
@@ -241,18 +251,18 @@ class Purse:
 
 
 def test_each_attempt_is_booked_and_none_is_made_that_can_not_be_paid() -> None:
-    provider = Scripted([failure("server"), [answer()]])
+    world = World({"kind": "server", "attempts": 1})
     purse = Purse(left=1_100)  # at most 432 in (a token is a byte or more) and 100 out, twice
 
-    async def work(pooled: Pooled) -> float:
-        await pooled.complete(ASKED)
+    async def work(pooled: Pooled) -> tuple[Usage, float]:
+        answer = await pooled.complete(ASKED)
         with pytest.raises(BudgetError):
             await pooled.complete(ASKED)
         state = await pooled._pool.state([only])
-        return state["a"]["levels"]["requests"]
+        return answer.usage, state["a"]["levels"]["requests"]
 
     only = account("a", requests_per_min=60 / 0.995)
-    level = asks({only: provider}, work, book=purse)
-    assert purse.lines == [("a", None, "server"), ("a", answer().usage, None)]
-    assert provider.asked == 2
+    usage, level = asks(world, [only], work, book=purse)
+    assert purse.lines == [("a", None, "server"), ("a", usage, None)]
+    assert world.whom == "aa"
     assert level > -0.5  # the one that was not sent is free again
