@@ -27,13 +27,19 @@ _SHAPED = re.compile(
 _SHORTEST = 6
 """A secret of fewer characters would blot out ordinary words."""
 
+_WORD = re.compile(r"[A-Za-z]{1,12}")
+"""What servers that need no key are given for one (`any`, `EMPTY`, `simulated`): an ordinary word,
+which is no secret, and hidden would blot out that word wherever it stands."""
+
 _guarded: set[str] = set()
 """Secrets that this process read from elsewhere than variables with telling names."""
 
 
 def guard(secret: str) -> str:
-    """The secret itself; from now on `scrub` and `hide` know it, wherever it was read."""
-    _guarded.add(secret)
+    """The secret itself; from now on `scrub` and `hide` know it, wherever it was read, unless it
+    is a mere word."""
+    if not _WORD.fullmatch(secret):
+        _guarded.add(secret)
     return secret
 
 
@@ -72,7 +78,8 @@ def _planted() -> list[str]:
     found = set(_guarded)
     for name, value in os.environ.items():
         if _NAME.search(name):
-            found.add(value)
+            if not (name.upper().endswith("API_KEY") and _WORD.fullmatch(value)):
+                found.add(value)
         elif name.startswith(("MOX_", "MLFLOW_")) and "://" in value:
             password = urlparse(value).password or ""
             found |= {password, unquote(password)}

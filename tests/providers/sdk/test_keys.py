@@ -22,7 +22,7 @@ from mox.providers.keys import has_key, key_of
 from mox.providers.openai import OpenAI
 from mox.providers.simulated import Simulated
 from mox.registry import validate
-from mox.secrets import looks_like_a_key, scrub
+from mox.secrets import guard, looks_like_a_key, scrub
 
 PLANTED = "pl4nted-9f8e7d6c5b4a-in-a-test"
 """Of no known shape: nothing but where it stands says that it is a key."""
@@ -305,3 +305,12 @@ def test_names_of_models_are_no_keys(text: str) -> None:
 
 def test_a_simulated_account_needs_no_key() -> None:
     assert has_key(Simulated(model="sim-swift"))
+
+
+def test_a_key_that_is_a_mere_word_hides_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As servers that need no key are given one; `kind: simulated` would be refused else."""
+    monkeypatch.setenv("OPENAI_API_KEY", "simulated")
+    monkeypatch.setenv("SOME_PASSWORD", "letmeinplease")
+    assert guard("simulated") == "simulated"
+    assert scrub("simulated letmeinplease") == "simulated ***"
+    assert providers.parse({"kind": "simulated", "model": "sim-swift"}).kind == "simulated"
