@@ -98,6 +98,9 @@ local function open(one)
   end
   local passed = math.max(0, now - book.at)
   one.book = book
+  -- What grows is kept at each look, as in Python: in other steps it would come to something else.
+  one.changed = one.changed or book.ramp < 1
+  for j = 1, one.size do one.changed = one.changed or book.share[j] < book.target[j] end
   for j = 1, one.size do
     local granted = book.granted[j] + one.rates[j] * book.share[j] * book.ramp * passed
     book.granted[j] = math.min(granted, book.booked[j] + one.caps[j] * book.share[j])
