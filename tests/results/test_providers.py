@@ -62,6 +62,8 @@ def test_the_cheapest_is_named_by_what_it_costs_at_worst() -> None:
 
 def test_the_highest_load_that_keeps_the_bounds_is_named() -> None:
     load = {"kind": "slo", "arrival": "poisson", "value": 7.5}
-    kept = {**row("a", 1, QUICK), "load": load}
+    kept = {**row("a", 1, QUICK), "load": load, "probes": [{"value": 7.5}, {"value": 8}]}
     assert said(kept) == ["short: the bounds are kept up to a 7.5 requests/s, Poisson."]
+    untried = {**kept, "provider": "b", "probes": [{"value": 7.5}]}
+    assert "kept up to a 7.5, b at least 7.5 requests/s" in said(kept, untried)[0]
     assert said({**kept, "load": {**load, "value": None}}) == []

@@ -94,6 +94,13 @@ def _keeps(rows: Sequence[Row]) -> Iterator[str]:
     """The highest loads that keep the bounds."""
     found = [row for row in rows if row["load"]["kind"] == "slo"]
     if found:
-        loads = (f"{row['provider']} {row['load']['value']:g}" for row in found)
+        loads = (f"{row['provider']} {_most(row)}" for row in found)
         unit = UNITS[found[0]["load"]["arrival"]][1]
         yield f"the bounds are kept up to {', '.join(loads)} {unit}"
+
+
+def _most(row: Row) -> str:
+    """The highest load that kept the bounds; `at least`, where no higher one was tried."""
+    value = row["load"]["value"]
+    untried = all(probe["value"] <= value for probe in row["probes"])
+    return f"at least {value:g}" if untried else f"{value:g}"

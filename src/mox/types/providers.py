@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -223,16 +223,3 @@ class Bought:
     vectors: Floats
     """(texts, dims) float32, of length 1; all zero for an empty text, which isn't sent."""
     usage: Usage
-
-
-class EmbeddingProvider(Protocol):
-    """A provider that turns texts into vectors."""
-
-    async def embed(
-        self, model: str, texts: Sequence[str], *, dims: int | None = None, timeout_s: float = 60.0
-    ) -> Embedded:
-        """One request's vectors, in the order of the texts.
-
-        Raises:
-            ProviderError: as in `Provider.stream`.
-        """
