@@ -85,6 +85,27 @@ def test_requests_are_drawn_over_time_and_failures_marked() -> None:
     assert sum(one.get("error") == "server" for one in values(found.spec)) == 1
 
 
+def scales(spec: Any) -> list[list[str]]:
+    """The order of names of every colour scale in a figure's specification."""
+    if isinstance(spec, dict):
+        own = [spec["color"]["scale"]["domain"]] if "scale" in (spec.get("color") or {}) else []
+        return own + [one for part in spec.values() for one in scales(part)]
+    return [one for part in spec for one in scales(part)] if isinstance(spec, list) else []
+
+
+def test_a_provider_has_one_colour_in_every_figure() -> None:
+    """Also where its requests came first; `sim` is last in the document."""
+    requests = [
+        {"provider": name, "workload": "short", "load": "closed 1", "round": 1, "at_s": 0,
+         "error": None, "ttft_ms": 1.0}
+        for name in ("sim", "b", "a")
+    ]  # fmt: skip
+    for figure in (latency(BOTH), cost(BOTH), timeline(BOTH, requests)):
+        found = scales(figure.spec)
+        assert found
+        assert all(one == ["a", "b", "sim (simulated)"] for one in found)
+
+
 @pytest.mark.parametrize(
     ("draw", "said"),
     [

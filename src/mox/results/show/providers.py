@@ -54,7 +54,7 @@ def latency(document: Mapping[str, Any], what: str = "e2e_from_schedule_ms") -> 
     import altair as alt
 
     rows = [row for row in _rows(document, what) if row["kind"] in LOADS]
-    colour = _colour(rows)
+    colour = _colour(document)
     panels = []
     for workload in dict.fromkeys(row["workload"] for row in rows):
         for kind in LOADS:
@@ -85,7 +85,7 @@ def cost(document: Mapping[str, Any], what: str = "e2e_from_schedule_ms") -> Fig
             mend="write prices into experiments/prices.yaml, or see which bound no answer keeps.",
         )
     _edges(rows)
-    colour, panels = _colour(rows), []
+    colour, panels = _colour(document), []
     for workload in dict.fromkeys(row["workload"] for row in rows):
         some = [row for row in rows if row["workload"] == workload]
         layers = _scattered(some, what, colour)
@@ -114,7 +114,7 @@ def timeline(
     answered = [row for row in rows if row.get(what) is not None]
     if not answered:
         raise SpecError("no answered request is kept.", mend="measure again with --again.")
-    colour, panels = _colour(rows), []
+    colour, panels = _colour(document), []
     for workload in dict.fromkeys(row["workload"] for row in rows):
         some = [row for row in answered if row["workload"] == workload]
         lost = [row for row in rows if row["workload"] == workload and row["error"]]
@@ -173,10 +173,12 @@ def _line(document: Mapping[str, Any], provider: str) -> str:
     return f"{provider} (simulated)" if rows and rows[0]["simulated"] else provider
 
 
-def _colour(rows: Sequence[Row]) -> alt.Color:
+def _colour(document: Mapping[str, Any]) -> alt.Color:
+    """The same colour for a provider in every figure: by its place in the document."""
     import altair as alt
 
-    names = list(dict.fromkeys(row["line"] for row in rows))
+    providers = dict.fromkeys(row["provider"] for row in document["rows"])
+    names = [_line(document, provider) for provider in providers]
     scale = alt.Scale(domain=names, range=[PALETTE[at % len(PALETTE)] for at in range(len(names))])
     legend = alt.Legend(symbolOpacity=1, symbolType="circle", orient="bottom")
     return alt.Color("line:N", title="provider", scale=scale, legend=legend)
