@@ -7,16 +7,12 @@ fingerprint. Where a key stands and how much is asked at once changes none, and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from mox.embedding import embedders
-from mox.embedding.spec import EmbedSpec
-from mox.providers.pool.limits import Limits
-from mox.providers.spec import ProviderSpec
+from mox.providers.embedding_spec import ApiEmbed
 from mox.types.providers import Call
 
 if TYPE_CHECKING:
@@ -33,64 +29,6 @@ FIXED = ("text-embedding-ada-002",)
 SIMULATED_DIMS: Mapping[str, int] = {"sim-embed-small": 128, "sim-embed-large": 256}
 OPENAI_READS = 8191
 """Tokens that OpenAI's models read of a text, by their table of models."""
-
-
-class ApiEmbed(EmbedSpec, ProviderSpec):
-    """What all embedders behind an API have in common. No field ever holds a key."""
-
-    base_url: str
-    """Where its API begins: what `/embeddings` is added to."""
-    simulated: bool = False
-    """The address is a simulator's. It has to be said, and a simulator has to be there: so what
-    is simulated is never taken for real, nor kept beside it."""
-    key_env: str | None = Field(None, exclude=True)
-    """The environment variable that holds the key; the provider's own where not set."""
-    key_file: Path | None = Field(None, exclude=True)
-    """A file whose only content is the key."""
-    batch: int = Field(32, ge=1, le=2048, exclude=True)
-    """Texts of one request, at most."""
-    timeout_s: float = Field(60.0, gt=0, exclude=True)
-    """Of one request, in seconds."""
-    account: str = Field("default", min_length=1, exclude=True)
-    """Whose limits it counts against, and what the ledger calls it: a project's name, say."""
-    limits: Limits | None = Field(None, exclude=True)
-    """The account's limits, as its provider's page states them for this model: requests are paced
-    by them. Where not set they are sent one after another, and slowed down by refusals alone."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _plain_url(cls, value: str) -> str:
-        """An address that may be shown: it is part of results' keys, and tables print it."""
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("write an address such as http://localhost:8000/v1")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("an address has no user, password or query; name the key by key_env")
-        return value.rstrip("/")
-
-    @property
-    def host(self) -> str:
-        """Who answers: host, and port where it is not the scheme's own."""
-        return urlsplit(self.base_url).netloc.lower()
-
-    @property
-    def size(self) -> int:
-        """Dimensions of its vectors."""
-        raise NotImplementedError
-
-    @property
-    def asked_dims(self) -> int | None:
-        """Dimensions that a request asks for; None: the model's own."""
-        raise NotImplementedError
-
-    @property
-    def most_tokens(self) -> int | None:
-        """Tokens that it reads of a text, by cl100k; None where that isn't known."""
-        return None
-
-    def transport(self) -> Any:
-        """What carries its requests instead of the network; None: nothing does."""
-        return None
 
 
 class OpenAiEmbed(ApiEmbed):

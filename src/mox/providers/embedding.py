@@ -13,7 +13,7 @@ from mox.errors import BudgetError, ProviderError, SpecError
 from mox.types.providers import TRANSIENT, Bought, Call, Embedded, Usage
 
 if TYPE_CHECKING:
-    from mox.providers.embedders import ApiEmbed
+    from mox.providers.embedding_spec import ApiEmbed
     from mox.types import Floats, Ints
     from mox.types.providers import Book
 

@@ -27,7 +27,7 @@ from mox.settings import settings
 from mox.types.providers import Embedded, Usage
 
 if TYPE_CHECKING:
-    from mox.providers.embedders import ApiEmbed
+    from mox.providers.embedding_spec import ApiEmbed
     from mox.types import Floats
 
 SIMULATED = "x-mox-simulated"

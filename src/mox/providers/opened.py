@@ -22,7 +22,7 @@ from mox.settings import settings
 from mox.types.providers import Answer, Event, Provider, Request
 
 if TYPE_CHECKING:
-    from mox.providers.door import Use
+    from mox.providers.use import Use
 
 TRIP: ContextVar[Trip | None] = ContextVar("trip", default=None)
 """Filled by the call that is made within it; memory in between need not know."""
