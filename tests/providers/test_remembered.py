@@ -18,12 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as how
-from hypothesis import strategies as st
 
 from mox.errors import BudgetError, MemoWarning, ProviderError, SpecError
-from mox.providers.answers import read_row, row_of
 from mox.providers.budget import Budget, RunBook
 from mox.providers.compatible import Compatible, open_compatible
 from mox.providers.ledger import Ledger
@@ -31,10 +27,10 @@ from mox.providers.pool import memory_pool
 from mox.providers.pool.limits import Account, Limits
 from mox.providers.pooled import Manner, Pooled
 from mox.providers.prices import Prices
-from mox.providers.remembered import Origin, Remembered, digest_of
+from mox.providers.remembered import Origin, Remembered
 from mox.providers.shared import ROW_BYTES, SharedAnswers
 from mox.providers.simulated import Simulated, open_simulated
-from mox.types.providers import Answer, Delta, Event, Message, Request, Timings, Usage
+from mox.types.providers import Answer, Delta, Event, Message, Request, Usage
 
 
 class _Server(ThreadingHTTPServer):
@@ -480,87 +476,6 @@ def test_what_is_no_url_of_a_server_is_refused_without_its_password() -> None:
     with pytest.raises(SpecError, match="no URL of a Redis") as raised:
         SharedAnswers("ftp://someone:hunter2@host/0")
     assert "hunter2" not in str(raised.value)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    ),
-    max_leaves=5,
-)
-FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "model": st.sampled_from(["m", "n"]),
-    "messages": st.lists(
-        st.builds(Message, st.sampled_from(["system", "user"]), st.sampled_from(["", "a", "b"])),
-        max_size=2,
-    ).map(tuple),
-    "max_output_tokens": st.integers(1, 2),
-    "temperature": st.none() | st.sampled_from([0.0, 0.5]),
-    "json_schema": st.none() | st.dictionaries(st.sampled_from("ab"), JSON, max_size=2),
-    "cached_messages": st.integers(0, 1),
-    "extra": st.dictionaries(st.sampled_from("ab"), JSON, max_size=2),
-}
-REQUESTS = st.builds(Request, **FIELDS)
-
-
-@how(deadline=None, max_examples=50)
-@given(st.data(), REQUESTS, st.sampled_from(sorted(FIELDS)))
-def test_digests_are_equal_exactly_where_requests_are(
-    data: st.DataObject, one: Request, field: str
-) -> None:
-    other = replace(one, **{field: data.draw(FIELDS[field])})
-    # To Python 1 is True; to a provider it isn't, and so they are compared as it reads them.
-    same = one == other and as_read(one) == as_read(other)
-    assert (digest_of(one, ORIGIN) == digest_of(other, ORIGIN)) == same
-
-
-ORIGIN = Origin("compatible", "https://a/v1")
-
-
-def as_read(request: Request) -> str:
-    return json.dumps([request.json_schema, request.extra], sort_keys=True)
-
-
-@how(deadline=None, max_examples=50)
-@given(REQUESTS)
-def test_a_digest_depends_on_nothing_but_the_request_and_its_origin(request: Request) -> None:
-    again = Request(
-        request.model,
-        tuple(Message(one.role, one.text) for one in request.messages),
-        request.max_output_tokens,
-        request.temperature,
-        None if request.json_schema is None else dict(reversed(request.json_schema.items())),
-        request.cached_messages,
-        dict(reversed(request.extra.items())),
-    )
-    assert digest_of(again, ORIGIN) == digest_of(request, ORIGIN)
-    for other in [Origin("openai", "https://a/v1"), Origin("compatible", "https://b/v1")]:
-        assert digest_of(request, other) != digest_of(request, ORIGIN)
-
-
-@pytest.mark.parametrize("extra", [{"x": float("nan")}, {"x": {1, 2}}, {"x": b"raw"}])
-def test_what_json_has_not_got_is_refused(extra: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match="is no JSON"):
-        digest_of(asked(extra=extra), ORIGIN)
-
-
-@how(deadline=None, max_examples=50)
-@given(
-    st.builds(
-        Answer,
-        text=st.text(),
-        usage=st.builds(Usage, *[st.integers(0, 2**40)] * 5),
-        finish=st.sampled_from(["stop", "length"]),
-        model=st.text(),
-        request_id=st.none() | st.text(),
-        timings=st.just(Timings(sent=0)),
-        reasoning=st.text(),
-        simulated=st.booleans(),
-    )
-)
-def test_an_answer_comes_back_from_its_row_as_it_went_in(answer: Answer) -> None:
-    assert read_row(row_of(answer)) == answer
 
 
 def test_over_pool_and_ledger_a_remembered_answer_costs_nothing(own_state: Path) -> None:
