@@ -134,7 +134,7 @@ def test_a_spend_cap_is_a_429_that_names_no_time_to_come_again(struck: Struck, w
 @pytest.mark.parametrize("wire", WIRES)
 def test_a_page_of_a_gateway(struck: Struck, wire: str) -> None:
     # The page itself in one release of OpenAI's SDK, its status alone in a later one.
-    with pytest.raises(SAID[wire].InternalServerError, match="<!doctype html>|502") as caught:
+    with pytest.raises(SAID[wire].InternalServerError, match=r"<!doctype html>|502") as caught:
         struck("html", wire, stream=True)
     assert caught.value.status_code == 502
 

@@ -166,3 +166,28 @@ def test_a_simulation_that_can_not_be_meant_is_refused_by_name(
 ) -> None:
     with pytest.raises(SpecError, match=said):
         SimulatedTransport(config)
+
+
+def test_who_begins_to_read_again_gets_the_rest() -> None:
+    """As from a socket: OpenAI's SDK leaves off at [DONE], and in a later release reads on."""
+    transport = SimulatedTransport(CONFIG)
+
+    async def main() -> list[bytes]:
+        body = {"model": "m", "messages": ASKED, "max_tokens": 3, "stream": True}
+        headers = {"authorization": "Bearer alice"}
+        async with httpx2.AsyncClient(transport=transport) as http:
+            request = http.build_request(
+                "POST", "http://simulated/v1/chat/completions", json=body, headers=headers
+            )
+            stream = (await http.send(request, stream=True)).stream
+            parts: list[bytes] = []
+            async for part in stream:
+                parts.append(part)
+                if len(parts) == 2:
+                    break
+            parts += [part async for part in stream]
+            return parts
+
+    parts = asyncio.run(main())
+    assert len(parts) == len(set(parts))
+    assert parts[-1].strip() == b"data: [DONE]"

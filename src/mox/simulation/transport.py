@@ -59,6 +59,9 @@ class _Played(httpx2.AsyncByteStream):
         self, reply: Reply, admitted_ns: int, request: httpx2.Request, by: SimulatedTransport
     ) -> None:
         self._reply = reply
+        # One for all: who leaves off reading and begins again, as OpenAI's SDK does after [DONE],
+        # gets the rest, as from a socket.
+        self._pieces = iter(reply.pieces)
         self._admitted_ns = admitted_ns
         self._request = request
         self._by = by
@@ -74,7 +77,7 @@ class _Played(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            for piece in self._reply.pieces:
+            for piece in self._pieces:
                 await self._until(piece.due_s)
                 self._sent_ns.append(time.perf_counter_ns())
                 if piece.data:
