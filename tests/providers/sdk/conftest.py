@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from mox.errors import ProviderError
 from mox.providers import providers
 from mox.providers.anthropic import Anthropic
 from mox.providers.openai import OpenAI
@@ -317,6 +318,20 @@ WIRES = ("chat", "responses", "messages")
 def wire(request: pytest.FixtureRequest) -> str:
     """Each of the three."""
     return str(request.param)
+
+
+async def told(wire: str, reply: Any, **more: Any) -> ProviderError:
+    """The error that a stream of this reply raises."""
+    patience = {k: more.pop(k) for k in ("first_byte_s", "stall_s") if k in more}
+    async with serving(reply) as raw:
+        provider = open_at(wire, raw, **patience)
+        with pytest.raises(ProviderError, match=r".") as caught:
+            await drained(provider, ask(), **more)
+        await provider.aclose()
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert caught.value.mend
+    return caught.value
 
 
 @pytest.fixture

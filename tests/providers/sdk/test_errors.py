@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from typing import Any
 
-import httpx2
 import pytest
 
-from mox.errors import ProviderError, SpecError
-from mox.providers import providers
+from mox.errors import ProviderError
 from mox.providers.classify import MENDS
-from mox.providers.compatible import Compatible
-from mox.types.providers import ErrorKind, Message
+from mox.types.providers import ErrorKind
 
 HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -124,20 +120,6 @@ REFUSALS: list[tuple[str, int, Any, dict[str, str], ErrorKind, float | None]] = 
 ]  # fmt: skip
 
 
-async def told(lab: Any, wire: str, reply: Any, **more: Any) -> ProviderError:
-    """The error that a stream, and a complete, of this reply raise; the stream's."""
-    patience = {k: more.pop(k) for k in ("first_byte_s", "stall_s") if k in more}
-    async with lab.serving(reply) as raw:
-        provider = lab.open_at(wire, raw, **patience)
-        with pytest.raises(ProviderError, match=r".") as caught:
-            await lab.drained(provider, lab.ask(), **more)
-        await provider.aclose()
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None
-    assert caught.value.mend
-    return caught.value
-
-
 @pytest.mark.parametrize(
     ("wire", "status", "body", "headers", "kind", "wait_s"), REFUSALS,
     ids=[f"{w}-{s}-{k}-{n}" for n, (w, s, _, _, k, _) in enumerate(REFUSALS)],
@@ -187,7 +169,7 @@ def test_an_error_in_mid_answer_is_told_by_its_type(
     """OpenAI's SDK raises it without a status, Anthropic's with one of 200."""
     sse = lab.data(said) if wire == "chat" else lab.event(said)
     reply = lab.Reply([*lab.STREAMS[wire]("a", "b")[:3], sse], headers=lab.OPENAI_HEADERS)
-    error = asyncio.run(told(lab, wire, reply))
+    error = asyncio.run(lab.told(wire, reply))
     assert error.kind == kind
     assert error.request_id == "req_openai_1"
     assert "in mid-answer" in error.message
@@ -196,7 +178,7 @@ def test_an_error_in_mid_answer_is_told_by_its_type(
 def test_a_response_that_failed_is_told_by_its_code(lab: Any) -> None:
     failed = {"error": {"code": "rate_limit_exceeded", "message": RPM}}
     pieces = lab.responses("a", status="failed", **failed)
-    error = asyncio.run(told(lab, "responses", lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
+    error = asyncio.run(lab.told("responses", lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
     assert error.kind == "rate_limit_requests"
     assert error.retry_after_s == 20
 
@@ -207,7 +189,7 @@ def test_a_stream_that_lacks_its_last_event_is_truncated(lab: Any, wire: str, ev
     `finish_reason` is the last but two: usage and `[DONE]` follow."""
     after = 2 if wire == "chat" else 0
     kept = lab.STREAMS[wire]("one", "two", "three")[: -events - after]
-    error = asyncio.run(told(lab, wire, lab.Reply(kept, headers=lab.OPENAI_HEADERS)))
+    error = asyncio.run(lab.told(wire, lab.Reply(kept, headers=lab.OPENAI_HEADERS)))
     assert error.kind == "truncated"
 
 
@@ -251,218 +233,7 @@ def test_a_response_that_was_cancelled_says_so(lab: Any) -> None:
 
 def test_a_stream_without_usage_is_refused_by_name(lab: Any) -> None:
     pieces = [piece for piece in lab.chat("a") if b'"prompt_tokens"' not in piece]
-    error = asyncio.run(told(lab, "chat", lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
+    error = asyncio.run(lab.told("chat", lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
     assert error.kind == "malformed"
     assert "count of its tokens" in error.message
     assert "include_usage" in error.mend
-
-
-@pytest.mark.parametrize("cut_at", [0, 40])
-def test_a_connection_that_is_cut_in_mid_answer(lab: Any, wire: str, cut_at: int) -> None:
-    raw = b"".join(lab.STREAMS[wire]("one", "two"))
-    pieces = [raw[:cut_at]] if cut_at else []
-    reply = lab.Reply(pieces, headers=lab.OPENAI_HEADERS, ending="cut")
-    assert asyncio.run(told(lab, wire, reply)).kind == "connection"
-
-
-def test_nobody_listening_is_a_connection_error(lab: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    spec = Compatible(model="m", base_url=f"http://127.0.0.1:{port}/v1")
-
-    async def main() -> ProviderError:
-        provider = providers[spec](spec)
-        with pytest.raises(ProviderError, match=str(port)) as caught:
-            await provider.complete(lab.ask())
-        await provider.aclose()
-        return caught.value
-
-    error = asyncio.run(main())
-    assert error.kind == "connection"
-    assert error.status is None
-
-
-def test_an_address_that_takes_no_connection_is_a_timeout_of_its_own(lab: Any) -> None:
-    """A listener whose queue is full lets a further client wait; Linux then says nothing."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(0)
-    port = listener.getsockname()[1]
-    waiting = [socket.socket() for _ in range(3)]
-    for one in waiting:
-        one.setblocking(False)
-        one.connect_ex(("127.0.0.1", port))
-    spec = Compatible(model="m", base_url=f"http://127.0.0.1:{port}/v1")
-
-    async def main() -> ProviderError:
-        provider = providers[spec](spec, patience=lab.Patience(connect_s=0.3))
-        with pytest.raises(ProviderError, match=r"no connection in 0\.3 s") as caught:
-            await provider.complete(lab.ask())
-        await provider.aclose()
-        return caught.value
-
-    try:
-        assert asyncio.run(main()).kind == "timeout_connect"
-    finally:
-        for one in (listener, *waiting):
-            one.close()
-
-
-def test_no_free_connection_is_the_clients_own_limit(lab: Any, wire: str) -> None:
-    """What httpx2 raises when all connections of a client are taken for too long."""
-
-    def full(request: httpx2.Request) -> httpx2.Response:
-        raise httpx2.PoolTimeout("", request=request)
-
-    async def main() -> None:
-        spec = lab.spec_of(wire)
-        provider = providers[spec](spec, transport=httpx2.MockTransport(full))
-        with pytest.raises(ProviderError, match="no connection of this client") as caught:
-            await provider.complete(lab.ask())
-        assert caught.value.kind == "client_limited"
-        await provider.aclose()
-
-    asyncio.run(main())
-
-
-def test_a_text_that_is_no_unicode_is_refused_by_name(lab: Any, wire: str) -> None:
-    request = lab.ask(messages=(Message("user", "half a pair: \ud83d"),))
-
-    async def main() -> None:
-        async with lab.serving(lab.good(wire, "a")) as raw:
-            provider = lab.open_at(wire, raw)
-            with pytest.raises(ProviderError, match="no Unicode") as caught:
-                await provider.complete(request)
-            assert caught.value.kind == "bad_request"
-            assert not raw.asked
-            await provider.aclose()
-
-    asyncio.run(main())
-
-
-def test_silence_before_and_within_an_answer_are_told_apart(lab: Any, wire: str) -> None:
-    silent = lab.Reply([], ending="silent")
-    head_only = lab.Reply([], headers=lab.OPENAI_HEADERS, ending="hangs")
-    half = lab.Reply(lab.STREAMS[wire]("a", "b")[:3], headers=lab.OPENAI_HEADERS, ending="hangs")
-
-    async def main() -> None:
-        for reply, kind in (
-            (silent, "timeout_first_byte"), (head_only, "timeout_first_byte"),
-            (half, "timeout_stall"),
-        ):  # fmt: skip
-            error = await told(lab, wire, reply, first_byte_s=0.4, stall_s=0.45)
-            assert error.kind == kind
-            assert "silent for 0.4" in error.message
-
-    asyncio.run(main())
-
-
-def test_the_whole_answer_has_a_deadline(lab: Any, wire: str) -> None:
-    """Bytes that keep coming are no stall; the deadline ends them all the same."""
-    drip: list[bytes | float] = list(lab.STREAMS[wire]("a")[:2])
-    for _ in range(200):
-        drip += [0.02, b": still here\n\n"]
-    reply = lab.Reply(drip, headers=lab.OPENAI_HEADERS)
-
-    async def main() -> None:
-        error = await told(lab, wire, reply, stall_s=5, timeout_s=0.6)
-        assert error.kind == "timeout_total"
-        async with lab.serving(lab.Reply([], ending="silent")) as raw:
-            provider = lab.open_at(wire, raw)
-            with pytest.raises(ProviderError, match="not a byte had come") as caught:
-                await provider.complete(lab.ask(), timeout_s=0.2)
-            assert caught.value.kind == "timeout_total"
-            assert await raw.closed()
-            await provider.aclose()
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("streamed", [True, False])
-def test_a_page_of_html_is_malformed(lab: Any, wire: str, streamed: bool) -> None:
-    reply = lab.Reply([HTML], headers={"content-type": "text/html"})
-
-    async def main() -> None:
-        async with lab.serving(reply) as raw:
-            provider = lab.open_at(wire, raw)
-            call = lab.drained(provider, lab.ask()) if streamed else provider.complete(lab.ask())
-            with pytest.raises(ProviderError, match="text/html") as caught:
-                await call
-            assert caught.value.kind == "malformed"
-            await provider.aclose()
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("junk", [b"data: \xff\xfe\n\n", b"data: {not json}\n\n", b"data: [1]\n\n"])
-def test_broken_utf8_and_what_is_no_json_are_malformed(lab: Any, wire: str, junk: bytes) -> None:
-    named = junk if wire == "chat" else b"event: message_delta\n" + junk
-    pieces = [*lab.STREAMS[wire]("a")[:2], named]
-    error = asyncio.run(told(lab, wire, lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
-    assert error.kind == "malformed"
-
-
-@pytest.mark.parametrize("junk", [b"\xff\xfe{}", b"{not json}", b"[1]"])
-def test_an_answer_at_once_that_is_no_answer_is_malformed(lab: Any, wire: str, junk: bytes) -> None:
-    reply = lab.Reply([junk], headers={"content-type": "application/json"})
-
-    async def main() -> None:
-        async with lab.serving(reply) as raw:
-            provider = lab.open_at(wire, raw)
-            with pytest.raises(ProviderError, match=r".") as caught:
-                await provider.complete(lab.ask())
-            assert caught.value.kind == "malformed"
-            await provider.aclose()
-
-    asyncio.run(main())
-
-
-def test_cancelling_closes_the_connection(lab: Any, wire: str) -> None:
-    reply = lab.Reply(lab.STREAMS[wire]("a", "b")[:4], headers=lab.OPENAI_HEADERS, ending="hangs")
-
-    async def main() -> None:
-        async with lab.serving(reply) as raw:
-            provider = lab.open_at(wire, raw)
-            for call in (lab.drained(provider, lab.ask()), provider.complete(lab.ask())):
-                task = asyncio.create_task(call)
-                async with asyncio.timeout(30):
-                    while not raw.open:
-                        await asyncio.sleep(0.01)
-                await asyncio.sleep(0.1)  # it reads
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-                assert await raw.closed()
-            await provider.aclose()
-
-    asyncio.run(main())
-
-
-def test_who_stops_reading_closes_the_connection(lab: Any, wire: str) -> None:
-    from contextlib import aclosing
-
-    reply = lab.Reply(lab.STREAMS[wire]("a", "b")[:4], headers=lab.OPENAI_HEADERS, ending="hangs")
-
-    async def main() -> None:
-        async with lab.serving(reply) as raw:
-            provider = lab.open_at(wire, raw)
-            async with aclosing(provider.stream(lab.ask())) as events:
-                async for _ in events:
-                    break
-            assert await raw.closed()
-            await provider.aclose()
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("name", ["stream", "model", "n"])
-def test_further_fields_do_not_overrule_the_requests_own(lab: Any, wire: str, name: str) -> None:
-    async def main() -> None:
-        async with lab.serving(lab.good(wire, "a")) as raw:
-            provider = lab.open_at(wire, raw)
-            with pytest.raises(SpecError, match=f"Request.extra sets '{name}'"):
-                await provider.complete(lab.ask(extra={name: 2}))
-            assert not raw.asked
-            await provider.aclose()
-
-    asyncio.run(main())
