@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,3 +83,10 @@ def parse_sets(sets: list[str] | None) -> dict[str, Any]:
             raise SpecError(f"--set {item!r} has no `=`.", mend="write --set axes.search.0.k=20.")
         changes[path.strip()] = parse_value(value)
     return changes
+
+
+def say_next(steps: Iterable[tuple[str, str]]) -> None:
+    """Where to look next: (what, line) pairs."""
+    say("\nLook next:")
+    for name, line in steps:
+        say(f"  {name:<14} {line}")

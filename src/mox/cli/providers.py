@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mox.cli.out import FAILED, Json, Sets, parse_sets, refusals, say, show_json
+from mox.cli.out import FAILED, Json, Sets, parse_sets, refusals, say, say_next, show_json
 
 if TYPE_CHECKING:
     from mox.bench.providers.found import ProviderBench
@@ -98,6 +98,4 @@ def _next_steps(found: ProviderBench) -> None:
     from mox.settings import settings
     from mox.tracking.providers import next_links
 
-    say("\nLook next:")
-    for name, line in next_links(Store(settings().root), found.content):
-        say(f"  {name:<14} {line}")
+    say_next(next_links(Store(settings().root), found.content))
