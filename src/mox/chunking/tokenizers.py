@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mox.errors import SpecError
-from mox.registry import missing_package, nearest, versions
+from mox.registry import nearest, versions
+from mox.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from mox.types import Ints
@@ -20,8 +20,7 @@ NAMES = {"cl100k": "cl100k_base", "o200k": "o200k_base"}
 """Our names → bpe-openai's. Its p50k, r50k and gpt2 are no use: they download their tables."""
 
 SEGMENT = 50_000
-"""Characters fed to bpe-openai at once. It refuses 1,000,000 characters, and 200,000 tokens
-whatever the length; a character is at most 4 bytes, so at most 4 tokens."""
+"""Characters fed to bpe-openai at once; it isn't made for 1,000,000."""
 
 COUNTS = 1 << 15
 """Texts whose counts are remembered."""
@@ -102,15 +101,8 @@ def open_tokenizer(name: str = "cl100k") -> Bpe:
         MissingError: its package isn't installed.
     """
     _check(name)
-    with warnings.catch_warnings():
-        # bpe-openai reads its tables by a call that Python 3.11 and 3.12 deprecate.
-        warnings.filterwarnings("ignore", "open_binary is deprecated", DeprecationWarning)
-        try:
-            import bpe_openai
-        except ModuleNotFoundError:
-            raise missing_package("bpe-openai") from None
-        encoding = bpe_openai.get_encoding(NAMES[name])
-    return Bpe(name, encoding.encode_ordinary, encoding.token_byte_values())
+    opened = vocabulary(NAMES[name])
+    return Bpe(name, opened.encode, opened.token_bytes)
 
 
 def fingerprint(name: str) -> dict[str, str]:

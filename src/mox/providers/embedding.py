@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mox.providers.embedding_spec import ApiEmbed
     from mox.types import Floats, Ints
     from mox.types.providers import Book
+    from mox.vocabulary import Vocabulary
 
 REQUEST_TOKENS = 300_000
 """Of all texts of a request, at most: OpenAI's limit. A text's own limit is far below."""
@@ -25,7 +26,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 UNKNOWN_COUNT = 1.5
 """Tokens that another provider may count where cl100k counts one, until its first answer says."""
 SEGMENT = 50_000
-"""Characters counted at once: bpe-openai refuses very long texts."""
+"""Characters counted at once: bpe-openai isn't made for 1,000,000."""
 
 
 class ApiEmbedder:
@@ -105,12 +106,13 @@ class ApiEmbedder:
         reads = self._spec.most_tokens
         if not self._spec.truncate or reads is None or self._count(text) <= reads:
             return text
-        ids = self._encoding.encode_ordinary(text[:SEGMENT])[:reads]
+        ids = self._vocabulary.encode(text[:SEGMENT])[:reads]
+        sent = b"".join(self._vocabulary.token_bytes[token] for token in ids)
         # The last token may end within a character: what is left of that one is dropped.
-        return str(self._encoding.decode_bytes(ids).decode("utf-8", errors="ignore"))
+        return sent.decode("utf-8", errors="ignore")
 
     def _count(self, text: str) -> int:
-        encode = self._encoding.encode_ordinary
+        encode = self._vocabulary.encode
         parts = range(0, len(text), SEGMENT)
         return sum(len(encode(text[begin : begin + SEGMENT])) for begin in parts)
 
@@ -121,16 +123,11 @@ class ApiEmbedder:
         stated = (limits.tokens_per_min or limits.input_per_min) if limits else None
         return min(REQUEST_TOKENS, stated or REQUEST_TOKENS)
 
-    @cached_property
-    def _encoding(self) -> Any:
-        import warnings
+    @property
+    def _vocabulary(self) -> Vocabulary:
+        from mox.vocabulary import vocabulary
 
-        with warnings.catch_warnings():
-            # bpe-openai reads its tables by a call that Python 3.11 and 3.12 deprecate.
-            warnings.filterwarnings("ignore", "open_binary is deprecated", DeprecationWarning)
-            import bpe_openai
-
-            return bpe_openai.get_encoding("cl100k_base")
+        return vocabulary("cl100k_base")
 
     @cached_property
     def _endpoint(self) -> Any:

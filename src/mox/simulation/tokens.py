@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from array import array
 from collections.abc import Sequence
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from mox.registry import missing_package
+from mox.vocabulary import vocabulary
 
 if TYPE_CHECKING:
     from mox.types.providers import Message
 
+VOCABULARY = "o200k_base"
 PER_MESSAGE = 3
 """Tokens of a message beside its text, and of the answer's beginning: as OpenAI counts them."""
 SEGMENT = 50_000
-"""Characters encoded at once: bpe-openai refuses 1,000,000, and 200,000 tokens."""
+"""Characters encoded at once: bpe-openai isn't made for 1,000,000."""
 REMEMBERED = 1 << 13
 """Texts whose counts are kept: instructions and passages come again and again."""
 COUNTED = 4096
@@ -48,8 +48,9 @@ def pieces(text: str) -> Pieces:
     texts: list[str] = []
     tokens: list[int] = []
     held, several = b"", 0
+    token_bytes = vocabulary(VOCABULARY).token_bytes
     for token in _ids(text):
-        held += _bytes_of(token)
+        held += token_bytes[token]
         several += 1
         try:
             texts.append(held.decode())
@@ -74,26 +75,8 @@ _count_remembered = lru_cache(REMEMBERED)(_count)
 
 
 def _ids(text: str) -> list[int]:
-    encode = _encoding().encode_ordinary
+    encode = vocabulary(VOCABULARY).encode
     if len(text) <= SEGMENT:
-        return list(encode(text))
+        return encode(text)
     starts = range(0, len(text), SEGMENT)
     return [token for start in starts for token in encode(text[start : start + SEGMENT])]
-
-
-@lru_cache(1 << 15)
-def _bytes_of(token: int) -> bytes:
-    whole: bytes = _encoding().decode_single_token_bytes(token)
-    return whole
-
-
-@cache
-def _encoding() -> Any:
-    with warnings.catch_warnings():
-        # bpe-openai reads its tables by a call that Python 3.11 and 3.12 deprecate.
-        warnings.filterwarnings("ignore", "open_binary is deprecated", DeprecationWarning)
-        try:
-            import bpe_openai
-        except ModuleNotFoundError:
-            raise missing_package("bpe-openai") from None
-        return bpe_openai.get_encoding("o200k_base")
