@@ -52,6 +52,7 @@ class Record:
     headers_ns: int | None = None
     chunks: tuple[Chunk, ...] = ()
     done_ns: int | None = None
+    """When its answer was whole, refused or given up; None of what was never sent."""
     error: ErrorKind | None = None
     said: str | None = None
     """The error's message, scrubbed."""

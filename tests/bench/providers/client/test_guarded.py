@@ -46,17 +46,19 @@ def test_keys_are_sent_and_stand_nowhere_else(
     out = tmp_path / "r.jsonl"
     cells = []
     for place, where in places.items():
-        # A provider that repeats the key that it refuses.
+        # A provider that repeats the key that it refuses, also as the request's name.
         said = {"message": f"Incorrect API key: {KEY}-of-the-{place}", "code": "invalid_api_key"}
         for wire in ("chat", "messages"):
             aim = replace(target, name=f"{place}, {wire}", wire=wire, **where)
-            say = prompts.say(status=401, body={"error": said}, name=aim.name)
+            head = {"x-request-id": f"{KEY}-of-the-{place}"}
+            say = prompts.say(status=401, body={"error": said}, head=head, name=aim.name)
             cells.append(Cell(aim, "w", say, Load("closed", 1.0), None, requests=1, warm_up=0))
     turns = list(measure(cells, out=out, rounds=1))
     for turn in turns:
         (record,) = turn.records
         assert record.error == "auth"
         assert "Incorrect API key" in str(record.said)
+        assert record.request_id == "***"
         assert KEY not in repr(record) + repr(turn.cell.target)
     assert KEY not in out.read_text()
     for asked in server.asked:

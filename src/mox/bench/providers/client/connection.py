@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         raw = self._raw
         if raw is None or self._over is None or self._over.done():
             return
-        raw.failed, raw.said = kind, said
+        raw.failed, raw.said, raw.done = kind, said, perf_counter_ns()
         self.open = False
         self._over.set_result(None)
 

@@ -27,6 +27,7 @@ class Raw:
     parts: list[bytes] = field(default_factory=list)
     """The body as it came: each part at its time."""
     done: int | None = None
+    """When its answer came to its end, or was given up; None of what never had a connection."""
     failed: ErrorKind | None = None
     """What the transport knows; what the body says is found out later."""
     said: str | None = None

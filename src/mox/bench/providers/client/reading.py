@@ -15,6 +15,7 @@ from mox.bench.providers.client.jobs import Target
 from mox.bench.providers.client.messages import Raw
 from mox.bench.providers.client.sse import EVENT_END, Event, events
 from mox.bench.providers.record import Chunk
+from mox.secrets import scrub
 from mox.types.providers import ErrorKind, Finish, Usage
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def read(raw: Raw, target: Target) -> Read:
     except _SHAPE as error:
         found.failed = failed("malformed", place, _shape(error))
     # What the answer itself said comes first; and one that is whole is one, whatever followed.
-    if found.failed is None and raw.failed is not None and found.end is None:
+    lacking = found.end is None or found.end.usage is None
+    if found.failed is None and raw.failed is not None and lacking:
         found.failed = failed(raw.failed, place, raw.said or "failed")
     if found.failed is None:
         found.failed = _unfinished(found, place, raw)
@@ -109,9 +111,17 @@ def ending(raw: Raw, target: Target) -> Read:
     return read(short, target)
 
 
+def ended_ns(raw: Raw, found: Read) -> int | None:
+    """When a request was over. An answer that is whole ends with what came last, however long its
+    connection then took to break or was waited for."""
+    broke_later = found.failed is None and raw.failed is not None
+    return raw.times[-1] if broke_later else raw.done
+
+
 def request_id(raw: Raw) -> str | None:
-    """The provider's own name of a request."""
-    return raw.head.get("x-request-id") or raw.head.get("request-id")
+    """The provider's own name of a request, scrubbed: a header may repeat any other."""
+    found = raw.head.get("x-request-id") or raw.head.get("request-id")
+    return found and scrub(found)
 
 
 def _refused(place: Place, raw: Raw) -> ProviderError:
