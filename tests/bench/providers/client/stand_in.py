@@ -166,10 +166,17 @@ def _events(asked: Asked) -> Any:
             yield from _sse([_ERROR[wire]])
             return
         yield from _sse([_DELTA[wire](say.get("text", "tok "))])
-    if fault != "truncated":
-        yield from _sse(_END[wire](n))
-        if wire == "chat":
-            yield b"data: [DONE]\n\n"
+    if fault == "truncated":
+        return
+    *ending, last = _sse(_END[wire](n))
+    yield from ending
+    if fault == "cut before the count":
+        yield b"cut"
+    yield last
+    if wire == "chat":
+        yield b"data: [DONE]\n\n"
+    if fault in ("cut after the end", "stall after the end"):
+        yield fault.split()[0].encode()
 
 
 def _sse(values: list[dict[str, Any]]) -> Any:

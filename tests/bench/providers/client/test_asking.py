@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mox.bench.providers.client import Timeouts
+from mox.bench.providers.moments import answered
 from mox.bench.providers.record import Load, Record
 
 WIRES = ("chat", "responses", "messages")
@@ -24,6 +25,9 @@ STREAMS: dict[str, tuple[str | None, int]] = {
     "half a head": ("connection", 0),
     "silence": ("timeout_first_byte", 0),
     "until closed": (None, 3),
+    "cut before the count": ("connection", 3),
+    "cut after the end": (None, 3),
+    "stall after the end": (None, 3),
 }
 """What goes wrong with three deltas, the error it is, and how many of them came before it."""
 RAW = {
@@ -153,6 +157,29 @@ def test_streams_that_fail_are_told_apart_and_keep_what_came(
         kind = "overloaded"  # the event says so itself
     assert (record.error, len(record.chunks)) == (kind, chunks)
     assert (record.said is None) == (kind is None)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", ["cut after the end", "stall after the end"])
+def test_an_answer_whose_last_event_came_is_one_and_ends_there(
+    came: Mapping[str, Came], wire: str, fault: str
+) -> None:
+    found = came[f"{fault} {wire}"]
+    record, last_ns = found.record, found.asked.sent_ns[-1]
+    assert answered(record)
+    assert record.usage.output_tokens == 3
+    # The stall is given up 0.3 s after it.
+    assert record.done_ns is not None
+    assert last_ns <= record.done_ns < last_ns + 200_000_000
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_what_failed_ends_when_it_is_given_up(came: Mapping[str, Came], wire: str) -> None:
+    record = came[f"silence {wire}"].record
+    assert record.sent_ns is not None
+    assert record.done_ns is not None
+    # No answer within 0.3 s.
+    assert record.done_ns - record.sent_ns >= 290_000_000
 
 
 @pytest.mark.parametrize("name", RAW)

@@ -11,7 +11,7 @@ from multiprocessing import connection
 
 from mox.bench.providers.client.jobs import Cell, Job
 from mox.bench.providers.client.messages import Noticed, Raw
-from mox.bench.providers.client.reading import read, request_id
+from mox.bench.providers.client.reading import ended_ns, read, request_id
 from mox.bench.providers.client.selfcheck import SelfCheck, noticed
 from mox.bench.providers.record import Record
 from mox.errors import EngineError, StageError
@@ -142,7 +142,7 @@ def _record(cell: Cell, round_: int, raw: Raw) -> tuple[Record, str]:
         sent_ns=raw.sent,
         headers_ns=raw.headers,
         chunks=tuple(found.chunks),
-        done_ns=raw.done,
+        done_ns=ended_ns(raw, found),
         error=found.error,
         said=found.said,
         finish=found.finish,

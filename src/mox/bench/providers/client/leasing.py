@@ -13,7 +13,7 @@ from mox.bench.providers.client import wires
 from mox.bench.providers.client.asking import Report, Way, asked, told_to_wait_s, warm_numbers
 from mox.bench.providers.client.jobs import Job, Pooling, Target
 from mox.bench.providers.client.messages import Raw
-from mox.bench.providers.client.reading import ending, request_id
+from mox.bench.providers.client.reading import ended_ns, ending
 from mox.errors import PoolError, ProviderError
 from mox.types.providers import Answer, Delta, Event, Request, Timings
 
@@ -168,8 +168,8 @@ def _answer(raw: Raw, target: Target) -> Answer:
         usage=found.usage,
         finish=found.finish,
         model=target.model,
-        request_id=request_id(raw),
-        timings=Timings(raw.sent or 0, headers=raw.headers, done=raw.done),
+        request_id=None,
+        timings=Timings(raw.sent or 0, headers=raw.headers, done=ended_ns(raw, found)),
         standing=standing(raw.head),
         simulated=target.simulated,
     )
