@@ -91,6 +91,26 @@ class TestMoments:
         assert found.answer_ms == pytest.approx(100)
         assert found.itl_ms == pytest.approx(100)
 
+    def test_reasoning_that_nobody_counts_apart_is_no_token_of_the_answer(self) -> None:
+        # A token of four characters each 20 ms: 90 of reasoning, 10 of the answer, counted as 100.
+        reasoning = [(100 + 20 * at, 4) for at in range(90)]
+        text = [(1900 + 20 * at, 4) for at in range(10)]
+        found = moments(record(reasoning=reasoning, text=text, done=2100, tokens=100))
+        assert found.itl_ms == pytest.approx(20)
+        assert found.tokens_per_s == pytest.approx(50)
+
+    def test_events_of_one_read_are_one_chunk(self) -> None:
+        # Three tokens a read, a read each 60 ms: 6 tokens in the 120 ms after the first read.
+        text = [(at, 4) for at in (100, 160, 220) for _ in range(3)]
+        found = moments(record(text=text, tokens=9))
+        assert found.gaps_ms == pytest.approx((60, 60))
+        assert found.itl_ms == pytest.approx(20)
+        assert row(ABOUT, [[record(text=text, tokens=9)]]).stalls["stalled"] == 0
+
+    def test_an_answer_of_one_read_has_no_time_between_tokens(self) -> None:
+        found = moments(record(text=[(100, 4)] * 5, tokens=5))
+        assert (found.itl_ms, found.tokens_per_s, found.gaps_ms) == (None, None, ())
+
     def test_an_event_without_text_is_no_first_token(self) -> None:
         assert moments(record(text=((20, 0), (100, 4), (200, 4)), tokens=2)).ttft_ms == 100
 

@@ -11,17 +11,20 @@ made larger by the same division, never smaller.
 - Between tokens: (last text − first text) / (tokens of the answer − tokens in the first chunk).
   Providers send several tokens at once, and then gaps between chunks are no times between
   tokens: chunks' gaps are told apart. How many tokens a chunk has is told by its share of the
-  characters.
+  characters; so are the answer's, where reasoning comes and isn't counted apart (vLLM, Ollama).
+  Events that one network read brought are one chunk: nobody can tell when each was sent.
 - End to end: to the last event, from the actual send and from the intended start. Only the
   second one contains what a caller waits where requests come faster than they are answered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mox.bench.providers.record import Record
+from mox.bench.providers.record import Chunk, Record
+from mox.types.providers import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,13 @@ def moments(record: Record, *, time_scale: float = 1.0) -> Moments:
     def ms(start: int, end: int) -> float:
         return (end - start) / 1e6 / time_scale
 
-    text = [chunk for chunk in record.chunks if chunk.kind == "text" and chunk.characters]
-    every = [chunk for chunk in record.chunks if chunk.characters]
+    every = reads(record.chunks)
+    text = [chunk for chunk in every if chunk.kind == "text"]
     leased = record.leased_ns
     return Moments(
         ttft_ms=ms(sent, every[0].at_ns) if every else None,
         answer_ms=ms(sent, text[0].at_ns) if text else None,
-        itl_ms=_between_tokens(record, time_scale),
+        itl_ms=_between_tokens(record.usage, every, time_scale),
         gaps_ms=tuple(ms(one.at_ns, two.at_ns) for one, two in pairwise(text)),
         e2e_ms=ms(sent, done),
         late_ms=ms(record.scheduled_ns, sent),
@@ -91,13 +94,33 @@ def moments(record: Record, *, time_scale: float = 1.0) -> Moments:
     )
 
 
-def _between_tokens(record: Record, time_scale: float) -> float | None:
-    """None where all came in one chunk, or the provider counted no token after the first one."""
-    text = [chunk for chunk in record.chunks if chunk.kind == "text" and chunk.characters]
+def reads(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Chunks with output in them; those of a kind that one network read brought as one."""
+    found: list[Chunk] = []
+    for chunk in chunks:
+        if not chunk.characters:
+            continue
+        if found and found[-1].at_ns == chunk.at_ns and found[-1].kind == chunk.kind:
+            found[-1] = Chunk(chunk.at_ns, found[-1].characters + chunk.characters, chunk.kind)
+        else:
+            found.append(chunk)
+    return found
+
+
+def _between_tokens(usage: Usage, every: Sequence[Chunk], time_scale: float) -> float | None:
+    """None where all came in one read, or the provider counted no token after the first one.
+
+    Args:
+        every: as `reads` gives them.
+    """
+    text = [chunk for chunk in every if chunk.kind == "text"]
     if len(text) < 2:
         return None
-    tokens = record.usage.output_tokens - record.usage.reasoning_tokens
-    first = tokens * text[0].characters / sum(chunk.characters for chunk in text)
+    characters = sum(chunk.characters for chunk in text)
+    tokens: float = usage.output_tokens - usage.reasoning_tokens
+    if not usage.reasoning_tokens:
+        tokens *= characters / sum(chunk.characters for chunk in every)
+    first = tokens * text[0].characters / characters
     after = tokens - max(1.0, first)
     if after <= 0:
         return None
