@@ -173,6 +173,17 @@ class TestRow:
         assert found["requests_per_s"] == pytest.approx(3 / 2)
         assert found["tokens_per_s"] == pytest.approx(9 / 2)
 
+    def test_a_round_of_failures_lasts_as_long_as_one_of_answers(self) -> None:
+        # Ten answers in a second, then ten errors in ten: ten answers in eleven seconds.
+        good = [record(at, done=1000) for at in range(10)]
+        bad = [failed(at, scheduled=20_000, done=30_000.0, round_=1) for at in range(10)]
+        found = row(ABOUT, [good, bad]).throughput
+        assert found["requests_per_s"] == pytest.approx(10 / 11)
+        # Never sent, so it has no end: its round lasts at least until it should have been.
+        unsent = [failed(0, round_=1, done=None), failed(1, round_=1, scheduled=4000, done=None)]
+        assert row(ABOUT, [good, unsent]).throughput["requests_per_s"] == pytest.approx(10 / 5)
+        assert row(ABOUT, [bad]).throughput == {"requests_per_s": 0, "tokens_per_s": 0}
+
     def test_a_row_without_an_answer_says_why(self) -> None:
         found = row(ABOUT, [[failed(error="auth", said="no such key") for _ in range(3)]])
         assert not found.valid

@@ -244,17 +244,22 @@ def stalls(found: Sequence[Moments]) -> dict[str, int]:
 def throughput(rounds: Sequence[Sequence[Record]], time_scale: float) -> dict[str, float | None]:
     """Answers and output tokens a second, of all callers together.
 
-    A round lasts from its first intended start to its last end; pauses between rounds don't count.
+    A round lasts from its first intended start to its last end, of failures too; pauses between
+    rounds don't count.
+
+    Returns:
+        `requests_per_s` and `tokens_per_s`, in the provider's time; None where no time passed.
     """
     seconds, count, tokens = 0.0, 0, 0
     for records in rounds:
-        ended = [record for record in records if answered(record)]
-        if not ended:
+        if not records:
             continue
         start = min(record.scheduled_ns for record in records)
-        seconds += (max(record.done_ns or 0 for record in ended) - start) / 1e9 / time_scale
-        count += len(ended)
-        tokens += sum(record.usage.output_tokens for record in ended)
+        end = max(record.done_ns or record.scheduled_ns for record in records)
+        seconds += (end - start) / 1e9 / time_scale
+        answers = [record for record in records if answered(record)]
+        count += len(answers)
+        tokens += sum(record.usage.output_tokens for record in answers)
     if seconds <= 0:
         return {"requests_per_s": None, "tokens_per_s": None}
     return {"requests_per_s": count / seconds, "tokens_per_s": tokens / seconds}
