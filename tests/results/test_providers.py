@@ -60,6 +60,28 @@ def test_the_cheapest_is_named_by_what_it_costs_at_worst() -> None:
     assert "1,000 good answers cost least from b, $0.3, before a, $0.5" in said(*rows)[0]
 
 
+def test_the_cheapest_is_named_by_the_loads_that_all_had() -> None:
+    rows = [
+        row("a", 1, QUICK, usd_per_1k_good=0.1), row("a", 8, QUICK, usd_per_1k_good=0.5),
+        row("b", 1, QUICK, usd_per_1k_good=0.3),
+        row("b", 8, QUICK, usd_per_1k_good=0.3, valid=False),
+    ]  # fmt: skip
+    assert "1,000 good answers cost least from a, $0.1, before b, $0.3" in said(*rows)[0]
+    assert "cost" not in said(rows[1], rows[2], row("a", 1, SLOW))[0]
+    # What a search found is under another load for each.
+    found = {"load": {"kind": "slo", "arrival": "poisson", "value": 2}, "probes": []}
+    assert "cost" not in said(rows[0] | found, rows[2] | found)[0]
+
+
+def test_callers_and_rates_are_each_their_own_ladder() -> None:
+    """Nobody can tell whether 64 callers or a request each ten seconds are more."""
+    slowly = {"load": {"kind": "poisson", "value": 0.1}}
+    rows = [row("a", 64, QUICK), row("b", 64, SLOW)]
+    (sentence,) = said(*rows, row("a", 1, SLOW) | slowly, row("b", 1, QUICK) | slowly)
+    assert "with 64 callers, a is fastest" in sentence
+    assert "with 0.1 requests/s, Poisson, b is fastest" in sentence
+
+
 def test_the_highest_load_that_keeps_the_bounds_is_named() -> None:
     load = {"kind": "slo", "arrival": "poisson", "value": 7.5}
     kept = {**row("a", 1, QUICK), "load": load, "probes": [{"value": 7.5}, {"value": 8}]}
@@ -67,3 +89,8 @@ def test_the_highest_load_that_keeps_the_bounds_is_named() -> None:
     untried = {**kept, "provider": "b", "probes": [{"value": 7.5}]}
     assert "kept up to a 7.5, b at least 7.5 requests/s" in said(kept, untried)[0]
     assert said({**kept, "load": {**load, "value": None}}) == []
+    callers = {**kept, "load": {**load, "arrival": "closed", "value": 16}}
+    assert said(kept, callers) == [
+        "short: the bounds are kept up to a at least 16 callers; the bounds are kept up to"
+        " a 7.5 requests/s, Poisson."
+    ]

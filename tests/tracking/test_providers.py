@@ -51,6 +51,16 @@ def test_curves_have_the_load_as_their_step_and_nothing_that_is_invalid() -> Non
     assert not any("usd_per_1k_good" in name or " slo" in name for name in found)
 
 
+def test_searches_of_two_arrivals_are_two_curves() -> None:
+    found = {
+        arrival: row("a", {"kind": "slo", "arrival": arrival, "value": 4}, ms)
+        for arrival, ms in (("poisson", 111), ("closed", 999))
+    }
+    drawn = providers.series({"rows": list(found.values())})
+    assert drawn["ttft_ms_p50/a short slo poisson"] == {400: 111}
+    assert drawn["ttft_ms_p50/a short slo closed"] == {4: 999}
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [

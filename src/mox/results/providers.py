@@ -39,28 +39,38 @@ def verdict(document: Mapping[str, Any]) -> list[str]:
 
 
 def _fastest(rows: Sequence[Row]) -> Iterator[str]:
-    """Under the heaviest load that most providers were measured with."""
-    loads: dict[tuple[str, float], list[Row]] = {}
+    """Under the heaviest load of each kind that most providers were measured with."""
+    timed = [row for row in rows if row["e2e_from_schedule_ms"]["p50"]["value"] is not None]
+    by_load = _by_load(timed)
+    for kind in UNITS:
+        loads = [(value, mates) for (of, value), mates in by_load.items() if of == kind]
+        value, mates = max(loads, key=lambda item: (len(item[1]), item[0]), default=(0.0, []))
+        if len(mates) > 1:  # fastest of one says nothing
+            load = f"{value:g} {UNITS[kind][value != 1]}"
+            yield f"with {load}, {_before(list(mates))}"
+
+
+def _by_load(rows: Sequence[Row]) -> dict[tuple[str, float], list[Row]]:
+    """Rows by kind and value of their load; what a search found is under another for each."""
+    found: dict[tuple[str, float], list[Row]] = {}
     for row in rows:
         kind, value = row["load"]["kind"], row["load"]["value"]
-        if kind in UNITS and row["e2e_from_schedule_ms"]["p50"]["value"] is not None:
-            loads.setdefault((kind, value), []).append(row)
-    if not loads:
-        return
-    (kind, value), mates = max(loads.items(), key=lambda item: (len(item[1]), item[0]))
-    if len(mates) < 2:
-        return  # fastest of one
+        if kind in UNITS:
+            found.setdefault((kind, value), []).append(row)
+    return found
+
+
+def _before(mates: list[Row]) -> str:
+    """Who is fastest of those that had one load."""
     mates.sort(key=lambda row: float(row["e2e_from_schedule_ms"]["p50"]["value"]))
     first = mates[0]
     ties = [row["provider"] for row in mates[1:] if _tie(first, row)]
-    load = f"{value:g} {UNITS[kind][value != 1]}"
     if ties:
-        yield f"with {load}, {', '.join([first['provider'], *ties])} are equally fast (a tie)"
-    else:
-        yield (
-            f"with {load}, {first['provider']} is fastest, {_ms(first)} end to end, before"
-            f" {mates[1]['provider']} with {_ms(mates[1])}"
-        )
+        return f"{', '.join([first['provider'], *ties])} are equally fast (a tie)"
+    return (
+        f"{first['provider']} is fastest, {_ms(first)} end to end, before"
+        f" {mates[1]['provider']} with {_ms(mates[1])}"
+    )
 
 
 def _tie(one: Row, other: Row) -> bool:
@@ -76,12 +86,14 @@ def _ms(row: Row) -> str:
 
 
 def _cheapest(rows: Sequence[Row]) -> Iterator[str]:
-    """By the dearest of each provider's loads: what it costs at worst."""
-    worst: dict[str, float] = {}
-    for row in rows:
-        usd = row["usd_per_1k_good"]
-        if usd is not None:
-            worst[row["provider"]] = max(usd, worst.get(row["provider"], 0.0))
+    """By the dearest of the loads that all of them had: what each costs at worst."""
+    by_load = _by_load([row for row in rows if row["usd_per_1k_good"] is not None])
+    most = max(by_load.values(), key=len, default=[])
+    worst = {row["provider"]: 0.0 for row in most}
+    for mates in by_load.values():
+        if len(mates) == len(worst) and all(row["provider"] in worst for row in mates):
+            for row in mates:
+                worst[row["provider"]] = max(row["usd_per_1k_good"], worst[row["provider"]])
     ranked = sorted(worst.items(), key=lambda item: item[1])
     if len(ranked) > 1 and ranked[0][1] < ranked[1][1]:
         (first, usd), (second, more) = ranked[:2]
@@ -91,12 +103,13 @@ def _cheapest(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _keeps(rows: Sequence[Row]) -> Iterator[str]:
-    """The highest loads that keep the bounds."""
+    """The highest loads that keep the bounds, of each kind of arrival."""
     found = [row for row in rows if row["load"]["kind"] == "slo"]
-    if found:
-        loads = (f"{row['provider']} {_most(row)}" for row in found)
-        unit = UNITS[found[0]["load"]["arrival"]][1]
-        yield f"the bounds are kept up to {', '.join(loads)} {unit}"
+    for arrival, (_, unit) in UNITS.items():
+        loads = [f"{row['provider']} {_most(row)}" for row in found
+                 if row["load"]["arrival"] == arrival]  # fmt: skip
+        if loads:
+            yield f"the bounds are kept up to {', '.join(loads)} {unit}"
 
 
 def _most(row: Row) -> str:

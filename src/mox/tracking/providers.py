@@ -95,8 +95,9 @@ def series(content: Mapping[str, Any]) -> dict[str, dict[int, float]]:
         load = row["load"]
         if not row["valid"] or load["value"] is None:
             continue
-        kind = load["kind"]
-        step = round(load["value"] if kind == "closed" else PER_STEP * load["value"])
+        arrival = load.get("arrival", load["kind"])
+        kind = load["kind"] if arrival == load["kind"] else f"{load['kind']} {arrival}"
+        step = round(load["value"] if arrival == "closed" else PER_STEP * load["value"])
         of = f"{row['provider']} {row['workload']} {kind}".replace("/", "_")
         for name, value in _figures(row).items():
             if value is not None:
