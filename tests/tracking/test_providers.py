@@ -96,6 +96,13 @@ def test_sync_writes_it_once_with_its_tables_figures_and_labels(
     assert names == {"providers.json", "providers.html", "latency.html"}  # no price: no `cost`
     there = client.download_artifacts(run.info.run_id, "providers.json", str(tmp_path))
     assert json.loads(Path(there).read_text()) == DOCUMENT
+    # Stopped before, and whole now: what was mirrored of it first doesn't stay.
+    more = [*DOCUMENT["rows"], row("sim-careful", {"kind": "closed", "value": 1}, 400)]
+    kept.save(kept.folder(store, DOCUMENT["benchmark"]), {**DOCUMENT, "rows": more})
+    assert api.sync() == [DOCUMENT["benchmark"]]
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.tags["mox.providers"] == "sim-swift, sim-careful"
+    assert set(run.data.params) == {"slo.ttft_ms", "slo.attain"}
     assert "SIMULATED, time scale 0.1" in Path(
         client.download_artifacts(run.info.run_id, "providers.html", str(tmp_path))
     ).read_text("utf-8")

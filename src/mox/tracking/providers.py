@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mox.pipeline.store import Store
 
 KIND = "providers"
-LAYOUT = 2
+LAYOUT = 3
 """Raised when the mirror of a benchmark looks different: they are then mirrored anew."""
 DOCUMENT, PAGE = "providers.json", "providers.html"
 FIGURES = {"latency.html": "latency", "cost.html": "cost"}
@@ -115,19 +115,11 @@ def _figures(row: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def params(content: Mapping[str, Any]) -> dict[str, str]:
-    """What was measured. All of it follows from the benchmark's identity."""
-    rows = content["rows"]
-    found = {
-        "providers": ", ".join(dict.fromkeys(row["provider"] for row in rows)),
-        "models": ", ".join(dict.fromkeys(row["model"] for row in rows)),
-        "workloads": ", ".join(dict.fromkeys(row["workload"] for row in rows)),
-        "time_scale": text_of(content["time_scale"]),
-    }
-    parts = {"slo": content["slo"] or {}, "host": content["host"]}
-    return found | {
-        legal_key(f"{part}.{name}"): text_of(value)
-        for part, values in parts.items()
-        for name, value in values.items()
+    """What was asked for. MLflow's are write-once, so only what follows from the benchmark's
+    identity: what a stopped one lacks, or another machine may be, is a tag."""
+    return {
+        legal_key(f"slo.{name}"): text_of(value)
+        for name, value in (content["slo"] or {}).items()
         if value is not None
     }
 
@@ -135,7 +127,19 @@ def params(content: Mapping[str, Any]) -> dict[str, str]:
 def tags(content: Mapping[str, Any]) -> dict[str, str]:
     """What a benchmark is found by, and what must not be overlooked."""
     rows = content["rows"]
+    named = {
+        f"mox.{name}s": ", ".join(dict.fromkeys(row[name] for row in rows))
+        for name in ("provider", "model", "workload")
+    }
+    host = {
+        legal_key(f"mox.host.{name}"): text_of(value)
+        for name, value in content["host"].items()
+        if value is not None
+    }
     return {
+        **named,
+        **host,
+        "mox.time_scale": text_of(content["time_scale"]),
         "mox.benchmark": content["benchmark"],
         "mox.simulated": "true" if content["simulated"] else "",
         "mox.stopped": content["stopped"] or "",
