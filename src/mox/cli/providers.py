@@ -82,14 +82,24 @@ def providers(
         found = ask.bench_providers(
             file, set=changes, again=again, offline=offline, quiet=quiet or as_json
         )
-        written = found.record(record) if record is not None else []
-        show_json(found.document()) if as_json else say(found.text())
-        if not as_json:
+        if not as_json:  # before a profile that may not be fitted: it was paid for
+            say(found.text())
             _next_steps(found)
-        for path in written:
-            sys.stderr.write(f"profile: {path}\n")
-    if not found.whole:
+        fitted = record is None or _recorded(found, record)
+        if as_json:
+            show_json(found.document())
+    if not (found.whole and fitted):
         raise typer.Exit(FAILED)
+
+
+def _recorded(found: ProviderBench, path: Path) -> bool:
+    """Whether every provider got a profile; says where they are, or why not."""
+    written = found.record(path)
+    for at in written.paths:
+        sys.stderr.write(f"profile: {at}\n")
+    for name, why in written.left_out.items():
+        sys.stderr.write(f"no profile of {name}: {why}\n")
+    return not written.left_out
 
 
 def _next_steps(found: ProviderBench) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mox.bench.providers.client.records import Kept, read
-from mox.bench.providers.moments import answered
+from mox.bench.providers.client.selfcheck import doubt
+from mox.bench.providers.moments import answered, moments, reads
 from mox.bench.providers.record import Record
 from mox.errors import DataError
 
@@ -18,46 +20,84 @@ if TYPE_CHECKING:
     from mox.simulation.profiles import Profile
 
 
-def profiles(records: Path) -> dict[str, Profile]:
-    """Provider's name → the profile that its requests look like.
+class Fitted(NamedTuple):
+    """What came of fitting a profile to each provider."""
+
+    profiles: dict[str, Profile]
+    """By the provider's name."""
+    left_out: dict[str, str]
+    """Provider's name → why it has none."""
+
+
+class Written(NamedTuple):
+    """Where profiles were written."""
+
+    paths: list[Path]
+    left_out: Mapping[str, str]
+    """Provider's name → why it has none."""
+
+
+def profiles(records: Path, providers: Iterable[str]) -> Fitted:
+    """The profiles that the requests of each provider look like.
+
+    Rounds in which the client measured itself aren't fitted.
 
     Args:
         records: of a benchmark, as `mox.bench.providers.kept` keeps them.
+        providers: their names, each once.
 
     Raises:
-        DataError: too few whole answers of one.
         StoreError: the file can't be read.
     """
     from mox.simulation.fitting import fit
 
-    rounds: dict[str, list[Kept]] = {}
+    rounds: dict[str, list[Kept]] = {name: [] for name in providers}
     for one in read(records):
-        if one.whole and one.records:
+        if one.whole and one.failed is None and one.records:
             rounds.setdefault(one.records[0].provider, []).append(one)
-    found = {}
-    for name, some in rounds.items():
+    found = Fitted({}, {})
+    for name, every in rounds.items():
+        some = [one for one in every if _believed(one)]
         try:
-            found[name] = fit(observed(some), name=name)
+            found.profiles[name] = fit(observed(some), name=name)
         except DataError as error:
-            raise DataError(f"{name}: {error.message}", mend=error.mend) from None
+            doubts = len(every) - len(some)
+            said = f"{doubts} of {len(every)} rounds are INVALID. " if doubts else ""
+            found.left_out[name] = f"{said}{error.message} {error.mend[:1].upper()}{error.mend[1:]}"
     return found
 
 
-def write(found: Mapping[str, Profile], path: Path) -> list[Path]:
-    """Write profiles: to the path where there is one, else a file beside it for each provider.
+def write(found: Fitted, path: Path) -> Written:
+    """Write profiles: to the path where there was one provider, else a file beside it for each.
 
     Raises:
         StoreError: one can't be written.
     """
     from mox.simulation.profiles import write_profile
 
-    written = []
-    for name, profile in found.items():
+    alone = len(found.profiles) + len(found.left_out) == 1
+    written: list[Path] = []
+    for name, profile in found.profiles.items():
         plain = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in name)
-        at = path if len(found) == 1 else path.with_name(f"{path.stem}-{plain}{path.suffix}")
+        at = path if alone else path.with_name(f"{path.stem}-{plain}{path.suffix}")
+        while at in written:  # a/b and a-b
+            at = at.with_name(f"{at.stem}-{path.suffix}")
         write_profile(profile, at)
         written.append(at)
-    return written
+    return Written(written, found.left_out)
+
+
+def _believed(one: Kept) -> bool:
+    """Whether a round measured its provider rather than the client."""
+    if one.check is None:
+        return True
+    first = [
+        ms
+        for record in one.records
+        if answered(record) and (ms := moments(record).ttft_ms) is not None
+    ]
+    p50 = statistics.median(first) if first else None
+    return doubt(one.check, ttft_p50_ms=p50) is None
 
 
 def observed(rounds: Sequence[Kept]) -> Observed:
@@ -71,7 +111,7 @@ def observed(rounds: Sequence[Kept]) -> Observed:
     for one in rounds:
         scale = float(one.header["time_scale"])
         for record, load in _loaded(one.records):
-            chunks = [chunk for chunk in record.chunks if chunk.characters]
+            chunks = reads(record.chunks)
             if not chunks or record.sent_ns is None:
                 continue
             usage = record.usage
@@ -93,9 +133,13 @@ def observed(rounds: Sequence[Kept]) -> Observed:
 
 
 def _loaded(records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
-    """Whole answers of a round, and how many others were under way when each was sent."""
-    sent = sorted(record.sent_ns for record in records if record.sent_ns is not None)
-    done = sorted(record.done_ns for record in records if record.done_ns is not None)
+    """Whole answers of a round, and how many others were under way when each was sent.
+
+    One whose end nobody saw isn't counted: it would be under way for ever.
+    """
+    ended = [record for record in records if record.done_ns is not None]
+    sent = sorted(record.sent_ns for record in ended if record.sent_ns is not None)
+    done = sorted(record.done_ns for record in ended if record.done_ns is not None)
     for record in records:
         if answered(record) and record.sent_ns is not None:
             begun = bisect_left(sent, record.sent_ns)

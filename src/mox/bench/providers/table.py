@@ -125,6 +125,9 @@ def remarks(content: Mapping[str, Any]) -> Iterator[str]:
             f"the client's own error, median: {first:.2f} ms of a first token, {later:.2f} ms of a"
             " later one (real ms)."
         )
+    whole = not (content["stopped"] or content["missing"])
+    if whole and any(row["why"] for row in content["rows"]):
+        yield "note: the same call shows this again; --again measures anew."
     if content["stopped"]:
         yield f"Stopped ({content['stopped']}); what was measured is kept, the same call goes on."
     usd = content["usd"]
