@@ -12,6 +12,7 @@ from mox.errors import SpecError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mox.bench.providers.recorded import Written
     from mox.results.show.figures import Figure
 
 
@@ -76,22 +77,23 @@ class ProviderBench:
 
         return kept.folder(Store(settings().root), self.id) / "records.jsonl"
 
-    def record(self, path: str | Path) -> list[Path]:
+    def record(self, path: str | Path) -> Written:
         """Fit a latency profile to what was measured, for a simulator to play.
 
         Args:
             path: a YAML; of several providers, one each is written beside it.
 
         Returns:
-            What was written.
+            `paths` that were written, and `left_out`: why a provider has no profile.
 
         Raises:
-            DataError: too few whole answers of one.
-            StoreError: it can't be written, or what was measured isn't kept here.
+            StoreError: it can't be written, or what was measured can't be read.
         """
         from mox.bench.providers import recorded
 
-        return recorded.write(recorded.profiles(self._records()), Path(path))
+        asked = [*self.content["rows"], *self.content["missing"]]
+        names = dict.fromkeys(one["provider"] for one in asked)
+        return recorded.write(recorded.profiles(self._records(), names), Path(path))
 
     def text(self) -> str:
         """The table for a terminal."""
