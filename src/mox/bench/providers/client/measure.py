@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 
 from mox.bench.providers.client.asking import key
@@ -196,7 +197,8 @@ def _header(cell: Cell, round_: int, seed: int) -> dict[str, Any]:
     return {
         "cell": cell.name,
         "round": round_,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "at_ns": perf_counter_ns(),
         "host": host(),
         "versions": versions("mox-workbench", "httptools"),
         "seed": seed,

@@ -1,8 +1,8 @@
 """What was measured, as JSON lines: written as it comes, read however it ended.
 
 ```
-{"what": "begin", "cell", "round", "at", "host": {…}, "versions": {…}, "seed", "simulated",
- "time_scale", "target": {…}}
+{"what": "begin", "cell", "round", "at", "at_ns", "host": {…}, "versions": {…}, "seed",
+ "simulated", "time_scale", "target": {…}}
 {"what": "record", …}
 {"what": "end", "cell", "round", "check": {…}, "failed": null | "why"}
 ```
