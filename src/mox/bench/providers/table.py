@@ -157,8 +157,8 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_rows(records: Path) -> list[dict[str, Any]]:
-    """A row for each request of a benchmark: durations in the provider's time, `at_s` in real
-    seconds since the first.
+    """A row for each request of a benchmark: durations and loads in the provider's time, `at_s`
+    in real seconds since the first.
 
     Args:
         records: as `mox.bench.providers.kept` keeps them.
@@ -169,27 +169,29 @@ def request_rows(records: Path) -> list[dict[str, Any]]:
     from mox.bench.providers.moments import answered, moments
 
     found = []
-    rounds = read(records)
-    begun = [datetime.fromisoformat(one.header["at"]) for one in rounds]
-    for one, at in zip(rounds, begun, strict=True):
+    for one in read(records):
         scale = one.header["time_scale"]
-        began = min((record.scheduled_ns for record in one.records), default=0)
-        # By the date, since moments of another process, or after a restart, begin elsewhere.
-        since_s = (at - min(begun)).total_seconds()
+        # By the date, since moments of after a restart begin elsewhere.
+        began_s = datetime.fromisoformat(one.header["at"]).timestamp()
+        first_ns = min((record.scheduled_ns for record in one.records), default=0)
+        began_ns = one.header.get("at_ns", first_ns)  # older files have no such moment
         for record in one.records:
+            load = record.load
+            value = load.value if load.kind == "closed" else load.value * scale
             row = {
                 "provider": record.provider,
                 "workload": record.workload,
-                "load": f"{record.load.kind} {record.load.value:g}",
+                "load": f"{load.kind} {value:g}",
                 "round": record.round + 1,
-                "at_s": since_s + (record.scheduled_ns - began) / 1e9,
+                "at_s": began_s + (record.scheduled_ns - began_ns) / 1e9,
                 "error": record.error,
             }
             if answered(record):
                 seen = moments(record, time_scale=scale)
                 row |= {name: getattr(seen, name) for name in LATENCIES}
             found.append(row)
-    return found
+    first_s = min((row["at_s"] for row in found), default=0.0)
+    return [{**row, "at_s": row["at_s"] - first_s} for row in found]
 
 
 def html(content: Mapping[str, Any]) -> str:
