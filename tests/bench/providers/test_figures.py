@@ -9,6 +9,11 @@ import pytest
 from mox.errors import SpecError
 from mox.results.show.providers import cost, latency, timeline
 
+LOST = {
+    "provider": "a", "workload": "short", "load": "closed 1", "round": 1, "at_s": 0.0,
+    "error": "server",
+}  # fmt: skip
+ANSWERED = {**LOST, "error": None, "ttft_ms": 100.0, "pool_wait_ms": None}
 PNG = b"\x89PNG"
 
 
@@ -34,6 +39,9 @@ def document(*rows: dict[str, Any]) -> dict[str, Any]:
 
 SIM = {"simulated": True, "time_scale": 0.1}
 REAL = [row("a", 1, 100, 2.0), row("a", 4, 200, 2.0), row("b", 1, 300, 1.0)]
+FOUND = {
+    **row("a", 1, 100, 2.0), "load": {"kind": "slo", "arrival": "poisson", "value": 7.5}
+}  # fmt: skip
 BOTH = document(*REAL, row("sim", 1, 50, 0.1, **SIM), row("a", 16, 1, 1, valid=False, why="lag"))
 
 
@@ -71,6 +79,11 @@ def test_the_edge_holds_what_nothing_beats_real_and_simulated_apart() -> None:
     assert edge == {("a", 100), ("b", 300), ("sim (simulated)", 50)}
     # Faster and cheaper than all of them, but the client measured itself.
     assert [one["edge"] for one in values(found.spec) if one.get("invalid")] == [False]
+
+
+def test_every_time_scale_that_was_played_is_named() -> None:
+    two = document(row("x", 1, 50, 0.1, **SIM), row("y", 1, 50, 0.1, **{**SIM, "time_scale": 1.0}))
+    assert "SIMULATED at time scales 0.1 and 1" in str(latency(two).spec)
 
 
 def test_requests_are_drawn_over_time_and_failures_marked() -> None:
@@ -111,7 +124,11 @@ def test_a_provider_has_one_colour_in_every_figure() -> None:
     [
         (lambda: latency(BOTH, "ttft"), "did you mean 'ttft_ms'"),
         (lambda: cost(document(row("a", 1, 100, None))), "no row has a price"),
-        (lambda: timeline(BOTH, []), "no answered request"),
+        (lambda: timeline(BOTH, []), "no request is kept"),
+        (lambda: timeline(BOTH, [LOST]), "no request was answered"),
+        (lambda: timeline(BOTH, [ANSWERED], "ttft"), "did you mean 'ttft_ms'"),
+        (lambda: timeline(BOTH, [ANSWERED], "pool_wait_ms"), "nothing was measured of pool_wait"),
+        (lambda: latency(document(FOUND)), "nothing but what a search found"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(draw: Any, said: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mox.bench.providers.document import document
 from mox.bench.providers.moments import moments
 from mox.bench.providers.record import Chunk, Load, Record
 from mox.bench.providers.rows import ERRORS, About, Bounds, error_counts, row, spent
@@ -158,6 +159,8 @@ class TestRow:
         # Gaps 10, 10, 10, 51, 49: the median is 10, and only 51 is over five of them.
         found = row(ABOUT, [[record(text=text, tokens=6)]])
         assert found.stalls == {"gaps": 5, "stalled": 1, "answers": 1}
+        middle = found.chunk_gap_ms["p50"]  # gaps of one answer aren't independent: no interval
+        assert (middle.value, middle.low, middle.high) == (pytest.approx(10), None, None)
 
     def test_every_kind_of_rate_limit_is_a_rate_limit_and_every_class_is_listed(self) -> None:
         kinds = ("rate_limit_requests", "rate_limit_output", "rate_limit_tokens", "overloaded")
@@ -193,6 +196,13 @@ class TestRow:
     def test_a_client_that_measured_itself_makes_the_row_invalid(self) -> None:
         found = row(ABOUT, [[record()]], invalid="the loop lagged")
         assert (found.valid, found.why) == (False, "the loop lagged")
+
+    def test_a_document_of_several_time_scales_has_the_one_that_enlarges_errors_most(self) -> None:
+        """Each row has its own."""
+        for scales in ((0.1, 1.0), (1.0, 0.1), (0.5, 0.1, 1.0)):
+            rows = [row(about(simulated=True, time_scale=one), [[record()]]) for one in scales]
+            assert document({}, rows, {})["time_scale"] == 0.1
+        assert document({}, [row(ABOUT, [[record()]])], {})["time_scale"] == 1
 
     def test_the_document_is_strict_json_with_the_fields_that_were_promised(self) -> None:
         plain = row(ABOUT, [[record(), failed()]]).document()

@@ -19,7 +19,8 @@
 ```
 Times and rates are in the provider's time: a simulated one's are divided by its time scale. A
 percentile that so few answers don't tell has a `value` of null and a `why`; an end of an interval
-that they don't bound is null. `simulated` is true where any row is; each row has its own. A row of
+that they don't bound is null. `simulated` is true where any row is, `time_scale` the smallest of
+simulated ones (by which an error of the client is divided); each row has its own. A row of
 `slo` has the highest load that keeps the bounds as its value, null where none does.
 """
 
@@ -42,11 +43,11 @@ def document(
         about: `benchmark`, `name`, `at`, `host`, `slo`.
         rest: `seconds`, `stopped`, `usd`, `left_out`, `missing`, `notes`.
     """
-    scales = {row.time_scale for row in rows if row.simulated}
+    scales = [row.time_scale for row in rows if row.simulated]
     return {
         "schema": SCHEMA,
         "simulated": any(row.simulated for row in rows),
-        "time_scale": scales.pop() if scales else 1.0,
+        "time_scale": min(scales, default=1.0),
         **about,
         **rest,
         "rows": [row.document() for row in rows],

@@ -41,13 +41,14 @@ class Quantile:
         return said if self.why is None else {**said, "why": self.why}
 
 
-def quantile(values: Sequence[float], q: float, *, level: float = LEVEL) -> Quantile:
+def quantile(values: Sequence[float], q: float, *, level: float | None = LEVEL) -> Quantile:
     """One percentile of independent values, with its interval.
 
     Args:
         values: in any order.
         q: in (0, 1). Between two values the percentile is interpolated, as numpy does it.
-        level: of the interval, half of the rest on each side.
+        level: of the interval, half of the rest on each side; None: without one, where values
+            aren't independent.
     """
     n, fewest = len(values), FEWEST.get(q, 1)
     if n < fewest:
@@ -59,6 +60,8 @@ def quantile(values: Sequence[float], q: float, *, level: float = LEVEL) -> Quan
     below = min(int(at), n - 1)
     above = min(below + 1, n - 1)
     value = ordered[below] + (at - below) * (ordered[above] - ordered[below])
+    if level is None:
+        return Quantile(value)
     low, high = ranks(n, q, level=level)
     return Quantile(
         value,
@@ -67,9 +70,10 @@ def quantile(values: Sequence[float], q: float, *, level: float = LEVEL) -> Quan
     )
 
 
-def quantiles(values: Sequence[float]) -> dict[str, Quantile]:
-    """`p50`, `p90`, `p95` and `p99`."""
-    return {name: quantile(values, q) for q, name in NAMES.items()}
+def quantiles(values: Sequence[float], *, level: float | None = LEVEL) -> dict[str, Quantile]:
+    """`p50`, `p90`, `p95` and `p99`; arguments as `quantile`'s."""
+    ordered = sorted(values)
+    return {name: quantile(ordered, q, level=level) for q, name in NAMES.items()}
 
 
 @lru_cache(maxsize=1024)

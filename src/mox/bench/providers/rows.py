@@ -194,7 +194,7 @@ def row(
         valid=invalid is None and bool(answers),
         why=invalid or (None if answers else _nothing(errors, records)),
         figures={name: quantiles(_values(found, name)) for name in LATENCIES},
-        chunk_gap_ms=_without_intervals([gap for one in found for gap in one.gaps_ms]),
+        chunk_gap_ms=quantiles([gap for one in found for gap in one.gaps_ms], level=None),
         stalls=stalls(found),
         errors=errors,
         attained=Share(kept, len(records)) if about.bounds else None,
@@ -267,10 +267,6 @@ def throughput(rounds: Sequence[Sequence[Record]], time_scale: float) -> dict[st
 
 def _values(found: Sequence[Moments], name: str) -> list[float]:
     return [value for one in found if (value := getattr(one, name)) is not None]
-
-
-def _without_intervals(gaps: Sequence[float]) -> dict[str, Quantile]:
-    return {name: Quantile(one.value, why=one.why) for name, one in quantiles(gaps).items()}
 
 
 def _tokens(answers: Sequence[Record]) -> dict[str, int]:

@@ -38,6 +38,7 @@ LOADS: Mapping[str, str] = {
     "poisson": "requests a second, Poisson",
 }
 BOUND = "#d62728"
+SEE_WHY = "see `why` of each row for the reason, or draw another latency."
 
 
 def latency(document: Mapping[str, Any], what: str = "e2e_from_schedule_ms") -> Figure:
@@ -54,6 +55,11 @@ def latency(document: Mapping[str, Any], what: str = "e2e_from_schedule_ms") -> 
     import altair as alt
 
     rows = [row for row in _rows(document, what) if row["kind"] in LOADS]
+    if not rows:
+        raise SpecError(
+            "nothing but what a search found was measured: one load of each provider.",
+            mend="draw `cost` or `timeline`, or add a load of kind closed, constant or poisson.",
+        )
     colour = _colour(document)
     panels = []
     for workload in dict.fromkeys(row["workload"] for row in rows):
@@ -106,14 +112,22 @@ def timeline(
             or None, and the latency by name.
 
     Raises:
-        SpecError: no request is kept.
+        SpecError: no request is kept, or nothing of that name was measured.
     """
     import altair as alt
 
+    _check(what)
     rows = [{**one, "line": _line(document, one["provider"])} for one in requests]
     answered = [row for row in rows if row.get(what) is not None]
+    if not rows:
+        raise SpecError(
+            "no request is kept here.",
+            mend="draw it where it was measured, or measure again with --again.",
+        )
     if not answered:
-        raise SpecError("no answered request is kept.", mend="measure again with --again.")
+        none = all(row["error"] for row in rows)
+        said = "no request was answered" if none else f"nothing was measured of {what}"
+        raise SpecError(f"{said}.", mend=SEE_WHY)
     colour, panels = _colour(document), []
     for workload in dict.fromkeys(row["workload"] for row in rows):
         some = [row for row in answered if row["workload"] == workload]
@@ -132,12 +146,16 @@ def timeline(
     return figure(_columns(panels).properties(title=title))
 
 
-def _rows(document: Mapping[str, Any], what: str) -> list[Row]:
+def _check(what: str) -> None:
     if what not in TITLES:
         raise SpecError(
             f"no figure of {what!r}{nearest(what, TITLES)}.",
             mend=f"draw one of {', '.join(TITLES)}.",
         )
+
+
+def _rows(document: Mapping[str, Any], what: str) -> list[Row]:
+    _check(what)
     found = []
     for row in document["rows"]:
         middle, far = row[what]["p50"], row[what]["p95"]
@@ -161,9 +179,7 @@ def _rows(document: Mapping[str, Any], what: str) -> list[Row]:
             "edge": False,
         })  # fmt: skip
     if not found:
-        raise SpecError(
-            f"nothing was measured of {what}.", mend="see `why` of each row for the reason."
-        )
+        raise SpecError(f"nothing was measured of {what}.", mend=SEE_WHY)
     return found
 
 
@@ -256,11 +272,12 @@ def _slo(document: Mapping[str, Any], what: str) -> Iterable[Any]:
 
 def _notes(document: Mapping[str, Any]) -> list[str]:
     notes = []
-    if document["simulated"]:
-        notes.append(
-            f"SIMULATED at time scale {document['time_scale']:g}: nobody real answered"
-            + ("" if all(row["simulated"] for row in document["rows"]) else ", where it says so")
-        )
+    scales = sorted({row["time_scale"] for row in document["rows"] if row["simulated"]})
+    if scales:
+        named = f"scale{'s' if scales[1:] else ''} {' and '.join(f'{one:g}' for one in scales)}"
+        every = all(row["simulated"] for row in document["rows"])
+        where = "" if every else ", where it says so"
+        notes.append(f"SIMULATED at time {named}: nobody real answered{where}")
     if any(not row["valid"] for row in document["rows"]):
         notes.append("× INVALID: the client measured itself")
     return notes
