@@ -28,8 +28,8 @@ def providers(
         Path | None,
         typer.Option(
             metavar="PROFILE.yaml",
-            help="Fit a latency profile to what was measured, for `mox simulate`; of several"
-            " providers one each, PROFILE-NAME.yaml.",
+            help="Fit a latency profile to what was measured, INVALID rounds left out, for"
+            " `mox simulate`; of several providers one each, PROFILE-NAME.yaml.",
         ),
     ] = None,
     set_: Sets = None,

@@ -63,6 +63,18 @@ def test_what_one_network_read_brought_is_one_chunk() -> None:
     np.testing.assert_allclose(seen.gap_tokens, [4])
 
 
+def test_tokens_of_reasoning_that_nobody_saw_are_in_no_gap() -> None:
+    # 4 chunks, 8 tokens of output by `record`; 6 of them were thought before the first.
+    hidden = record(0, 0, [100, 110, 120, 130])
+    usage = replace(hidden.usage, reasoning_tokens=6)
+    seen = observed([Kept(HEADER, (replace(hidden, usage=usage),), whole=True)])
+    np.testing.assert_allclose(seen.gap_tokens, [0.5] * 3)
+    # The first two chunks are a summary of the reasoning: each kind has its own tokens.
+    told = (*(replace(one, kind="reasoning") for one in hidden.chunks[:2]), *hidden.chunks[2:])
+    seen = observed([Kept(HEADER, (replace(hidden, usage=usage, chunks=told),), whole=True)])
+    np.testing.assert_allclose(seen.gap_tokens, [3, 1, 1])
+
+
 def enough(provider: str) -> list[Record]:
     """As many answers and gaps as a profile needs."""
     ats = [range(1000 * at + 200, 1000 * at + 320, 10) for at in range(20)]

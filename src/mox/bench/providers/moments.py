@@ -107,6 +107,24 @@ def reads(chunks: Sequence[Chunk]) -> list[Chunk]:
     return found
 
 
+def tokens_each(usage: Usage, chunks: Sequence[Chunk]) -> dict[str, float]:
+    """Tokens of a character of `text` and of `reasoning`.
+
+    They differ where reasoning is counted apart: what is shown of it may be a summary. Where it
+    isn't, a character of either has as many.
+    """
+    shown = {"text": 0, "reasoning": 0}
+    for chunk in chunks:
+        shown[chunk.kind] += chunk.characters
+    if not usage.reasoning_tokens:
+        return dict.fromkeys(shown, usage.output_tokens / max(1, sum(shown.values())))
+    answer = usage.output_tokens - usage.reasoning_tokens
+    return {
+        "text": answer / max(1, shown["text"]),
+        "reasoning": usage.reasoning_tokens / max(1, shown["reasoning"]),
+    }
+
+
 def _between_tokens(usage: Usage, every: Sequence[Chunk], time_scale: float) -> float | None:
     """None where all came in one read, or the provider counted no token after the first one.
 
@@ -116,12 +134,9 @@ def _between_tokens(usage: Usage, every: Sequence[Chunk], time_scale: float) -> 
     text = [chunk for chunk in every if chunk.kind == "text"]
     if len(text) < 2:
         return None
-    characters = sum(chunk.characters for chunk in text)
-    tokens: float = usage.output_tokens - usage.reasoning_tokens
-    if not usage.reasoning_tokens:
-        tokens *= characters / sum(chunk.characters for chunk in every)
-    first = tokens * text[0].characters / characters
-    after = tokens - max(1.0, first)
+    each = tokens_each(usage, every)["text"]
+    tokens = each * sum(chunk.characters for chunk in text)
+    after = tokens - max(1.0, each * text[0].characters)
     if after <= 0:
         return None
     return (text[-1].at_ns - text[0].at_ns) / 1e6 / time_scale / after

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mox.bench.providers.client.records import Kept, read
 from mox.bench.providers.client.selfcheck import doubt
-from mox.bench.providers.moments import answered, moments, reads
+from mox.bench.providers.moments import answered, moments, reads, tokens_each
 from mox.bench.providers.record import Record
 from mox.errors import DataError
 
@@ -123,10 +123,10 @@ def observed(rounds: Sequence[Kept]) -> Observed:
                     usage.output_tokens,
                 )
             )
-            each = usage.output_tokens / sum(chunk.characters for chunk in chunks)
+            each = tokens_each(usage, chunks)
             for before, chunk in pairwise(chunks):
                 gap_s = (chunk.at_ns - before.at_ns) / 1e9 / scale
-                gaps.append((gap_s, each * chunk.characters, load))
+                gaps.append((gap_s, each[chunk.kind] * chunk.characters, load))
     per_request = np.array(requests, dtype=float).reshape(-1, 4).T
     per_gap = np.array(gaps, dtype=float).reshape(-1, 3).T
     return Observed(*per_request, *per_gap)
