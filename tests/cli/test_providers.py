@@ -143,6 +143,15 @@ def test_one_dead_provider_costs_neither_the_table_nor_the_others_profile(
     assert (status, len(json.loads(out)["rows"])) == (1, 2)
 
 
+def test_a_profile_that_can_go_nowhere_is_refused_before_anything_is_paid(
+    file: Path, own_state: Path, tmp_path: Path
+) -> None:
+    status, _, err = called(file, "--offline", "--record", tmp_path / "no" / "p.yaml")
+    assert status == 2
+    assert f"{tmp_path / 'no'} is no folder" in err
+    assert not (own_state / "results").exists()
+
+
 def test_again_measures_anew_and_what_was_not_answered_ends_with_1(
     file: Path, own_state: Path, tmp_path: Path
 ) -> None:

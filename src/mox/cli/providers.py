@@ -72,6 +72,7 @@ def providers(
     measured again, unless you say --again.
     """
     from mox.bench.providers import ask
+    from mox.errors import SpecError
 
     with refusals(as_json=as_json):
         changes = parse_sets(set_)
@@ -79,6 +80,11 @@ def providers(
             plan = ask.plan_providers(file, set=changes)
             show_json(plan.document()) if as_json else say(plan.text())
             return
+        if record is not None and not record.parent.is_dir():  # before anything is paid
+            raise SpecError(
+                f"--record {record}: {record.parent} is no folder.",
+                mend="make it, or name another file.",
+            )
         found = ask.bench_providers(
             file, set=changes, again=again, offline=offline, quiet=quiet or as_json
         )
