@@ -281,6 +281,7 @@ def test_statistics_and_a_reset() -> None:
         told = json.loads((await line.answer())[2])
         (row,) = told["accounts"]
         assert told["simulated"] is True
+        assert told["time_scale"] == 0.5  # whoever measures it by its address has to know
         assert row["account"] == "k"
         assert (row["admitted"], row["rate_limited"]) == (1, {"requests": 2})
         # "hi" is half a token in quarters of characters, and 1 at least; max_tokens is 3
@@ -290,7 +291,7 @@ def test_statistics_and_a_reset() -> None:
         line.send(post(body()))
         assert (await line.answer())[0] == 200
 
-    served(use, accounts={"k": {"limits": limits}})
+    served(use, time_scale=0.5, accounts={"k": {"limits": limits}})
 
 
 def test_every_response_says_that_it_is_simulated() -> None:

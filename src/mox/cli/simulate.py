@@ -58,7 +58,7 @@ def simulate(
 
     \b
     GET  /v1/models       what can be asked for: sim-swift, sim-careful, sim-thinking, …
-    GET  /mox/stats       what each account used, and what it was refused
+    GET  /mox/stats       the time scale; what each account used, and what it was refused
     GET  /mox/sent/ID     when each piece of that answer was sent (perf_counter_ns)
     POST /mox/reset       full limits, no counts
 

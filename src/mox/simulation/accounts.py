@@ -126,7 +126,7 @@ class Accounts:
 
     def stats(self) -> dict[str, Any]:
         """What each account did, by class of models; `seconds` between its first request and its
-        last."""
+        last. And by which `time_scale` latencies are played."""
         now_s = self._clock()
         rows = []
         for (account, name), counts in self._counts.items():
@@ -148,5 +148,10 @@ class Accounts:
                     "seconds": counts.last_s - first_s,
                 }
             )
-        running = self._running.total()
-        return {"schema": 1, "simulated": True, "running": running, "accounts": rows}
+        return {
+            "schema": 1,
+            "simulated": True,
+            "time_scale": self._simulation.time_scale,
+            "running": self._running.total(),
+            "accounts": rows,
+        }

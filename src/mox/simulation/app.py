@@ -100,7 +100,7 @@ class Simulator:
         return self._accounts.busy
 
     def stats(self) -> dict[str, Any]:
-        """What each account did, by class of models."""
+        """The time scale, and what each account did, by class of models."""
         return self._accounts.stats()
 
     def reply(self, method: str, target: str, given: Mapping[str, str], body: bytes) -> Reply:

@@ -52,7 +52,7 @@ class Served:
         }
 
     def stats(self) -> dict[str, Any]:
-        """What each account did so far."""
+        """The time scale, and what each account did so far."""
         return dict(json.loads(self._asked("GET", "/mox/stats")))
 
     def sent(self, request_id: str) -> dict[str, Any]:
