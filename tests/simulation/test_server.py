@@ -165,6 +165,29 @@ def test_a_client_that_goes_away_frees_its_place_and_its_output_is_not_charged()
     served(use, accounts={"k": {"limits": ANTHROPICS}})
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_all_output_that_was_sent_is_charged(stream: bool) -> None:
+    """At a time scale at which an answer is over within a few milliseconds."""
+
+    async def use(line: Line, server: Server) -> None:
+        for number in range(10):
+            asked = body(
+                "sim-swift", text=f"{stream} {number} " + "word " * 2000, many=100, stream=stream
+            )
+            line.send(post(asked, "anthropic-version: 1", path="/v1/messages"))
+            assert (await line.answer())[0] == 200
+            await until(lambda: server.simulator.stats()["running"] == 0)
+        sent = sum(sum(one["tokens"]) for one in server.sent.values())
+        assert sent == 10 * 100  # sim-swift fills what it may
+        await asyncio.sleep(0.05)
+        (row,) = server.simulator.stats()["accounts"]
+        assert row["charged"]["output"] == sent
+
+    limits = {"accounting": "anthropic", "rpm": 6000, "itpm": 10**9, "otpm": 10**9}
+    models = {"sim-swift": "sim-swift"}
+    served(use, models=models, time_scale=0.01, accounts={"k": {"limits": limits}})
+
+
 def test_a_stalled_stream_ends_with_its_client() -> None:
     async def use(line: Line, server: Server) -> None:
         line.send(post(body(), "x-mox-fault: stalled@1"))

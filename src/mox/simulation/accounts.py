@@ -103,23 +103,25 @@ class Accounts:
         """Answers of a model that run now, of all accounts."""
         return self._running[model]
 
-    def run(self, model: str, gate: Gate | None, production: Production) -> Callable[[], None]:
+    def run(self, model: str, gate: Gate | None, production: Production) -> Callable[[bool], None]:
         """Count an answer as running.
 
         Returns:
-            What ends it; called again, it does nothing.
+            What ends it, told whether all of it was sent; called again, it does nothing.
         """
         self._running[model] += 1
         if gate is not None:
             gate.produce(production)
         over = False
 
-        def ended() -> None:
+        def ended(played: bool) -> None:
             nonlocal over
             if not over:
                 over = True
                 self._running[model] -= 1
-                if gate is not None:
+                # What was sent is charged to its last token: pieces leave a moment before theirs
+                # are due, and what is due by now would be less than what the client has.
+                if gate is not None and not played:
                     gate.stop(production, self._clock())
 
         return ended

@@ -22,7 +22,7 @@ class Piece:
     tokens: int = 0
 
 
-def nothing() -> None:
+def nothing(played: bool) -> None:
     """What there is to do at the end of a reply that holds nothing open."""
 
 
@@ -46,9 +46,9 @@ class Reply:
     wire: str = ""
     fault: str = ""
     """What went wrong on purpose, if anything."""
-    ended: Callable[[], None] = nothing
-    """Called once when the last piece was played, or when the client went away: its place in
-    the queue is free, and nothing more is produced."""
+    ended: Callable[[bool], None] = nothing
+    """Called once, with whether all pieces were sent: its place in the queue is free, and where
+    the client went away nothing more is produced."""
 
     @property
     def length(self) -> int:

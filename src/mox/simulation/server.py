@@ -52,7 +52,7 @@ class Server:
 
     def played(self, reply: Reply, admitted_ns: int, sent_ns: list[int]) -> None:
         """Keep when a request's pieces were sent, as many as were."""
-        reply.ended()
+        reply.ended(len(sent_ns) == len(reply.pieces))
         found = reply.sent(admitted_ns, sent_ns)
         self.sent[reply.request_id] = found
         if len(self.sent) > KEPT:

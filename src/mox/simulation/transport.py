@@ -95,7 +95,7 @@ class _Played(httpx2.AsyncByteStream):
     async def aclose(self) -> None:
         if not self._over:
             self._over = True
-            self._reply.ended()
+            self._reply.ended(len(self._sent_ns) == len(self._reply.pieces))
             sent = self._by.sent
             sent[self._reply.request_id] = self._reply.sent(self._admitted_ns, self._sent_ns)
             if len(sent) > KEPT:
