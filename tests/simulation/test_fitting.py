@@ -6,6 +6,7 @@ import pytest
 from mox.errors import DataError
 from mox.simulation.core import script
 from mox.simulation.fitting import Observed, fit
+from mox.simulation.latency import queue_s, slower
 from mox.simulation.models import MODELS
 from mox.simulation.profiles import Profile
 from mox.simulation.script import Asked
@@ -78,9 +79,23 @@ def test_the_chunks_sizes_are_recovered(found):
     assert found.chunk_shares == pytest.approx(KNOWN.chunk_shares, abs=0.02)
 
 
-def test_a_run_in_which_nobody_waited_finds_no_queue():
-    found = fit(observed(KNOWN, requests=60, loads=[0, 3, 6]), name="found")
-    assert found.slots == 7
+def queue(profile, load):
+    """Seconds of the median wait for a slot, answers of a second each."""
+    return queue_s(profile, load=load, service_s=1.0, normal=0.0)
+
+
+@pytest.mark.parametrize("loads", [[0], [0, 3, 6]])
+def test_a_run_in_which_nobody_waited_finds_no_queue_at_any_load(loads):
+    found = fit(observed(KNOWN, requests=60, loads=loads), name="found")
+    assert queue(found, 10 * max(loads) + 10) == 0
+    assert found.recorded_load == max(loads)
+
+
+def test_without_a_queue_a_token_still_slows_down_with_the_load():
+    """By 0.5 / 12 for each other request, as far as was seen."""
+    found = fit(observed(KNOWN, requests=150, loads=[0, 3, 6, 9]), name="found")
+    assert queue(found, 90) == 0
+    assert slower(found, 6) == pytest.approx(1 + 0.5 / 12 * 6, rel=0.03)
 
 
 def test_tokens_estimated_from_characters_find_one_token_a_chunk():
@@ -94,7 +109,7 @@ def test_tokens_estimated_from_characters_find_one_token_a_chunk():
 def test_chance_is_not_taken_for_a_queue():
     free = KNOWN.model_copy(update={"slots": 1000, "first_sigma": 0.6})
     found = fit(observed(free, requests=100, loads=range(60), tokens=5), name="found")
-    assert found.slots == 60
+    assert queue(found, 600) == 0
 
 
 def test_a_run_with_one_length_of_prompt_puts_all_into_the_base():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mox.errors import DataError
 from mox.simulation.latency import service_s
-from mox.simulation.profiles import Profile
+from mox.simulation.profiles import NO_QUEUE, Profile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,35 +59,51 @@ def fit(observed: Observed, *, name: str) -> Profile:
     """The profile that a recorded run looks like.
 
     What a run didn't vary isn't known: with one length of prompt all of the first token's time
-    is `first_s`; without requests that waited, `slots` is one more than the highest load. The
-    profile `fills`: what was recorded was a load, whose answers are as long as they may be.
+    is `first_s`; without requests that waited there is no queue at any load (`NO_QUEUE` slots),
+    and a token goes on to slow down as it did up to `recorded_load`. The profile `fills`: what
+    was recorded was a load, whose answers are as long as they may be.
 
     Raises:
         DataError: fewer than 20 requests or 100 gaps, or arrays of different lengths.
     """
-
     _check(observed)
-    tokens = _believed(observed.gap_tokens)
+    recorded = int(observed.load.max())
     first, per_token, sigma = _first(observed, _unloaded(observed.load))
-    slots = int(observed.load.max()) + 1
-    profile = Profile(name=name, first_s=1.0, token_s=1.0)
+    profile = Profile(
+        name=name,
+        network_s=observed.network_s,
+        first_s=first,
+        first_per_token_s=per_token,
+        first_sigma=min(sigma, 3.0),
+        token_s=1.0,  # this and what else is of tokens comes next
+        fills=True,
+        slots=recorded + 1,
+        recorded_load=recorded,
+    )
+    profile = _with_tokens(profile, observed)
     for _ in range(2):  # how much load slows a token hangs on the slots, and these on that
-        token_s, slowdown, shape, late = _tokens(observed, tokens, slots)
-        profile = Profile(
-            name=name,
-            network_s=observed.network_s,
-            first_s=first,
-            first_per_token_s=per_token,
-            first_sigma=min(sigma, 3.0),
-            token_s=token_s,
-            token_shape=shape,
-            slowdown=slowdown,
-            chunk_shares=_shares(tokens),
-            fills=True,
-            slots=slots,
-        ).model_copy(update=_stalls(observed, tokens, late, token_s))
         slots = _slots(observed, profile)
-    return profile.model_copy(update={"slots": slots})
+        profile = _with_tokens(profile.model_copy(update={"slots": slots}), observed)
+    if profile.slots <= recorded:
+        return profile
+    # A limit just above what was seen would be a queue that nobody saw. Per request in flight a
+    # token slows down as before.
+    slowdown = profile.slowdown / profile.slots * NO_QUEUE
+    return profile.model_copy(update={"slots": NO_QUEUE, "slowdown": slowdown})
+
+
+def _with_tokens(profile: Profile, observed: Observed) -> Profile:
+    """The profile with all that its slots say of tokens, chunks and stalls."""
+    tokens = _believed(observed.gap_tokens)
+    token_s, slowdown, shape, late = _tokens(observed, tokens, profile.slots)
+    found = {
+        "token_s": token_s,
+        "token_shape": shape,
+        "slowdown": slowdown,
+        "chunk_shares": _shares(tokens),
+        **_stalls(observed, tokens, late, token_s),
+    }
+    return profile.model_copy(update=found)
 
 
 def _check(observed: Observed) -> None:
@@ -217,7 +233,8 @@ def _shares(tokens: Array) -> tuple[float, ...]:
 
 
 def _slots(observed: Observed, profile: Profile) -> int:
-    """The number of slots under which the waiting that was seen is likeliest.
+    """The number of slots under which the waiting that was seen is likeliest; one more than the
+    highest load where there was none.
 
     For each number the first token's median under its load is predicted, and the logarithm of
     the error compared; none of them better than no queue at all by a tenth: there was none.

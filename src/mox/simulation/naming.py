@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mox.simulation.models import EMBEDDING_MODELS, MODELS
-from mox.simulation.profiles import PROFILES
+from mox.simulation.profiles import NO_QUEUE, PROFILES
 
 BASE = "sim-swift"
 EMBEDDING_BASE = "sim-embed-small"
@@ -67,6 +67,6 @@ def even(*, first_s: float = 0.1, token_s: float = 0.02) -> dict[str, Any]:
     profile = {
         "name": "even", "network_s": 0.0, "first_s": first_s, "first_per_token_s": 0.0,
         "first_sigma": 0.0, "token_s": token_s, "token_shape": 1e9, "stall_share": 0.0,
-        "chunk_shares": [1.0], "slots": 1_000_000, "slowdown": 0.0, "fills": True,
+        "chunk_shares": [1.0], "slots": NO_QUEUE, "slowdown": 0.0, "fills": True,
     }  # fmt: skip
     return {"like": BASE, "profile": profile}

@@ -10,6 +10,9 @@ from mox.errors import StoreError
 from mox.registry import validate
 from mox.source import read
 
+NO_QUEUE = 1_000_000
+"""Slots of a model at which nobody waits."""
+
 
 class Profile(BaseModel):
     """Where the time goes, all at time scale 1. See `latency` for how it is put together."""
@@ -43,6 +46,9 @@ class Profile(BaseModel):
     """With all slots busy a token takes (1 + this) times as long; in proportion below."""
     fills: bool = False
     """Answers to prompts without a context are as long as the request allows: a load's way."""
+    recorded_load: int | None = Field(default=None, ge=0)
+    """The most requests that were in flight beside another when it was recorded; what it plays
+    beyond that was never seen. Without it nothing was recorded."""
 
     @model_validator(mode="after")
     def _shares(self) -> Profile:
