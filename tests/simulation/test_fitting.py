@@ -106,6 +106,15 @@ def test_tokens_estimated_from_characters_find_one_token_a_chunk():
     assert found.token_shape == pytest.approx(single.token_shape, rel=0.1)
 
 
+def test_tokens_estimated_from_characters_find_the_pairs_among_them():
+    """Of chunks of 1.15 tokens on average 15 % are pairs: a gap is 11.5 ms on average."""
+    some = KNOWN.model_copy(update={"chunk_shares": (0.85, 0.15), "stall_share": 0.0})
+    found = fit(observed(some, requests=150, loads=[0], counted=False), name="found")
+    assert found.chunk_shares == pytest.approx((0.85, 0.15), abs=0.02)
+    assert found.chunk_tokens * found.token_s == pytest.approx(0.0115, rel=0.03)
+    assert found.token_shape == pytest.approx(some.token_shape, rel=0.1)
+
+
 def test_chance_is_not_taken_for_a_queue():
     free = KNOWN.model_copy(update={"slots": 1000, "first_sigma": 0.6})
     found = fit(observed(free, requests=100, loads=range(60), tokens=5), name="found")

@@ -22,7 +22,7 @@ STALL_SIGMAS = 6.0
 LEAST_STALLS = 8
 """Stalls under which their distribution is the default one."""
 SINGLE = 1.2
-"""Mean of estimated tokens a chunk under which each chunk is one token."""
+"""Mean tokens a chunk under which chunks whose tokens are estimated are of one or two."""
 LONGEST_CHUNK = 16
 """Tokens; longer chunks count as that."""
 
@@ -94,13 +94,25 @@ def fit(observed: Observed, *, name: str) -> Profile:
 
 def _with_tokens(profile: Profile, observed: Observed) -> Profile:
     """The profile with all that its slots say of tokens, chunks and stalls."""
-    tokens = _believed(observed.gap_tokens)
+    import numpy as np
+
+    estimated = _one_or_two(observed)
+    if estimated is None:
+        tokens = observed.gap_tokens.clip(1e-3)
+        shares = _shares(tokens)
+    else:
+        tokens = np.full(len(observed.gap_tokens), estimated)
+        shares = (2 - estimated, estimated - 1) if estimated > 1 else (1.0,)
     token_s, slowdown, shape, late = _tokens(observed, tokens, profile.slots)
+    if len(shares) == 2 and estimated is not None:
+        # That some chunks are pairs made the gaps differ too, by no chance of a token's own.
+        own = 1 / shape - shares[0] * shares[1] / estimated
+        shape = min(1 / max(own, 1e-6), 1e6)
     found = {
         "token_s": token_s,
         "token_shape": shape,
         "slowdown": slowdown,
-        "chunk_shares": _shares(tokens),
+        "chunk_shares": shares,
         **_stalls(observed, tokens, late, token_s),
     }
     return profile.model_copy(update=found)
@@ -122,15 +134,16 @@ def _check(observed: Observed) -> None:
         )
 
 
-def _believed(tokens: Array) -> Array:
-    """Tokens of each gap's chunk. Estimates from characters that come to about one on average are
-    one each: what varies there is the length of words."""
+def _one_or_two(observed: Observed) -> float | None:
+    """Mean tokens of a chunk where they are estimated from characters and hardly more than one:
+    what varies in such estimates is the length of words. None where they tell more."""
     import numpy as np
 
-    counted = bool(np.all(tokens == np.rint(tokens)))
-    if not counted and tokens.mean() < SINGLE:
-        return np.full(len(tokens), float(tokens.mean()))
-    return np.maximum(tokens, 1e-3)
+    if np.all(observed.gap_tokens == np.rint(observed.gap_tokens)):
+        return None
+    chunks = len(observed.gaps_s) + len(observed.ttft_s)
+    mean = float(observed.output_tokens.sum()) / chunks
+    return mean if mean < SINGLE else None
 
 
 def _unloaded(load: Array) -> NDArray[np.bool_]:
