@@ -18,6 +18,7 @@ from mox.cli.simulate import simulate
 from mox.errors import EngineError, SpecError
 from mox.simulation.config import read
 from mox.simulation.naming import even
+from mox.simulation.profiles import CAREFUL, write_profile
 from mox.simulation.serving import serving
 
 SIMULATION = """\
@@ -109,6 +110,33 @@ def test_a_file_that_can_not_be_meant_is_refused_by_line(
     done = CliRunner().invoke(app, ["simulate", "--config", str(config)])
     assert done.exit_code == 2
     assert said in done.output
+
+
+def test_a_recorded_profile_is_played_by_the_name_of_its_file(tmp_path: Path) -> None:
+    mine = CAREFUL.model_copy(update={"name": "mine", "first_s": 0.77})
+    write_profile(mine, tmp_path / "mine.yaml")
+    config = tmp_path / "simulation.yaml"
+    config.write_text("models:\n  m: {like: sim-swift, profile: mine.yaml}\n")
+    assert read(config).models["m"].profile == mine
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (None, "mine.yaml: no such file"),
+        ("name: x\nfirst_s: 1\ntoken_s: -1\n", r"mine.yaml.token_s = -1"),
+    ],
+)
+def test_a_profiles_file_that_holds_none_is_refused_by_the_line_that_names_it(
+    tmp_path: Path, profile: str | None, said: str
+) -> None:
+    if profile is not None:
+        (tmp_path / "mine.yaml").write_text(profile)
+    config = tmp_path / "simulation.yaml"
+    config.write_text("models:\n  m:\n    profile: mine.yaml\n")
+    with pytest.raises(SpecError, match=said) as caught:
+        read(config)
+    assert "simulation.yaml:3: " in caught.value.message
 
 
 def test_a_file_that_is_not_there_and_a_log_that_can_not_be_written(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def simulate(
 
     \b
     GET  /v1/models       what can be asked for: sim-swift, sim-careful, sim-thinking, …
-    GET  /mox/stats       the time scale; what each account used, and what it was refused
+    GET  /mox/stats       the time scale, and what each account used and was refused
     GET  /mox/sent/ID     when each piece of that answer was sent (perf_counter_ns)
     POST /mox/reset       full limits, no counts
 
@@ -68,7 +68,8 @@ def simulate(
       accounts: {alice: {limits: {rpm: 60, tpm: 60000, burst_s: 2}}}
       faults:   [{kind: overloaded, rate: 0.1, from_s: 30, until_s: 60}]
     An account's name is its key. Without accounts, any key is let in, unlimited. A single
-    request goes wrong by the header `x-mox-fault: cut@3`.
+    request goes wrong by the header `x-mox-fault: cut@3`. `profile: mine.yaml` plays what
+    `mox bench providers … --record mine.yaml` saw of a real one; mine.yaml is beside FILE.
     """
     from mox.simulation.config import changed, made, read
     from mox.simulation.serving import Served

@@ -77,7 +77,8 @@ class Simulation(_Settings):
     are always in real seconds."""
     models: dict[str, Model] = Field(default_factory=lambda: dict(MODELS))
     """By the names that clients ask for. One is `sim-swift`, `sim-careful` or `sim-thinking`, or
-    `{like: sim-swift, …}` with settings of its own."""
+    `{like: sim-swift, …}` with settings of its own; its `profile` may be a name (`swift`,
+    `careful`), settings, or in a file the name of a profile's YAML beside it."""
     embedding_models: dict[str, EmbeddingModel] = Field(
         default_factory=lambda: dict(EMBEDDING_MODELS)
     )
@@ -121,15 +122,16 @@ class Simulation(_Settings):
 
 
 def read(path: Path) -> Simulation:
-    """A simulation from a YAML file.
+    """A simulation from a YAML file; profiles that it names as files stand beside it.
 
     Raises:
         MissingError: no such file.
         SpecError: it is no YAML, or says what can't be meant; names the line.
     """
     found = source.read(path, what="a simulation", start="models:")
+    settings = naming.with_profiles(found)
     try:
-        return made(found.settings)
+        return made(settings)
     except FieldError as error:
         parts = error.field.split(".")
         at = tuple(int(part) if part.isdigit() else part for part in parts)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mox.errors import MoxError
 from mox.simulation.models import EMBEDDING_MODELS, MODELS
-from mox.simulation.profiles import NO_QUEUE, PROFILES
+from mox.simulation.profiles import NO_QUEUE, PROFILES, read_profile
+from mox.source import Source
 
 BASE = "sim-swift"
 EMBEDDING_BASE = "sim-embed-small"
+FILES = (".yaml", ".yml")
+"""How a profile's name ends that is a file's."""
 
 
 def models(given: Any) -> Any:
@@ -25,6 +29,29 @@ def embedding_models(given: Any) -> Any:
     """The same of embedding models; `like` is `sim-embed-small` where it isn't said."""
     known = {name: model.model_dump() for name, model in EMBEDDING_MODELS.items()}
     return _whole(given, known, EMBEDDING_BASE)
+
+
+def with_profiles(found: Source) -> dict[str, Any]:
+    """A file's settings, with each profile that it names as a file beside it read.
+
+    Raises:
+        SpecError: no such file, or it holds no profile; names the line.
+    """
+    settings = dict(found.settings)
+    models = settings.get("models")
+    if isinstance(models, Mapping):
+        settings["models"] = {name: _read(found, name, one) for name, one in models.items()}
+    return settings
+
+
+def _read(found: Source, name: str, model: Any) -> Any:
+    file = model.get("profile") if isinstance(model, Mapping) else None
+    if not isinstance(file, str) or not file.endswith(FILES):
+        return model
+    try:
+        return {**model, "profile": read_profile(found.base / file).model_dump()}
+    except MoxError as error:
+        raise found.error(("models", name, "profile"), error) from None
 
 
 def _whole(given: Any, known: Mapping[str, dict[str, Any]], base: str) -> Any:
@@ -43,7 +70,10 @@ def _one(name: str, given: Any, known: Mapping[str, dict[str, Any]], base: str) 
         raise ValueError(f"no model {like!r} to be like; use one of {', '.join(known)}")
     if isinstance(own.get("profile"), str):
         if own["profile"] not in PROFILES:
-            raise ValueError(f"no profile {own['profile']!r}; use one of {', '.join(PROFILES)}")
+            raise ValueError(
+                f"no profile {own['profile']!r}; use one of {', '.join(PROFILES)}, or in a file of"
+                " a simulation the name of a profile's YAML beside it"
+            )
         own["profile"] = PROFILES[own["profile"]].model_dump()
     return {**_merged(known[like], own), "name": name}
 
