@@ -1,5 +1,7 @@
 """What a prompt cache has, by both providers' rules."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from mox.simulation.caching import Found, PromptCache
 from mox.simulation.core import script
 from mox.simulation.models import MODELS
-from mox.simulation.script import Asked
+from mox.simulation.script import Asked, End
 from mox.simulation.tokens import PER_MESSAGE, count
 from mox.types.providers import Message
 
@@ -27,8 +29,10 @@ def clock():
 
 
 def asked(*texts, marked=0, account="one"):
+    """A mark after so many messages, as far as there is one."""
     messages = tuple(Message("user", text) for text in texts)
-    return Asked("chat", account, "m", messages, 10, cached_messages=marked)
+    ends = tuple(End(at, len(text), kept=at + 1 == marked) for at, text in enumerate(texts))
+    return Asked("chat", account, "m", messages, 10, ends=ends)
 
 
 def openai(clock, **more):
@@ -89,6 +93,25 @@ def test_what_was_kept_is_forgotten_in_time_and_a_hit_renews_it(make, clock):
         assert cache.look(asked(LONG, marked=1)).read_tokens
     clock.now = 590 + 301
     assert not cache.look(asked(LONG, marked=1)).read_tokens
+
+
+def test_a_hit_renews_the_shorter_beginning_that_was_read(clock):
+    """At 200 s it is read by a longer prompt, at 400 s by its own again."""
+    cache = anthropic(clock, ttl_s=300)
+    cache.look(asked(LONG, marked=1))
+    clock.now = 200
+    assert cache.look(asked(LONG, "x " * 50, marked=2)).read_tokens == 2_004
+    clock.now = 400
+    assert cache.look(asked(LONG, "q", marked=1)).read_tokens == 2_004
+
+
+def test_a_mark_under_the_minimum_beside_one_above_it_keeps_nothing(clock):
+    cache = anthropic(clock)
+    short = "word " * 900
+    texts = (short, LONG)
+    both = tuple(End(at, len(text), kept=True) for at, text in enumerate(texts))
+    cache.look(replace(asked(*texts), ends=both))
+    assert cache.look(asked(short, "else " * 2_000, marked=2)).read_tokens == 0
 
 
 @pytest.mark.parametrize("make", [openai, anthropic])

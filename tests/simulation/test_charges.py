@@ -51,6 +51,50 @@ def test_a_marked_prompt_is_written_and_then_read_and_costs_no_input_limit(with_
     with_sdks(use, key="claude")
 
 
+MARK: Any = {"cache_control": {"type": "ephemeral"}}
+LONG = "word " * 2_000  # 2,001 tokens, and 3 of its message
+
+
+def _asked_twice(with_sdks: Any, asked: Any) -> list[Any]:
+    """Usage of the same request with one question and another."""
+
+    async def use(sdks: Any) -> list[Any]:
+        return [
+            (await sdks.anthropic.messages.create(model="m", max_tokens=1, **asked(text))).usage
+            for text in ("Who?", "When was that?")
+        ]
+
+    found: list[Any] = with_sdks(use)
+    return found
+
+
+def test_a_document_that_is_marked_is_read_whatever_is_asked_after_it_in_its_message(
+    with_sdks: Any,
+) -> None:
+    def asked(question: str) -> dict[str, Any]:
+        parts = [{"type": "text", "text": LONG, **MARK}, {"type": "text", "text": question}]
+        return {"messages": [{"role": "user", "content": parts}]}
+
+    first, second = _asked_twice(with_sdks, asked)
+    assert (first.cache_creation_input_tokens, first.cache_read_input_tokens) == (2_004, 0)
+    assert (second.cache_creation_input_tokens, second.cache_read_input_tokens) == (0, 2_004)
+    assert second.input_tokens < 10  # the question's
+
+
+def test_each_of_two_marks_is_kept(with_sdks: Any) -> None:
+    def asked(question: str) -> dict[str, Any]:
+        last = [{"type": "text", "text": question, **MARK}]
+        return {
+            "system": [{"type": "text", "text": LONG, **MARK}],
+            "messages": [{"role": "user", "content": last}],
+        }
+
+    first, second = _asked_twice(with_sdks, asked)
+    # "Who?" has 2 tokens, "When was that?" 4, and 3 their message
+    assert (first.cache_creation_input_tokens, first.cache_read_input_tokens) == (2_009, 0)
+    assert (second.cache_creation_input_tokens, second.cache_read_input_tokens) == (7, 2_004)
+
+
 def test_openai_finds_a_shared_beginning_by_itself_and_charges_it_all_the_same(
     with_sdks: Any,
 ) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import takewhile
 from time import monotonic
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from mox.simulation.script import Asked, Script
-from mox.simulation.tokens import BYTES_PER_TOKEN, PER_MESSAGE, encoded
+from mox.simulation.script import Asked, End, Script
+from mox.simulation.tokens import BYTES_PER_TOKEN, PER_MESSAGE, count_messages, encoded
 from mox.types.providers import Message
 
 Accounting = Literal["openai", "anthropic"]
@@ -51,8 +51,9 @@ class PromptCache:
 
     `openai`: the longest beginning seen before, from 1,024 tokens on in steps of 128; nothing is
     asked for, and nothing is charged for writing. `anthropic`: only what the client marked
-    (`Asked.cached_messages`); the longest beginning of it that an earlier request marked is read,
-    the rest is written. What is shorter than the minimum is neither. A hit renews the time to live.
+    (`Asked.ends`), each mark by itself; the longest beginning that an earlier request marked is
+    read, the rest up to the last mark is written. What is shorter than the minimum is neither. A
+    hit renews the time to live of what was read.
 
     Args:
         ttl_s: how long a beginning is kept after it was last used, on the given clock.
@@ -103,12 +104,15 @@ class PromptCache:
 
     def _marked(self, asked: Asked, kept: Kept) -> tuple[Found, list[bytes]]:
         ends = list(_prefixes(asked))
-        if not ends or ends[-1][0] < self._minimum:
+        if not ends or ends[-1].tokens < self._minimum:
             return Found(), []
         now = self._clock()
-        read = next((length for length, key in reversed(ends) if self._alive(kept, key, now)), 0)
-        length, key = ends[-1]
-        return Found(read_tokens=read, written_tokens=length - read), [key]
+        read = next((end for end in reversed(ends) if self._alive(kept, end.key, now)), None)
+        read_tokens = read.tokens if read else 0
+        left = [
+            end.key for end in ends if end is read or (end.kept and end.tokens >= self._minimum)
+        ]
+        return Found(read_tokens, ends[-1].tokens - read_tokens), left
 
     def _alive(self, kept: Kept, key: bytes, now: float) -> bool:
         used = kept.get(key)
@@ -133,14 +137,29 @@ def _encoded(messages: Sequence[Message]) -> bytes:
     return b"".join(parts)
 
 
-def _prefixes(asked: Asked) -> Iterator[tuple[int, bytes]]:
-    """Length in tokens and digest of what is marked, up to each message's end."""
-    length, chained = 0, b""
-    for at in range(min(asked.cached_messages, len(asked.messages))):
-        part = _encoded(asked.messages[at : at + 1])
+class _Prefix(NamedTuple):
+    """A beginning of a prompt, up to the end of one of its parts."""
+
+    tokens: int
+    key: bytes
+    kept: bool
+
+
+def _prefixes(asked: Asked) -> Iterator[_Prefix]:
+    """All beginnings up to the last one that is marked."""
+    marked = [at for at, end in enumerate(asked.ends, 1) if end.kept]
+    # Parts by themselves may come to more tokens than their text at once.
+    most = count_messages(asked.messages) if marked else 0
+    length, chained, before = 0, b"", End(-1, 0, kept=False)
+    for end in asked.ends[: marked[-1]] if marked else ():
+        message = asked.messages[end.message]
+        begins = end.message != before.message
+        part = encoded(message.text[0 if begins else before.characters : end.characters])
+        part = _MARKS[message.role] + part if begins else part
         length += len(part) // BYTES_PER_TOKEN
         chained = blake2b(chained + part, digest_size=16).digest()
-        yield length, chained
+        yield _Prefix(min(length, most), chained, end.kept)
+        before = end
 
 
 def _blocks(prompt: bytes) -> Iterator[bytes]:

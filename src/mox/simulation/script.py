@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mox.types.providers import Finish, Message, Usage
 
 Wire = Literal["chat", "responses", "messages"]
 """OpenAI's Chat Completions, OpenAI's Responses, Anthropic's Messages."""
+
+
+class End(NamedTuple):
+    """Where a part of a prompt ends: a message may have several."""
+
+    message: int
+    characters: int
+    """Of that message's text, so far."""
+    kept: bool
+    """Whether the client asked for all up to here to be kept (Anthropic's `cache_control`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +33,8 @@ class Asked:
     messages: tuple[Message, ...]
     max_output_tokens: int
     json_schema: Mapping[str, Any] | None = None
-    cached_messages: int = 0
-    """First messages that the client asked to be kept (Anthropic's `cache_control`)."""
+    ends: tuple[End, ...] = ()
+    """Of the prompt's parts, in order, where its wire can ask for some to be kept."""
     attempt: int = 0
     """How often this very request came before on this account."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mox.simulation.reply import Piece
-from mox.simulation.script import Asked, Token
+from mox.simulation.script import Asked, End, Token
 from mox.simulation.wire.common import (
     Answered,
     Call,
@@ -49,22 +49,23 @@ def read(body: Mapping[str, Any], *, account: str, counts: bool = False) -> Call
     given = field(body, "messages", list, "an array")
     if not given:
         raise Refused("bad_request", "messages: at least one message is required", param="messages")
-    turns = [(one, _message(one, at)) for at, one in enumerate(given)]
+    turns = [_message(one, at) for at, one in enumerate(given)]
+    contents = [one["content"] for one in given]
     if body.get("system"):
-        system = {"content": body["system"]}
         text = text_of(body["system"], kinds=("text",), param="system")
-        turns.insert(0, (system, Message("system", text)))
-    kept = [at + 1 for at, (one, _) in enumerate(turns) if _keeps(one)]
-    if body.get("cache_control"):  # of the whole request: up to its last message
-        kept.append(len(turns))
+        turns.insert(0, Message("system", text))
+        contents.insert(0, body["system"])
+    ends = [end for at, content in enumerate(contents) for end in _ends(at, content)]
+    if body.get("cache_control") and ends:  # of the whole request: up to its end
+        ends[-1] = ends[-1]._replace(kept=True)
     asked = Asked(
         wire="messages",
         account=account,
         model=model,
-        messages=tuple(message for _, message in turns),
+        messages=tuple(turns),
         max_output_tokens=most or 1,
         json_schema=_schema(field(body, "output_config", dict, "an object") or {}),
-        cached_messages=max(kept, default=0),
+        ends=tuple(ends),
     )
     return Call(asked, bool(body.get("stream")))
 
@@ -80,9 +81,15 @@ def _message(given: Any, at: int) -> Message:
     return Message(ROLES[role], content)
 
 
-def _keeps(given: Mapping[str, Any]) -> bool:
-    content = given.get("content")
-    return isinstance(content, list) and any(part.get("cache_control") for part in content)
+def _ends(message: int, content: str | list[dict[str, Any]]) -> Iterator[End]:
+    """Where the parts of a message end, and which of them are marked."""
+    if isinstance(content, str):
+        yield End(message, len(content), kept=False)
+        return
+    characters = 0
+    for part in content:
+        characters += len(part["text"])
+        yield End(message, characters, kept=bool(part.get("cache_control")))
 
 
 def _schema(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
