@@ -21,6 +21,7 @@ from mox.simulation.transport import SimulatedTransport
 CONFIG: dict[str, Any] = {
     "models": {"m": even(first_s=0.05, token_s=0.02), "slow": even(first_s=0.01, token_s=5)}
 }
+LIMITS = {"rpm": 1, "tpm": 1}
 ASKED: Any = [{"role": "user", "content": "hi"}]
 
 
@@ -155,7 +156,18 @@ def test_the_time_scale_shortens_latencies_and_no_limit() -> None:
         ({"models": {"m": {"profile": "fast"}}}, "no profile 'fast'"),
         ({"faults": [{"kind": "flood"}]}, "faults.0.kind"),
         ({"classes": {"c": ["n"]}}, "no model 'n' here"),
+        ({"classes": {"c": ["sim-swift"], "d": ["sim-swift"]}}, "'sim-swift' stands twice in classes"),
         ({"accounts": {"a": {"keys": ["b"]}, "b": {}}}, "a key belongs to one account"),
+        ({"accounts": {"a": {"by_class": {"sim-swfit": LIMITS}}}}, "no class 'sim-swfit' here"),
+        (
+            {
+                "classes": {"c": ["sim-swift"]},
+                "accounts": {"a": {"by_class": {"sim-swift": LIMITS}}},
+            },
+            "no class 'sim-swift' here; there are c, ",  # the model counts against c
+        ),
+        ({"accounts": {"a": {}}, "faults": [{"kind": "cut", "accounts": ["b"]}]}, "no account 'b'"),
+        ({"faults": [{"kind": "cut", "from_s": 9, "until_s": 9}]}, "until_s = 9 is not after"),
         ({"accounts": {"a": {"limits": {"rpm": 0, "tpm": 1}}}}, "greater than 0"),
         ({"accounts": {"a": {"limits": {"rpm": 1}}}}, "OpenAI's accounting has tpm"),
         ({"time_scale": 0}, "time_scale"),

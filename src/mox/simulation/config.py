@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -63,7 +65,7 @@ class Account(_Settings):
     limits: Limits | None = None
     """Of each class of models; without them nothing is refused."""
     by_class: dict[str, Limits] = Field(default_factory=dict)
-    """Other limits for some classes."""
+    """Other limits for some classes, or for models that are in none."""
     keys: tuple[str, ...] = ()
     """Further keys of the account: all of them share its limits."""
 
@@ -96,11 +98,15 @@ class Simulation(_Settings):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        known = {*self.models, *self.embedding_models}
-        named = {name for members in self.classes.values() for name in members}
-        named |= {name for fault in self.faults for name in fault.models}
-        if unknown := sorted(named - known):
-            raise ValueError(f"no model {unknown[0]!r} here; there are {', '.join(sorted(known))}")
+        models = {*self.models, *self.embedding_models}
+        members = [name for some in self.classes.values() for name in some]
+        _known("model", {*members, *_each(fault.models for fault in self.faults)}, models)
+        if twice := [name for name, count in Counter(members).items() if count > 1]:
+            raise ValueError(f"the model {twice[0]!r} stands twice in classes; it has one")
+        limited = _each(account.by_class for account in self.accounts.values())
+        _known("class", limited, {*self.classes, *(models - {*members})})
+        if self.accounts:  # else every key is one, by a name of its own
+            _known("account", _each(fault.accounts for fault in self.faults), {*self.accounts})
         keys = [key for name, one in self.accounts.items() for key in (name, *one.keys)]
         if len(keys) != len(set(keys)):
             raise ValueError("a key belongs to one account")
@@ -119,6 +125,15 @@ class Simulation(_Settings):
         if found is None:
             return None
         return found.by_class.get(self.class_of(model), found.limits)
+
+
+def _each(names: Iterable[Iterable[str]]) -> set[str]:
+    return set(chain.from_iterable(names))
+
+
+def _known(what: str, named: set[str], known: set[str]) -> None:
+    if unknown := sorted(named - known):
+        raise ValueError(f"no {what} {unknown[0]!r} here; there are {', '.join(sorted(known))}")
 
 
 def read(path: Path) -> Simulation:

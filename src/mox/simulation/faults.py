@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mox.simulation.reply import Ending, Piece
 
@@ -54,6 +54,12 @@ class Fault(BaseModel):
     """All where empty."""
     attempts: int | None = Field(default=None, ge=1)
     """Of each request, only so many first attempts: 1 lets the second pass. None strikes all."""
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.until_s is not None and self.until_s <= self.from_s:
+            raise ValueError(f"until_s = {self.until_s:g} is not after from_s = {self.from_s:g}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
