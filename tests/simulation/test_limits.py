@@ -59,11 +59,12 @@ def test_openai_admits_what_buckets_by_hand_admit(
             for of, amount in amounts.items():
                 by_hand[of].take(amount, now)
         else:
-            assert denied.wait_s == pytest.approx(float(max(waits)), abs=1e-6)
             if waits[0] != waits[1]:  # else either may be named
                 assert denied.reason == ("requests" if waits[0] > waits[1] else "tokens")
             if waits[0] == 0:  # a refused request counts as a request, where one is left
                 by_hand[1].take(1, now)
+            wait = max(by_hand[of].wait(amount, now) for of, amount in amounts.items())
+            assert denied.wait_s == pytest.approx(float(wait), abs=1e-6)
 
 
 @settings(deadline=None)
@@ -109,6 +110,25 @@ def test_no_stretch_of_time_gets_more_than_its_refill_and_one_burst(
             total += amount
             # 6,000 a minute are 100 a second; 4 seconds of them fit into the bucket
             assert total <= 400 + 100 * (at - taken[first][0]) / 1000 + 1e-6
+
+
+@settings(deadline=None)
+@given(REQUESTS, st.integers(10, 60), st.integers(4, 8))
+def test_whoever_comes_back_at_the_told_time_is_let_in(
+    requests: list[tuple[int, int, int]], per_min: int, burst_s: int
+) -> None:
+    """With nobody else about. Few requests a minute, so that a refused one is dear."""
+    gate = Gate(Limits(rpm=per_min, tpm=6000, burst_s=burst_s), 0.0)
+    now_s = 0.0
+    for wait_ms, characters4, max_tokens in requests:
+        now_s += wait_ms / 1000
+        cost = Cost(characters4, fresh_input=0, max_output=max_tokens)
+        denied = gate.ask(cost, now_s)
+        if denied is not None:
+            assert denied.wait_s is not None
+            now_s += denied.wait_s + 1e-9  # sums of floats
+            assert gate.ask(cost, now_s) is None
+        gate.charge(cost, now_s)
 
 
 def test_a_refused_request_counts_as_a_request_at_openais() -> None:
@@ -186,6 +206,17 @@ def test_growth_is_held_against_the_minute_before() -> None:
         else:
             assert denied.reason == "acceleration"
     assert let_in == {0: 20, 1: 30}
+
+
+def test_growth_from_few_requests_a_minute_lets_one_in() -> None:
+    """3 a minute: a fifth of them is less than one request."""
+    gate = Gate(Limits(rpm=3, tpm=10**6, growth_per_min=0.5), 0.0)
+    cost = Cost(1, fresh_input=0, max_output=1)
+    assert gate.ask(cost, 0.0) is None
+    gate.charge(cost, 0.0)
+    denied = gate.ask(cost, 21.0)
+    assert denied is not None
+    assert (denied.reason, denied.wait_s) == ("acceleration", 39.0)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,10 @@ def test_the_time_scale_shortens_latencies_and_no_limit() -> None:
         ({"models": {"m": {"profile": "fast"}}}, "no profile 'fast'"),
         ({"faults": [{"kind": "flood"}]}, "faults.0.kind"),
         ({"classes": {"c": ["n"]}}, "no model 'n' here"),
-        ({"classes": {"c": ["sim-swift"], "d": ["sim-swift"]}}, "'sim-swift' stands twice in classes"),
+        (
+            {"classes": {"c": ["sim-swift"], "d": ["sim-swift"]}},
+            "'sim-swift' stands twice in classes",
+        ),
         ({"accounts": {"a": {"keys": ["b"]}, "b": {}}}, "a key belongs to one account"),
         ({"accounts": {"a": {"by_class": {"sim-swfit": LIMITS}}}}, "no class 'sim-swfit' here"),
         (

@@ -46,7 +46,8 @@ class Limits(_Settings):
     """How many seconds' refill a bucket holds: 60 is a minute's limit at once, 1 is strict."""
     growth_per_min: float | None = Field(default=None, gt=0)
     """The most that the load may grow from one minute to the next: 0.5 is by half. Without it
-    there is no such limit. A fifth of `rpm` is always allowed."""
+    there is no such limit. A fifth of `rpm` is always allowed, and one
+    request."""
     project_headers: bool = False
     """OpenAI's headers of the project's limit too."""
 

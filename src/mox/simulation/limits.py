@@ -9,7 +9,7 @@ import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mox.simulation.config import Limits
@@ -17,7 +17,7 @@ from mox.types.providers import Resource
 
 Reason = Literal["requests", "tokens", "input", "output", "acceleration"]
 ALWAYS_SHARE = 0.2
-"""Of the requests a minute, what a limit on growth never refuses."""
+"""Of the requests a minute, what a limit on growth never refuses; one at least."""
 
 
 class Bucket:
@@ -143,9 +143,13 @@ class Gate:
         found = self._denied(cost, now_s)
         if found is not None:
             self.denied[found.reason] = self.denied.get(found.reason, 0) + 1
-            if self.limits.accounting == "openai" and self.buckets["requests"].level >= 1:
-                # "Unsuccessful requests contribute to your per-minute limit."
-                self.buckets["requests"].take(1)
+            requests = self.buckets["requests"]
+            if self.limits.accounting == "openai" and requests.level >= 1:
+                # "Unsuccessful requests contribute to your per-minute limit." And so this one
+                # makes itself wait: whoever comes back when it was told to is let in.
+                requests.take(1)
+                if found.wait_s is not None:
+                    found = replace(found, wait_s=max(found.wait_s, requests.wait_s(1)))
         return found
 
     def _denied(self, cost: Cost, now_s: float) -> Denied | None:
@@ -173,7 +177,7 @@ class Gate:
             self._starts.popleft()
         last = [at for at in self._starts if at > now_s - 60]
         before = len(self._starts) - len(last)
-        most = max(self.limits.rpm * ALWAYS_SHARE, (1 + growth) * before)
+        most = max(self.limits.rpm * ALWAYS_SHARE, 1.0, (1 + growth) * before)
         if len(last) + 1 <= most:
             return None
         return Denied("acceleration", most, len(last), 1, last[0] + 60 - now_s)
