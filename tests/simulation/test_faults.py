@@ -216,6 +216,12 @@ def test_embeddings_go_wrong_too() -> None:
                 await client.embeddings.create(
                     model="sim-embed-small", input="hi", extra_headers={"x-mox-fault": fault}
                 )
+        got = await client.embeddings.with_raw_response.create(
+            model="sim-embed-small", input="hi", extra_headers={"x-mox-fault": "no_usage"}
+        )
+        answer = json.loads(got.content)
+        assert len(answer["data"]) == 1
+        assert "usage" not in answer
         await http.aclose()
 
     asyncio.run(main())

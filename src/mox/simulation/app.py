@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mox.errors import SpecError
-from mox.simulation import faults, playing
+from mox.simulation import faults, playing, vectors
 from mox.simulation.accounts import Accounts, Attempts
 from mox.simulation.caching import Found, PromptCache
 from mox.simulation.config import Accounting, Simulation
@@ -206,8 +206,9 @@ class Simulator:
         characters = sum(map(len, wanted.texts))
         cost = Cost(max(1, characters // 4), made.usage.input_tokens, 0)
         let_in = self._admitted(wanted.asked, cost, forced, streamed=False)
-        piece = embeddings.piece(wanted, made, model, time_scale=self.simulation.time_scale)
-        reply = playing.whole(wanted.asked, piece, let_in.fault)
+        told = embeddings.told(wanted, made, with_usage=playing.says_usage(let_in.fault))
+        due_s = vectors.latency_s(model, made.usage) * self.simulation.time_scale
+        reply = playing.whole(wanted.asked, Piece(due_s, told, "text"), let_in.fault)
         reply.headers |= let_in.standing
         return reply
 

@@ -43,7 +43,7 @@ def made(call: Call, script: Script, fault: Fault | None, *, name: str, time_sca
     """
     answer = Answered(script, call, name, int(time.time()), time_scale)
     wire = WIRES[call.asked.wire]
-    with_usage = fault is None or fault.kind != "no_usage"
+    with_usage = says_usage(fault)
     if not call.streamed:
         told = wire.whole(answer, with_usage=with_usage)
         piece = Piece(answer.done_s, told, "text", script.usage.output_tokens)
@@ -62,6 +62,11 @@ def made(call: Call, script: Script, fault: Fault | None, *, name: str, time_sca
         model=call.asked.model,
         fault=fault.kind if fault else "",
     )
+
+
+def says_usage(fault: Fault | None) -> bool:
+    """Whether an answer says what it cost."""
+    return fault is None or fault.kind != "no_usage"
 
 
 def whole(asked: Asked, piece: Piece, fault: Fault | None) -> Reply:

@@ -10,7 +10,6 @@ from typing import Any
 from mox.errors import SpecError
 from mox.simulation import vectors
 from mox.simulation.models import EmbeddingModel
-from mox.simulation.reply import Piece
 from mox.simulation.script import Asked
 from mox.simulation.wire.common import Refused, at_least_one, dumped, field, model_of
 from mox.types.providers import Embedded, Message
@@ -76,8 +75,8 @@ def answered(wanted: Wanted, model: EmbeddingModel) -> Embedded:
         raise Refused("bad_request", error.message, param="dimensions") from None
 
 
-def piece(wanted: Wanted, made: Embedded, model: EmbeddingModel, *, time_scale: float) -> Piece:
-    """The answer, when it is due."""
+def told(wanted: Wanted, made: Embedded, *, with_usage: bool) -> bytes:
+    """The answer."""
     rows = made.vectors.astype("<f4")
     data = [
         {
@@ -89,7 +88,8 @@ def piece(wanted: Wanted, made: Embedded, model: EmbeddingModel, *, time_scale: 
         }
         for at, row in enumerate(rows)
     ]
-    tokens = made.usage.input_tokens
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    said = {"object": "list", "data": data, "model": wanted.asked.model, "usage": usage}
-    return Piece(vectors.latency_s(model, made.usage) * time_scale, dumped(said), "text")
+    said: dict[str, Any] = {"object": "list", "data": data, "model": wanted.asked.model}
+    if with_usage:
+        tokens = made.usage.input_tokens
+        said["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return dumped(said)
