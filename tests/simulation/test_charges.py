@@ -286,6 +286,15 @@ CHAT = {"model": "m", "messages": ASKED}
         ("chat/completions", {**CHAT, "messages": []}, "Invalid 'messages'"),
         ("chat/completions", {**CHAT, "messages": ["x"]}, r"messages[0].role"),
         ("chat/completions", {**CHAT, "messages": [{"role": "user"}]}, r"messages[0].content"),
+        ("chat/completions", {**CHAT, "messages": [{"role": ["user"]}]}, r"messages[0].role"),
+        ("responses", {"model": "m", "input": [{"role": ["user"]}]}, "only messages"),
+        ("messages", {**CHAT, "max_tokens": 1, "messages": [{"role": {}}]}, "messages.0.role"),
+        (
+            "chat/completions",
+            {**CHAT, "response_format": {"type": "json_schema", "json_schema": "x"}},
+            "Invalid 'response_format'",
+        ),
+        ("responses", {"model": "m", "input": "x", "text": {"format": "x"}}, "'format'"),
         ("chat/completions", {**CHAT, "max_tokens": 0}, "below minimum"),
         ("chat/completions", {**CHAT, "max_tokens": True}, "expected an integer"),
         ("chat/completions", {**CHAT, "n": 2}, "'n' other than 1 is not simulated"),
@@ -317,6 +326,15 @@ def test_what_can_not_be_meant_is_a_400_that_names_it(
         assert got.json().get("type") == ("error" if path == "messages" else None)
 
     with_sdks(use)
+
+
+@pytest.mark.parametrize("delay", ["inf", "nan", "1e300", "-1", "soon"])
+def test_a_delay_that_is_none_is_a_400(simulator: Any, delay: str) -> None:
+    given = {"x-api-key": "alice", "x-mox-fault": f"slow@{delay}"}
+    body = json.dumps(CHAT).encode()
+    reply = simulator.reply("POST", "/v1/chat/completions", given, body)
+    assert reply.status == 400
+    assert "x-mox-fault" in json.loads(reply.body)["error"]["message"]
 
 
 @pytest.mark.parametrize(

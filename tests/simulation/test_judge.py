@@ -156,10 +156,25 @@ def test_a_schema_given_apart_decides_which_question_it_is():
 
 
 @pytest.mark.parametrize(
-    "text", ["Who was Einstein?", "input: {not json}\nOutput: ", 'input: {"other": 1}\nOutput: ']
+    "text",
+    [
+        "Who was Einstein?",
+        "input: {not json}\nOutput: ",
+        'input: {"other": 1}\nOutput: ',
+        'input: {"context": "A text.", "statements": [1]}\nOutput: ',
+        'input: {"question": "Q?", "context": ["A text."], "answer": "A."}\nOutput: ',
+        'input: {"question": "Q?", "answer": ["A."], "ground_truth": null}\nOutput: ',
+    ],
 )
 def test_what_is_no_judges_prompt_is_left_to_others(text):
     assert judged((Message("user", text),), None, 0.0, Draws(b"x")) is None
+
+
+def test_properties_that_are_none_name_no_fields():
+    text = 'JSON Schema: {"properties": null}\ninput: {"response": "It rains."}\nOutput: '
+    found = judged((Message("user", text),), None, 0.0, Draws(b"x"))
+    assert found is not None
+    assert json.loads(found.text).keys() == {"question", "noncommittal"}
 
 
 def test_it_is_the_last_input_that_is_judged():

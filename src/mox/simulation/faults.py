@@ -42,7 +42,7 @@ class Fault(BaseModel):
     request and the attempt, and on nothing else."""
     at: int = Field(default=3, ge=0)
     """After how many pieces with output a stream is struck."""
-    delay_s: float = Field(default=5.0, ge=0)
+    delay_s: float = Field(default=5.0, ge=0, le=86_400)
     """Of `slow`, in real seconds."""
     from_s: float = Field(default=0.0, ge=0)
     """Real seconds since the simulator's start (or its reset): a storm's beginning."""

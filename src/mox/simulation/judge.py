@@ -43,9 +43,10 @@ def judged(
     given = _last_json(_INPUT, text)
     if given is None:
         return None
-    names = frozenset((schema_of(messages, schema) or {}).get("properties", {}))
+    names = (schema_of(messages, schema) or {}).get("properties")
+    names = names if isinstance(names, Mapping) else {}
     for keys, marker, answer in _QUESTIONS:
-        if keys == given.keys() and (not names or marker in names):
+        if keys == given.keys() and (not names or marker in names) and _fits(given, answer):
             found = answer(given, _Noise(noise, draws))
             return Answered(
                 json.dumps(found, ensure_ascii=False), {"answered": "judge", "asked": sorted(keys)}
@@ -145,7 +146,7 @@ def _relevant(given: Given, noise: _Noise) -> dict[str, Any]:
     }
 
 
-def _rating(most: int, claim: str, context: str) -> Callable[[Given, _Noise], dict[str, Any]]:
+def _rating(most: int, claim: str, context: str) -> _Answer:
     """0 to `most` by the share of the claim's sentences that the context supports."""
 
     def rate(given: Given, noise: _Noise) -> dict[str, Any]:
@@ -162,13 +163,32 @@ def _rating(most: int, claim: str, context: str) -> Callable[[Given, _Noise], di
     return rate
 
 
+_Answer = Callable[[Given, _Noise], dict[str, Any]]
+_LISTS: dict[_Answer, frozenset[str]] = {
+    _faithful: frozenset({"statements"}),
+    _correct: frozenset({"answer", "ground_truth"}),
+}
+"""Of an input, what are lists of texts; all else are texts."""
+
+
+def _fits(given: Given, answer: _Answer) -> bool:
+    """Whether an input's values are what ragas would write: anybody may send these keys."""
+    lists = _LISTS.get(answer, frozenset())
+    return all(
+        isinstance(value, list) and all(isinstance(one, str) for one in value)
+        if name in lists
+        else isinstance(value, str)
+        for name, value in given.items()
+    )
+
+
 _NAME = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)*|\b\d+(?:[.,]\d+)*\b")
 _EVASIVE = re.compile(
     r"\b(?:i (?:do not|don't) know|not sure|cannot (?:tell|say|answer)|can't (?:tell|say|answer)|"
     r"do(?:es)? not answer|no information)\b",
     re.IGNORECASE,
 )
-_QUESTIONS: tuple[tuple[frozenset[str], str, Callable[[Given, _Noise], dict[str, Any]]], ...] = (
+_QUESTIONS: tuple[tuple[frozenset[str], str, _Answer], ...] = (
     (frozenset({"context", "statements"}), "statements", _faithful),
     (frozenset({"question", "answer"}), "statements", _statements),
     (frozenset({"question", "text"}), "statements", _statements),

@@ -57,7 +57,7 @@ def read(body: Mapping[str, Any], *, account: str) -> Call:
 
 def _message(given: Any, at: int) -> Message:
     role = given.get("role") if isinstance(given, dict) else None
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise Refused(
             "bad_request", f"Invalid value for 'messages[{at}].role': {role!r}.", param="messages"
         )
@@ -72,7 +72,8 @@ def schema(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         return None
     if kind == "json_object":
         return {"type": "object"}
-    found = (given.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
+    named = given.get("json_schema") if kind == "json_schema" else None
+    found = named.get("schema") if isinstance(named, dict) else None
     if not isinstance(found, dict):
         raise Refused(
             "bad_request", f"Invalid 'response_format': {kind!r}.", param="response_format"

@@ -72,7 +72,7 @@ def read(body: Mapping[str, Any], *, account: str, counts: bool = False) -> Call
 
 def _message(given: Any, at: int) -> Message:
     role = given.get("role") if isinstance(given, dict) else None
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise Refused(
             "bad_request", f"messages.{at}.role: Input should be 'user' or 'assistant'",
             param="messages",

@@ -51,7 +51,7 @@ def read(body: Mapping[str, Any], *, account: str) -> Call:
         model=model,
         messages=tuple(turns),
         max_output_tokens=at_least_one(body, "max_output_tokens") or DEFAULT_MAX,
-        json_schema=_schema(text.get("format")),
+        json_schema=_schema(field(text, "format", dict, "an object")),
     )
     reasoning = field(body, "reasoning", dict, "an object") or {}
     return Call(asked, bool(body.get("stream")), shows_reasoning=bool(reasoning.get("summary")))
@@ -59,7 +59,7 @@ def read(body: Mapping[str, Any], *, account: str) -> Call:
 
 def _message(given: Any, at: int) -> Message:
     role = given.get("role") if isinstance(given, dict) else None
-    if role not in ROLES or given.get("type", "message") != "message":
+    if not isinstance(role, str) or role not in ROLES or given.get("type", "message") != "message":
         raise Refused(
             "bad_request", f"Invalid 'input[{at}]': only messages are simulated.", param="input"
         )
@@ -68,9 +68,9 @@ def _message(given: Any, at: int) -> Message:
     )
 
 
-def _schema(given: Any) -> Mapping[str, Any] | None:
+def _schema(given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Here a schema stands in the format itself, not below `json_schema`."""
-    if isinstance(given, dict) and given.get("type") == "json_schema":
+    if given is not None and given.get("type") == "json_schema":
         return schema({"type": "json_schema", "json_schema": given})
     return schema(given)
 
