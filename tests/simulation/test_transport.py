@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from typing import Any
@@ -16,6 +17,7 @@ from mox.simulation.app import Simulator
 from mox.simulation.config import made
 from mox.simulation.naming import even
 from mox.simulation.reply import Reply
+from mox.simulation.sent import SentLog
 from mox.simulation.transport import SimulatedTransport
 
 CONFIG: dict[str, Any] = {
@@ -200,9 +202,44 @@ def test_who_begins_to_read_again_gets_the_rest() -> None:
                 parts.append(part)
                 if len(parts) == 2:
                     break
+            await asyncio.sleep(0)  # what was left off is tidied away
+            assert transport.simulator.stats()["running"] == 1
             parts += [part async for part in stream]
             return parts
 
     parts = asyncio.run(main())
     assert len(parts) == len(set(parts))
     assert parts[-1].strip() == b"data: [DONE]"
+    (sent,) = transport.sent.values()
+    assert sent["whole"]
+    assert {len(sent[name]) for name in ("sent_ns", "due_ns", "holds", "tokens")} == {len(parts)}
+
+
+def test_who_neither_reads_to_the_end_nor_closes_frees_its_place_with_the_response() -> None:
+    transport = SimulatedTransport(CONFIG)
+
+    async def main() -> None:
+        stream = await client(transport).chat.completions.create(
+            model="slow", messages=ASKED, max_tokens=50, stream=True
+        )
+        assert transport.simulator.stats()["running"] == 1
+        del stream
+        gc.collect()
+        assert transport.simulator.stats()["running"] == 0
+
+    asyncio.run(main())
+    (sent,) = transport.sent.values()
+    assert not sent["whole"]
+
+
+def test_the_oldest_send_times_are_forgotten_by_requests_and_by_pieces() -> None:
+    log = SentLog(requests=3, pieces=10)
+
+    def kept(name: str, pieces: int) -> list[str]:
+        log.add({"request_id": name, "sent_ns": [0] * pieces})
+        return list(log.rows)
+
+    assert [kept(name, 1) for name in "abcd"][-1] == ["b", "c", "d"]
+    assert kept("e", 8) == ["c", "d", "e"]
+    assert kept("f", 2) == ["e", "f"]  # 8 + 2
+    assert kept("g", 11) == ["g"]  # more than all may have: the last is kept

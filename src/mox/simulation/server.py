@@ -13,7 +13,7 @@ import gc
 import json
 import signal
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import IO, Any
@@ -23,9 +23,10 @@ import httptools
 from mox.errors import EngineError
 from mox.simulation.app import SIMULATED, Simulator
 from mox.simulation.reply import Piece, Reply
+from mox.simulation.sent import SentLog
 
-KEPT = 20_000
-"""How many requests' send times are kept."""
+KEPT, KEPT_PIECES = 20_000, 1_000_000
+"""How many requests' send times are kept, and of how many pieces: some 100 MB."""
 LARGEST_BYTES = 32 * 2**20
 """Of a request's body."""
 WAITING = 16
@@ -46,7 +47,8 @@ class Server:
 
     def __init__(self, simulator: Simulator, *, log: IO[str] | None = None) -> None:
         self.simulator = simulator
-        self.sent: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._kept = SentLog(requests=KEPT, pieces=KEPT_PIECES)
+        self.sent = self._kept.rows
         self.connections: set[Connection] = set()
         self._log = log
 
@@ -54,9 +56,7 @@ class Server:
         """Keep when a request's pieces were sent, as many as were."""
         reply.ended(len(sent_ns) == len(reply.pieces))
         found = reply.sent(admitted_ns, sent_ns)
-        self.sent[reply.request_id] = found
-        if len(self.sent) > KEPT:
-            self.sent.popitem(last=False)
+        self._kept.add(found)
         if self._log is not None:
             self._log.write(json.dumps(found, separators=(",", ":")) + "\n")
 
@@ -68,7 +68,7 @@ class Server:
             return _document(self.simulator.stats())
         if (method, path) == ("POST", "/mox/reset"):
             self.simulator.reset()
-            self.sent.clear()
+            self._kept.clear()
             return _document({"schema": 1, "simulated": True})
         if (method, path) == ("GET", "/mox/sent"):
             lines = "".join(json.dumps(one) + "\n" for one in self.sent.values())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -17,9 +16,10 @@ import httpx2
 from mox.simulation.app import Simulator
 from mox.simulation.config import Simulation, made
 from mox.simulation.reply import Reply
+from mox.simulation.sent import SentLog
 
-KEPT = 10_000
-"""How many requests' send times are kept."""
+KEPT, KEPT_PIECES = 10_000, 100_000
+"""How many requests' send times are kept, and of how many pieces: some 20 MB of a kernel's."""
 
 
 class SimulatedTransport(httpx2.AsyncBaseTransport):
@@ -34,7 +34,8 @@ class SimulatedTransport(httpx2.AsyncBaseTransport):
             simulation if isinstance(simulation, Simulator) else Simulator(made(simulation))
         )
         self.simulator.warm(vectors=False)
-        self.sent: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self.kept = SentLog(requests=KEPT, pieces=KEPT_PIECES)
+        self.sent = self.kept.rows
         """What was handed over when, by request id, of the latest requests."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -89,17 +90,24 @@ class _Played(httpx2.AsyncByteStream):
                     "peer closed connection without sending complete message body (simulated)",
                     request=self._request,
                 )
-        finally:
-            await self.aclose()
+        except GeneratorExit:
+            raise  # whoever left off may go on; it is over when the response is closed
+        except BaseException:
+            self._end()
+            raise
+        self._end()
 
     async def aclose(self) -> None:
+        self._end()
+
+    def __del__(self) -> None:
+        self._end()  # of a client that neither read to the end nor closed
+
+    def _end(self) -> None:
         if not self._over:
             self._over = True
             self._reply.ended(len(self._sent_ns) == len(self._reply.pieces))
-            sent = self._by.sent
-            sent[self._reply.request_id] = self._reply.sent(self._admitted_ns, self._sent_ns)
-            if len(sent) > KEPT:
-                sent.popitem(last=False)
+            self._by.kept.add(self._reply.sent(self._admitted_ns, self._sent_ns))
 
     async def _until(self, due_s: float) -> None:
         left = due_s - (time.perf_counter_ns() - self._admitted_ns) / 1e9
