@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from mox.errors import EngineError
 from mox.simulation.app import Simulator
 from mox.simulation.config import made
 from mox.simulation.naming import even
-from mox.simulation.server import LARGEST_BYTES, Connection, Server
+from mox.simulation.server import LARGEST_BYTES, Connection, Server, serve
 
 CONFIG: dict[str, Any] = {
     "models": {"m": even(first_s=0.02, token_s=0.01), "slow": even(first_s=0.01, token_s=5)}
@@ -315,6 +317,27 @@ def test_statistics_and_a_reset() -> None:
         assert (await line.answer())[0] == 200
 
     served(use, time_scale=0.5, accounts={"k": {"limits": limits}})
+
+
+def test_head_is_answered_without_a_body() -> None:
+    async def use(line: Line, server: Server) -> None:
+        for path in ("/v1/models", "/mox/stats"):
+            line.send(f"HEAD {path} HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\n\r\n".encode())
+            head = await line.reader.readuntil(b"\r\n\r\n")
+            assert int(head.split(b"content-length: ")[1].split(b"\r\n")[0]) > 0
+            line.send(get("/mox/stats"))  # what comes next is its answer
+            assert (await line.answer())[0] == 200
+
+    served(use)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no..host", "::1%none"])
+def test_a_host_that_is_none_of_this_machine_is_named(host: str) -> None:
+    """192.0.2.1 is kept for documents, by RFC 5737."""
+    starting = serve(Server(Simulator(made({}))), host=host, port=0, ready=print)
+    with pytest.raises(EngineError, match=re.escape(f"can't listen on {host}:0")) as caught:
+        asyncio.run(starting)
+    assert "as host" in caught.value.mend
 
 
 def test_every_response_says_that_it_is_simulated() -> None:

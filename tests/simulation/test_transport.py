@@ -202,7 +202,7 @@ def test_who_begins_to_read_again_gets_the_rest() -> None:
                 parts.append(part)
                 if len(parts) == 2:
                     break
-            await asyncio.sleep(0)  # what was left off is tidied away
+            await asyncio.sleep(0.01)  # what was left off is tidied away
             assert transport.simulator.stats()["running"] == 1
             parts += [part async for part in stream]
             return parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Holds = Literal["", "text", "reasoning"]
@@ -59,6 +59,10 @@ class Reply:
     def body(self) -> bytes:
         """All pieces together."""
         return b"".join(piece.data for piece in self.pieces)
+
+    def head(self) -> Reply:
+        """What HEAD is answered: the same without its body."""
+        return replace(self, pieces=(Piece(0.0, b""),), promised=self.length)
 
     def sent(self, admitted_ns: int, sent_ns: list[int]) -> dict[str, Any]:
         """What was sent when, as the log keeps it.

@@ -9,9 +9,11 @@ clock, so a client's times can be held against it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -180,6 +182,7 @@ class Connection(asyncio.Protocol):
             logged = reply is None
             if reply is None:
                 reply = self._server.simulator.reply(method, url, headers, body)
+            reply = reply.head() if method == "HEAD" else reply
             player = _Player(self, reply, admitted_ns, logged=logged, keep=keep)
             self._player = player
             player.play()
@@ -280,7 +283,7 @@ async def serve(server: Server, *, host: str, port: int, ready: Callable[[int], 
         ready: told the port once it answers.
 
     Raises:
-        EngineError: the port can't be listened on.
+        EngineError: the host or the port can't be listened on.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -290,10 +293,16 @@ async def serve(server: Server, *, host: str, port: int, ready: Callable[[int], 
         listening = await loop.create_server(
             lambda: Connection(server), host, port, backlog=2048, start_serving=False
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else None
+        # A name that isn't found, one that can't be a name, an address of another machine.
+        strange = not isinstance(error, OSError) or isinstance(error, socket.gaierror)
+        strange = strange or error.errno == errno.EADDRNOTAVAIL
         raise EngineError(
-            f"the simulator can't listen on {host}:{port} ({error.strerror or error}).",
-            mend="name another port, or 0 for a free one.",
+            f"the simulator can't listen on {host}:{port} ({said or error}).",
+            mend="name an address of this machine as host: 127.0.0.1, or 0.0.0.0 for all of them."
+            if strange
+            else "name another port, or 0 for a free one.",
         ) from None
     async with listening:
         server.simulator.warm()

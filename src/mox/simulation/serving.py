@@ -78,6 +78,11 @@ class Served:
             return bytes(answer.read())
 
 
+def url_of(host: str, port: int) -> str:
+    """Where a client reaches it: an address of IPv6 stands in brackets (RFC 3986)."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @contextmanager
 def serving(
     simulation: Simulation | Mapping[str, Any] | None = None,

@@ -44,6 +44,7 @@ class SimulatedTransport(httpx2.AsyncBaseTransport):
         given = {name.lower(): value for name, value in request.headers.items()}
         admitted_ns = time.perf_counter_ns()
         reply = self.simulator.reply(request.method, request.url.raw_path.decode(), given, body)
+        reply = reply.head() if request.method == "HEAD" else reply
         stream = _Played(reply, admitted_ns, request, self)
         try:
             await stream.first_due()
