@@ -19,7 +19,7 @@ from mox.errors import EngineError, SpecError
 from mox.simulation.config import read
 from mox.simulation.naming import even
 from mox.simulation.profiles import CAREFUL, write_profile
-from mox.simulation.serving import serving
+from mox.simulation.serving import serving, url_of
 
 SIMULATION = """\
 models:
@@ -59,6 +59,8 @@ def test_it_says_where_it_answers_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         assert asked(told["url"], "alice").status_code == 500  # a first attempt
         assert asked(told["url"], "alice").json()["usage"]["completion_tokens"] == 5
         assert asked(told["url"], "bob").status_code == 401
+        # Of the last one it may be about to be written; a kill loses none of those before.
+        assert len(log.read_text().splitlines()) >= 2
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (0, "", "")
@@ -146,6 +148,11 @@ def test_a_file_that_is_not_there_and_a_log_that_can_not_be_written(tmp_path: Pa
     no_log = CliRunner().invoke(app, ["simulate", "--log", str(tmp_path / "no" / "log")])
     assert no_log.exit_code == 2
     assert "can't be written" in no_log.output
+
+
+def test_an_address_of_ipv6_is_told_as_a_url_has_it() -> None:
+    assert url_of("::1", 80) == "http://[::1]:80"
+    assert url_of("127.0.0.1", 80) == "http://127.0.0.1:80"
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -72,10 +72,10 @@ def simulate(
     `mox bench providers … --record mine.yaml` saw of a real one; mine.yaml is beside FILE.
     """
     from mox.simulation.config import changed, made, read
-    from mox.simulation.serving import Served
+    from mox.simulation.serving import Served, url_of
 
     def ready(at: int) -> None:
-        served = Served(f"http://{host}:{at}", os.getpid())
+        served = Served(url_of(host, at), os.getpid())
         show_json(served.document()) if as_json else say(_started(served))
         sys.stdout.flush()
 
@@ -115,7 +115,7 @@ def _serve(
 
 def _opened(log: Path) -> TextIO:
     try:
-        return log.open("a", encoding="utf-8")
+        return log.open("a", buffering=1, encoding="utf-8")  # by lines: a kill loses none
     except OSError as error:
         raise SpecError(
             f"--log {log} can't be written ({error.strerror}).",
