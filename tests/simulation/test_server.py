@@ -16,7 +16,8 @@ from mox.errors import EngineError
 from mox.simulation.app import Simulator
 from mox.simulation.config import made
 from mox.simulation.naming import even
-from mox.simulation.server import LARGEST_BYTES, Connection, Server, serve
+from mox.simulation.running import serve
+from mox.simulation.server import LARGEST_BYTES, Connection, Server
 
 CONFIG: dict[str, Any] = {
     "models": {"m": even(first_s=0.02, token_s=0.01), "slow": even(first_s=0.01, token_s=5)}

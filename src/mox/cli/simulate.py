@@ -103,7 +103,8 @@ def _serve(
     from mox.simulation.app import Simulator
 
     try:
-        from mox.simulation.server import Server, run, serve
+        from mox.simulation.running import run, serve
+        from mox.simulation.server import Server
     except ImportError as error:
         raise missing_package(error.name or "httptools", extra="providers") from None
 

@@ -9,20 +9,14 @@ clock, so a client's times can be held against it.
 from __future__ import annotations
 
 import asyncio
-import errno
-import gc
 import json
-import signal
-import socket
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import IO, Any
 
 import httptools
 
-from mox.errors import EngineError
 from mox.simulation.app import SIMULATED, Simulator
 from mox.simulation.reply import Piece, Reply
 from mox.simulation.sent import SentLog
@@ -35,7 +29,6 @@ WAITING = 16
 """Requests of one connection that may wait for the one before; more of them close it."""
 EARLY_NS = 500_000
 """Timers count in milliseconds: a piece goes up to half of one early rather than spin."""
-TIDIES_S = 1.0
 LAST = b"0\r\n\r\n"
 
 
@@ -273,67 +266,3 @@ def _framed(reply: Reply, *, keep: bool) -> list[bytes]:
         if reply.streamed and reply.ending == "whole":
             data[-1] += LAST
     return data
-
-
-async def serve(server: Server, *, host: str, port: int, ready: Callable[[int], None]) -> None:
-    """Answer until SIGINT or SIGTERM.
-
-    Args:
-        port: 0 is a free one.
-        ready: told the port once it answers.
-
-    Raises:
-        EngineError: the host or the port can't be listened on.
-    """
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        listening = await loop.create_server(
-            lambda: Connection(server), host, port, backlog=2048, start_serving=False
-        )
-    except (OSError, UnicodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else None
-        # A name that isn't found, one that can't be a name, an address of another machine.
-        strange = not isinstance(error, OSError) or isinstance(error, socket.gaierror)
-        strange = strange or error.errno == errno.EADDRNOTAVAIL
-        raise EngineError(
-            f"the simulator can't listen on {host}:{port} ({said or error}).",
-            mend="name an address of this machine as host: 127.0.0.1, or 0.0.0.0 for all of them."
-            if strange
-            else "name another port, or 0 for a free one.",
-        ) from None
-    async with listening:
-        server.simulator.warm()
-        await listening.start_serving()
-        tidying = loop.create_task(_tidy(server))
-        ready(listening.sockets[0].getsockname()[1])
-        await stop.wait()
-        tidying.cancel()
-    await server.close()
-
-
-async def _tidy(server: Server) -> None:
-    """Collect garbage when it holds nobody up.
-
-    Hundreds of thousands of pieces are alive in mid-load: Python, left alone, looks at all of
-    them now and then, and every stream stands still. While answers run only what is new is looked
-    at.
-    """
-    gc.freeze()
-    gc.disable()
-    while True:
-        await asyncio.sleep(TIDIES_S)
-        gc.collect(1 if server.simulator.busy else 2)
-
-
-def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine, on uvloop's loop where that is installed: it plays more streams on time."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main())
-    else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main())
