@@ -23,6 +23,8 @@ LEAST_STALLS = 8
 """Stalls under which their distribution is the default one."""
 SINGLE = 1.2
 """Mean tokens a chunk under which chunks whose tokens are estimated are of one or two."""
+PAIRS = 1.01
+"""… and up to which all are of one: a first chunk, which ends no gap, is shorter than others."""
 LONGEST_CHUNK = 16
 """Tokens; longer chunks count as that."""
 
@@ -102,7 +104,7 @@ def _with_tokens(profile: Profile, observed: Observed) -> Profile:
         shares = _shares(tokens)
     else:
         tokens = np.full(len(observed.gap_tokens), estimated)
-        shares = (2 - estimated, estimated - 1) if estimated > 1 else (1.0,)
+        shares = (2 - estimated, estimated - 1) if estimated > PAIRS else (1.0,)
     token_s, slowdown, shape, late = _tokens(observed, tokens, profile.slots)
     if len(shares) == 2 and estimated is not None:
         # That some chunks are pairs made the gaps differ too, by no chance of a token's own.
@@ -141,8 +143,8 @@ def _one_or_two(observed: Observed) -> float | None:
 
     if np.all(observed.gap_tokens == np.rint(observed.gap_tokens)):
         return None
-    chunks = len(observed.gaps_s) + len(observed.ttft_s)
-    mean = float(observed.output_tokens.sum()) / chunks
+    # Not by usage: what was thought in secret is in no chunk.
+    mean = float(observed.gap_tokens.mean())
     return mean if mean < SINGLE else None
 
 
