@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mox.bench.providers.workloads import Draw, output, vocabulary
@@ -76,13 +76,17 @@ class Questions:
     words: tuple[str, ...] = field(repr=False)
     tokens: tuple[int, ...] = field(repr=False)
     """Of each prompt, in o200k."""
+    load: str = ""
 
     def __call__(self, round_: int, number: int) -> Request:
         prompt = laid_out(self._of(number))
         if not self.shared:
-            draw = Draw(self.words, f"{self.salt}/{self.name}/{round_}/{number}")
+            draw = Draw(self.words, f"{self.salt}/{self.name}/{self.load}/{round_}/{number}")
             prompt = f"Request{draw(NONCE)}.\n\n{prompt}"
         return Request("", (Message("user", prompt),), output(self, number))
+
+    def under(self, load: str) -> Questions:
+        return replace(self, load=load)
 
     def quality(self, number: int, answer: str) -> float | None:
         return quality(self._of(number).gold, answer)

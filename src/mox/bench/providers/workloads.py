@@ -5,17 +5,17 @@ is made of words that are one token each with the space before them. Real text w
 a provider's cache, and its tokens could only be met by trying.
 
 With the cache off every prompt begins with words of its own, so that it shares no beginning with
-another one, in this run or, for providers that aren't simulated, in an earlier one. With the cache
-on, four fifths of the tokens (what the task leaves, of short prompts) are a system message that
-all requests share; only prompts of 1,280
-tokens and more are kept by OpenAI's and Anthropic's caches then (their least is 1,024).
+another one, under whatever load, in this run or, for providers that aren't simulated, in an earlier
+one. With the cache on, four fifths of the tokens (what the task leaves, of short prompts) are a
+system message that all requests share; only prompts of 1,280 tokens and more are kept by OpenAI's
+and Anthropic's caches then (their least is 1,024).
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
@@ -56,6 +56,10 @@ class Workload(Protocol):
         """The request of a round by its number; its model is set by who asks. Numbers below 0
         are for warming up."""
 
+    def under(self, load: str) -> Workload:
+        """The same under a load, by its name: what a prompt has of its own differs from that of
+        every other load's, and what prompts share they share under all loads."""
+
     def quality(self, number: int, answer: str) -> float | None:
         """How good an answer to a number's prompt is, in [0, 1]; None where nobody can tell."""
 
@@ -77,11 +81,12 @@ class Words:
     words: tuple[str, ...] = field(repr=False)
     fixed: tuple[int, int, int]
     """Tokens of `HEAD`, of `OWN_HEAD` and of the task."""
+    load: str = ""
 
     def __call__(self, round_: int, number: int) -> Request:
         head, own_head, task = self.fixed
         said, most = _task(self.output_tokens), output(self, number)
-        own = self._drawn(f"{round_}/{number}")
+        own = self._drawn(f"{self.load}/{round_}/{number}")
         if not self.shared:
             text = HEAD + own(self.input_tokens - head - task) + said
             return Request("", (Message("user", text),), most)
@@ -90,6 +95,9 @@ class Words:
         user = OWN_HEAD + own(self.input_tokens - common - own_head - task) + said
         messages = (Message("system", system), Message("user", user))
         return Request("", messages, most, cached_messages=1)
+
+    def under(self, load: str) -> Words:
+        return replace(self, load=load)
 
     def quality(self, number: int, answer: str) -> float | None:
         return None
