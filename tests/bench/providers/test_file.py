@@ -202,6 +202,14 @@ class TestSchema:
             {"loads": [{"kind": "slo", "start": 9, "most": 3}], "slo": {"ttft_ms": 1}},
             "most = 3 lies below start = 9",
         ),
+        (
+            {"loads": [{"kind": "slo"}], "slo": {"e2e_ms": 5000}, "seconds": 29},
+            r"a round of 29 s can't show that a rate keeps the bounds",
+        ),
+        (
+            {"loads": [{"kind": "closed", "concurrency": [4, 71]}]},
+            "of 71 callers at most 70 would ask",
+        ),
         ({"rounds": 2}, "greater than or equal to 3"),
         ({"requests": 0}, "greater than or equal to 1"),
         ({"cache": ["maybe"]}, "'off' or 'on'"),

@@ -96,6 +96,19 @@ def test_a_benchmark_measures_what_the_simulator_is(prices: str, own_state: Path
     assert len(kept_records(own_state, again)) == 6
 
 
+def test_without_a_cache_nothing_comes_from_one_whatever_the_load(
+    prices: str, simulator: str
+) -> None:
+    """Two loads of prompts that are long enough for a provider's cache."""
+    content = written(prices, simulator, requests=2, warm_up=0)
+    content["providers"] = content["providers"][:1]
+    content["workloads"] = [{"kind": "tokens", "input": 3000, "output": 2}]
+    content["loads"] = [{"kind": "closed", "concurrency": [1, 2]}]
+    rows = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
+    assert [row["answers"] for row in rows] == [6, 6]
+    assert [row["tokens"]["cached"] for row in rows] == [0, 0]
+
+
 def test_ctrl_c_keeps_what_was_measured_and_the_same_call_goes_on(
     prices: str, simulator: str, own_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

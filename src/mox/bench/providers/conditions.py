@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from mox.bench.providers.pooling import pooling
 from mox.bench.providers.record import Kind, Load
 from mox.bench.providers.rows import About
 from mox.bench.providers.sections import Search
+from mox.bench.providers.slo import EACH, SUSTAINED, longest_s
 from mox.bench.providers.targets import simulated, time_scale
 from mox.services import valkey
 from mox.settings import settings
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from mox.bench.providers.file import Benchmark
     from mox.bench.providers.workloads import Workload
 
+WARM_AT_MOST = 64
+"""Connections are opened before the clock runs; further callers open theirs while it does."""
 STREAMS = 200
 """Answers at once that one client process can follow and be believed."""
 
@@ -34,13 +38,27 @@ class Condition:
     load: Load
     """In the provider's time."""
     benchmark: Benchmark
+    probe: bool = False
+    """Whether a search asks: its rounds are as long as it takes to tell."""
 
     @property
     def name(self) -> str:
         """For a reader: `sim-swift short, 4 callers`."""
-        return (
-            f"{self.provider.name} {self.workload.name}, {loaded(self.load.kind, self.load.value)}"
-        )
+        load = loaded(self.load.kind, self.load.value)
+        more = self.requests != self.benchmark.plain.requests
+        of = f" ({self.requests} requests a round)" if more else ""
+        return f"{self.provider.name} {self.workload.name}, {load}{of}"
+
+    @property
+    def requests(self) -> int:
+        """Of each round, at the most. A search takes as many as an open load brings in `SUSTAINED`
+        times the longest bound, and `EACH` of every caller, but no fewer than the file says."""
+        plain, slo, load = self.benchmark.plain, self.benchmark.slo, self.load
+        if not self.probe or slo is None:
+            return plain.requests
+        lasts_s = SUSTAINED * longest_s(slo, self.workload.output_tokens)
+        needed = load.value * (EACH if load.kind == "closed" else lasts_s)
+        return max(plain.requests, math.ceil(needed))
 
     @property
     def time_scale(self) -> float:
@@ -52,7 +70,7 @@ class Condition:
         plain = self.benchmark.plain
         if plain.warm_up is not None:
             return plain.warm_up
-        return min(64, max(1, round(self.load.value)))
+        return min(WARM_AT_MOST, max(1, round(self.load.value)))
 
     def about(self) -> About:
         """What its row is of."""
@@ -75,10 +93,10 @@ class Condition:
         return Cell(
             target,
             self.workload.name,
-            self.workload,
+            self.workload.under(f"{self.load.kind} {self.load.value:g} × {self.requests}"),
             Load(self.load.kind, value),
             seconds=None if plain.seconds is None else plain.seconds * scale,
-            requests=plain.requests,
+            requests=self.requests,
             workers=self._workers(pool),
             timeouts=Timeouts(
                 first_byte_s=plain.timeout_s, stall_s=plain.timeout_s, total_s=plain.timeout_s
@@ -107,7 +125,7 @@ def ladder(benchmark: Benchmark, asked: Sequence[Workload]) -> list[Condition]:
 def searches(benchmark: Benchmark, asked: Sequence[Workload]) -> list[tuple[Condition, Search]]:
     """All searches, each as a condition at its first load."""
     return [
-        (Condition(provider, workload, Load(search.arrival, search.start), benchmark), search)
+        (Condition(provider, workload, Load(search.arrival, search.start), benchmark, True), search)
         for provider in benchmark.providers
         for workload in asked
         for search in benchmark.loads

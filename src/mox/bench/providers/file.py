@@ -38,6 +38,7 @@ from mox.bench.providers.sections import (
     Sized,
     Slo,
 )
+from mox.bench.providers.slo import EACH, SUSTAINED, longest_s
 from mox.errors import SpecError
 from mox.experiment.checks import mapping, only
 from mox.experiment.choosing import Section
@@ -56,16 +57,20 @@ class Plain(Section):
     fifths of each prompt are shared. Off by default: a cache makes the first comparison of two
     providers unfair to the one that has none."""
     requests: int = Field(70, ge=1, le=100_000)
-    """Of each round: three rounds of 70 are over the 200 under which no p99 is given."""
+    """Of each round: three rounds of 70 are over the 200 under which no p99 is given. An open load
+    lasts `requests` / rate seconds: 70 at 64 a second are a burst of one second, which says little
+    of what can be kept up; raise them for that. A search (`slo`) takes more by itself: as many as
+    come in six times the longest bound, and four of each caller."""
     seconds: float | None = Field(None, gt=0)
     """A round ends after so long in the provider's time, or after its requests, whichever comes
-    first."""
+    first. A search for a rate needs six times its longest bound."""
     rounds: int = Field(3, ge=3, le=100)
     """Of each condition, in turn with all others: what a provider's day does to one, it does to
     all. Under three, drift looks like a difference."""
     warm_up: int | None = Field(None, ge=0, le=64)
-    """Requests before each round that aren't counted; one for each caller by default, so that
-    none pays for opening a connection."""
+    """Requests before each round that aren't counted; by default one for each caller (of an open
+    load: for each request of a second), 64 at most, so that these don't pay for opening a
+    connection."""
     time_scale: float = Field(1.0, gt=0, le=10)
     """How long a simulated provider's second lasts, in seconds. Real ones take what they take."""
     instrument_s: float = Field(2.0, ge=0, le=60)
@@ -199,6 +204,7 @@ def parse(source: Source) -> Benchmark:
         prices=_prices(source),
         source=source,
     )
+    _check_callers(found)
     _check_search(found)
     return found
 
@@ -247,6 +253,22 @@ def _prices(source: Source) -> Path | None:
     return path
 
 
+def _check_callers(found: Benchmark) -> None:
+    """Refuse more callers than requests: the rest would never ask, and the row would count them."""
+    for at, one in enumerate(found.loads):
+        if isinstance(one, Closed) and max(one.concurrency) > found.plain.requests:
+            most = max(one.concurrency)
+            raise found.source.error(
+                ("loads", at),
+                SpecError(
+                    f"of {most} callers at most {found.plain.requests} would ask: a round has no"
+                    " more requests.",
+                    mend=f"raise `requests` to {EACH * most} (a few of each caller), or ask for"
+                    " fewer callers.",
+                ),
+            )
+
+
 def _check_search(found: Benchmark) -> None:
     """Refuse a search that could not find anything, whatever the provider does."""
     for at, one in enumerate(found.loads):
@@ -269,5 +291,16 @@ def _check_search(found: Benchmark) -> None:
                     f"{most} requests ({found.plain.requests} × {found.plain.rounds} rounds) can"
                     f" never show that {found.slo.attain:.0%} keep the bounds.",
                     mend=f"{found.slo.fewest} and more can: raise `requests`.",
+                ),
+            )
+        lasts_s, seconds = SUSTAINED * longest_s(found.slo, 0), found.plain.seconds
+        if one.arrival != "closed" and seconds is not None and seconds < lasts_s:
+            raise found.source.error(
+                path,
+                SpecError(
+                    f"a round of {seconds:g} s can't show that a rate keeps the bounds: it is over"
+                    " before a queue has grown.",
+                    mend=f"raise `seconds` to {lasts_s:g} or more (six times the longest bound), or"
+                    " leave it out.",
                 ),
             )

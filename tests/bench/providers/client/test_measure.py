@@ -97,7 +97,7 @@ def test_what_only_the_text_tells_is_added_to_the_record(cells: list[Cell], tmp_
 
 
 def test_two_cells_of_one_name_are_refused(cells: list[Cell], tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="2 cells are 'one/m tried closed 2'"):
+    with pytest.raises(SpecError, match="2 cells are 'one/m tried closed 2 × 2'"):
         list(measure([cells[0], cells[0]], out=tmp_path / "r.jsonl"))
 
 

@@ -104,9 +104,10 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What tells it from the others of a run."""
+        """What tells it from the others of a run: rounds of other lengths are of another cell."""
         kind, value = self.load.kind, self.load.value
-        return f"{self.target.name}/{self.target.model} {self.workload} {kind} {value:g}"
+        of = "" if self.requests is None else f" × {self.requests}"
+        return f"{self.target.name}/{self.target.model} {self.workload} {kind} {value:g}{of}"
 
 
 @dataclass(frozen=True, slots=True)
