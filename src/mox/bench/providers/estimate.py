@@ -118,7 +118,6 @@ def estimate(benchmark: Benchmark, asked: Sequence[Workload], till: Till) -> Est
 
 def _part(name: str, steps: Sequence[tuple[Condition, int]], till: Till) -> Part:
     one = steps[0][0]
-    each = one.benchmark.plain.requests
     prices = [till.worst(step) for step, _ in steps]
     usd = None if None in prices else sum(
         (price * rounds for price, (_, rounds) in zip(prices, steps, strict=True) if price),
@@ -128,7 +127,7 @@ def _part(name: str, steps: Sequence[tuple[Condition, int]], till: Till) -> Part
         provider=name,
         model=one.provider.spec.model,
         simulated=simulated(one.provider.spec),
-        requests=sum(each * rounds for _, rounds in steps),
+        requests=sum(step.requests * rounds for step, rounds in steps),
         minutes=sum(rounds * _round_s(step) for step, rounds in steps) / 60,
         usd=usd,
     )
@@ -140,9 +139,9 @@ def _round_s(one: Condition) -> float:
     first_s, token_s = _speed(one)
     answer_s = first_s + token_s * one.workload.output_tokens
     if one.load.kind == "closed":
-        lasts = plain.requests * answer_s / min(one.load.value, plain.requests)
+        lasts = one.requests * answer_s / min(one.load.value, one.requests)
     else:
-        lasts = plain.requests / one.load.value + answer_s
+        lasts = one.requests / one.load.value + answer_s
     if plain.seconds is not None:
         lasts = min(lasts, plain.seconds + answer_s)
     return lasts * one.time_scale + BETWEEN_S

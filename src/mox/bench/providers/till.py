@@ -60,7 +60,7 @@ class Till:
             PriceError: not known; says what to write.
         """
         spec, total = condition.provider.spec, Decimal(0)
-        for number, count in ((0, condition.benchmark.plain.requests), (-1, condition.warm_up)):
+        for number, count in ((0, condition.requests), (-1, condition.warm_up)):
             most = self.prices.worst(
                 _terms(spec.kind, spec.model),
                 input_tokens=counted(condition.workload),
@@ -84,7 +84,7 @@ class Till:
         Raises:
             BudgetError: more than is left. Nothing may be asked; `let_go` frees what is held.
         """
-        numbers = [*range(-condition.warm_up, 0), *range(condition.benchmark.plain.requests)]
+        numbers = [*range(-condition.warm_up, 0), *range(condition.requests)]
         call, tokens = _call(condition), counted(condition.workload)
         for number in numbers:
             self._bookings[number] = self._book.before(
