@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -218,6 +218,55 @@ def test_prompts_of_real_providers_are_salted_by_chance_and_stay_so(own_state: P
     assert kept.begun(kept.folder(Store(own_state), "ghi"), seed=3, simulated=True).salt == "3"
 
 
+class TestNobodyThere:
+    """What says nothing of a provider isn't kept as if it did: the same call tries it again."""
+
+    @pytest.fixture
+    def content(self, prices: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        Path(prices).write_text(PRICES.replace("provider: simulated", "provider: compatible"))
+        monkeypatch.setenv("SOME_KEY", "a-key-that-is-refused")
+        one = {"kind": "compatible", "model": "sim-swift", "base_url": "http://127.0.0.1:1/v1",
+               "key_env": "SOME_KEY"}  # fmt: skip
+        loads = [{"kind": "closed", "concurrency": 1}]
+        return written(prices, requests=2, providers=[one], loads=loads)
+
+    def test_a_key_that_was_refused_is_tried_again_once_it_is_mended(
+        self, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # A caller for each request: none waits, as one that was refused does.
+        content["loads"] = [
+            {"kind": "closed", "concurrency": 18},
+            {"kind": "slo", "arrival": "closed", "start": 4, "most": 4},
+        ]
+        content |= {"slo": {"e2e_ms": 60_000}, "requests": 18}
+        with serving({"time_scale": 0.05, "accounts": {"the-good-key": {}}}) as guarded:
+            content["providers"][0]["base_url"] = guarded.openai_base_url
+            refused = ask.bench_providers(content, quiet=True, offline=True)
+            monkeypatch.setenv("SOME_KEY", "the-good-key")
+            mended = ask.bench_providers(content, quiet=True, offline=True)
+        assert not refused.whole
+        step, search = refused.content["missing"]
+        assert step["why"].startswith("it is asked no more: every request of a round ended in auth")
+        assert "it is asked no more" in search["why"]
+        assert [row["valid"] for row in refused.content["rows"]] == [False]
+        assert mended.whole
+        assert [row["answers"] for row in mended.content["rows"]] == [54, 54]
+        assert mended.content["rows"][1]["load"]["value"] == 4
+
+    def test_a_server_that_is_not_there_is_missing_and_not_kept_as_measured(
+        self, content: dict[str, Any], own_state: Path
+    ) -> None:
+        found = ask.bench_providers(content, quiet=True, offline=True)
+        assert not found.whole
+        (missing,) = found.content["missing"]
+        assert "no request was answered (connection: sim-swift: no connection" in missing["why"]
+        again = ask.bench_providers(content, quiet=True, offline=True)
+        # Each of three rounds of two was tried anew.
+        assert sum(len(one.records) for one in kept_records(own_state, again)) == 6
+        lines = (kept.folder(Store(own_state), again.id) / "records.jsonl").read_text()
+        assert lines.count('"what":"record"') == 12
+
+
 class TestMoney:
     def test_a_budget_stops_before_the_round_that_could_exceed_it(
         self, prices: str, simulator: str, own_state: Path
@@ -279,20 +328,34 @@ class TestMoney:
         assert not (own_state / "results").exists()
 
 
-def test_a_search_finds_the_highest_load_that_may_be_tried(prices: str, simulator: str) -> None:
+def test_a_search_finds_the_highest_load_that_may_be_tried(
+    prices: str, simulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = written(
         prices,
         providers=[{"kind": "simulated", "model": "sim-swift", "url": simulator}],
-        loads=[{"kind": "slo", "start": 8, "most": 8}],
-        slo={"e2e_ms": 60_000},
+        loads=[{"kind": "slo", "start": 2, "most": 2}],
+        slo={"e2e_ms": 5000},
         requests=18,
     )
+
+    class Counting(Silent):
+        """Somebody who sees the rounds come."""
+
+        done: ClassVar[list[bool]] = []
+
+        def round(self, name: str, *, resumed: bool) -> None:
+            self.done.append(resumed)
+
+    monkeypatch.setattr(ask, "watching", lambda *, quiet: Counting())
     (row,) = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
-    # Nothing takes a minute, so the bound is kept; and no more may be tried.
-    assert row["load"] == {"kind": "slo", "arrival": "poisson", "value": 8.0}
-    assert [probe["value"] for probe in row["probes"]] == [8]
+    # Nothing takes 5 s, so the bound is kept; and no more may be tried.
+    assert row["load"] == {"kind": "slo", "arrival": "poisson", "value": 2.0}
+    assert [probe["value"] for probe in row["probes"]] == [2]
     assert row["attained"]["low"] >= 0.95
-    assert row["n"] == 54  # 36 would not show 95 %
+    # 2 a second for six times 5 s, in each of as many rounds as it took to show 95 %.
+    assert row["n"] == 60 * len(Counting.done)
+    assert not any(Counting.done)  # none is shown twice
 
 
 @pytest.fixture

@@ -28,7 +28,9 @@ class ProviderBench:
 
     @property
     def whole(self) -> bool:
-        """Whether all that was asked for was measured, and can be believed."""
+        """Whether all that was asked for was measured: each condition in all its rounds, with an
+        answer, and each search to its end. A row may be INVALID all the same, where the client
+        could not keep up: `again=True` measures it anew."""
         return not self.content["missing"] and self.content["stopped"] is None
 
     def document(self) -> dict[str, Any]:

@@ -10,28 +10,29 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from mox.bench.providers.client import Cell, SelfCheck, Target, Turn, doubt, measure
+from mox.bench.providers import outcome, searching
+from mox.bench.providers.client import Cell, Target, Turn, measure
+from mox.bench.providers.client.barren import refused
 from mox.bench.providers.client.instrument import Errors, Setting, instrument
-from mox.bench.providers.conditions import Condition, at, ladder, searches
+from mox.bench.providers.client.records import Kept
+from mox.bench.providers.conditions import Condition, ladder
 from mox.bench.providers.file import Benchmark
-from mox.bench.providers.moments import answered, moments
-from mox.bench.providers.quantiles import Share, quantile
 from mox.bench.providers.record import Record
-from mox.bench.providers.rows import Bounds, Row, row, throughput
-from mox.bench.providers.sections import Search as SearchPart
-from mox.bench.providers.slo import Search, verdict
+from mox.bench.providers.rows import Row
+from mox.bench.providers.searching import Searching
 from mox.bench.providers.targets import targets
 from mox.bench.providers.till import Judge, Till
+from mox.bench.providers.trust import doubted
 from mox.bench.providers.workloads import Workload
 from mox.errors import BudgetError, StoreError
 
 STREAMS = 16
 """At the most, when the client's own error is measured: it takes a few seconds of a stream each."""
-PERMANENT = frozenset({"auth", "model_not_found", "quota_exhausted"})
 Stopped = Literal["budget", "interrupted"] | None
 Judged = Callable[[Cell, Record, str], Record]
 
@@ -59,7 +60,8 @@ class Measured:
     rows: list[Row]
     stopped: Stopped
     missing: list[dict[str, Any]]
-    """Conditions that have fewer rounds than they should, and why."""
+    """Conditions that have fewer rounds than they should or no answer, and searches that didn't
+    come to their end, each with its reason."""
     notes: list[str]
     seconds: float
 
@@ -84,7 +86,7 @@ class Run:
     """Of each condition, by its name, in the order of rounds."""
     conditions: dict[str, Condition] = field(default_factory=dict)
     """By the names of their cells."""
-    searched: list[tuple[Condition, SearchPart, Search]] = field(default_factory=list)
+    searched: list[Searching] = field(default_factory=list)
     why: str = ""
     errors: Errors | None = None
     """The client's own."""
@@ -97,16 +99,17 @@ class Run:
         began = time.monotonic()
         stopped: Stopped = None
         steps = ladder(self.benchmark, self.asked)
-        self.searched = [
-            (one, part, Search(part.start, part.most, part.within, part.arrival == "closed"))
-            for one, part in searches(self.benchmark, self.asked)
-        ]
+        self.searched = searching.begun(self.benchmark, self.asked)
         self.watching.begin(len(steps) * self.benchmark.plain.rounds)
         try:
             self.errors = self._instrument(steps)
             with targets(self.benchmark.providers, self.benchmark.plain) as found:
-                self._rounds(steps, found, self.benchmark.plain.rounds)
-                self._search(found)
+                self._rounds(steps, found, range(self.benchmark.plain.rounds))
+                searching.carry_out(
+                    self.searched,
+                    partial(self._probe, found),
+                    why=lambda one: self._why(one.provider.name),
+                )
         except BudgetError as error:
             stopped, self.why = "budget", error.message
         except KeyboardInterrupt:
@@ -119,7 +122,7 @@ class Run:
             self.till.let_go()
             self.watching.end()
         return Measured(
-            rows=[*self._rows(steps), *self._found()],
+            rows=list(self._rows(steps)),
             stopped=stopped,
             missing=list(self._missing(steps)),
             notes=self._notes(),
@@ -134,7 +137,9 @@ class Run:
         most = max((one.load.value for one in steps if one.load.kind == "closed"), default=STREAMS)
         return instrument(Setting(min(STREAMS, round(most)), seconds))
 
-    def _rounds(self, steps: Sequence[Condition], found: Mapping[str, Target], rounds: int) -> None:
+    def _rounds(
+        self, steps: Sequence[Condition], found: Mapping[str, Target], rounds: range
+    ) -> None:
         """Rounds of conditions, in turn with each other."""
         cells = []
         for one in steps:
@@ -144,31 +149,41 @@ class Run:
         for turn in measure(
             cells,
             out=self.folder / "records.jsonl",
-            rounds=rounds,
+            rounds=rounds.stop,
+            first=rounds.start,
             seed=self.benchmark.plain.seed,
             tick=self.watching.tick,
             judge=self._judge(),
             errors=self.errors,
             permit=self._permit,
             given_up=lambda cell: cell.target.name in self.hopeless,
+            reuse=self._reusable,
         ):
             one = self.conditions[turn.cell.name]
             self.till.let_go()
-            turns = self.turns[one.name]
-            if turn.round not in {old.round for old in turns}:  # a probe may be one of the ladder
-                turns.append(turn)
+            self.turns[one.name].append(turn)
             self._give_up(turn)
             self.watching.round(one.name, resumed=turn.resumed)
 
+    def _probe(
+        self, found: Mapping[str, Target], probes: Sequence[Condition], round_: int
+    ) -> Mapping[str, Sequence[Turn]]:
+        """A round of each load that is searched, but of those that the ladder has measured."""
+        new = [one for one in probes if round_ not in {turn.round for turn in self.turns[one.name]}]
+        if new:
+            self._rounds(new, found, range(round_, round_ + 1))
+        return self.turns
+
+    def _reusable(self, kept: Kept) -> bool:
+        """Whether a kept round will do. One by which a search was given up, since it measured the
+        client, is tried again: an interrupted one would end by it for ever."""
+        one = self.conditions.get(kept.name[0])
+        return one is None or not one.probe or doubted(kept.check, kept.records) is None
+
     def _give_up(self, turn: Turn) -> None:
         """Ask a provider no more that refuses whatever it is asked."""
-        kinds = {record.error for record in turn.records}
-        if len(kinds) != 1 or not kinds <= PERMANENT:
-            return
-        first = turn.records[0]
-        self.hopeless[first.provider] = (
-            f"it is asked no more: every request of a round ended in {first.error} ({first.said})."
-        )
+        if (said := refused(turn.records)) is not None:
+            self.hopeless[turn.records[0].provider] = f"it is asked no more: {said}."
 
     def _permit(self, cell: Cell, _: int) -> None:
         """Asked before each round that isn't kept already."""
@@ -191,101 +206,28 @@ class Run:
 
         return judged
 
-    def _search(self, found: Mapping[str, Target]) -> None:
-        """All searches step by step, so that they too take turns."""
-        while asked := [
-            (at(one, value), search)
-            for one, _, search in self.searched
-            if (value := search.ask()) is not None
-        ]:
-            self._probe(asked, found)
-
-    def _probe(
-        self, asked: Sequence[tuple[Condition, Search]], found: Mapping[str, Target]
-    ) -> None:
-        """A load of each search, for as many rounds as it takes to tell."""
-        slo = self.benchmark.slo
-        assert slo is not None  # noqa: S101  by file._check_search
-        pending = list(asked)
-        for rounds in range(1, self.benchmark.plain.rounds + 1):
-            self._rounds([one for one, _ in pending], found, rounds)
-            still = []
-            for one, search in pending:
-                turns = self.turns[one.name]
-                share = self._share(one, turns)
-                told = verdict(share, slo.attain)
-                lost = any(turn.failed for turn in turns) or not turns
-                if told == "open" and rounds < self.benchmark.plain.rounds and not lost:
-                    still.append((one, search))
-                    continue
-                flow = throughput([turn.records for turn in turns], one.time_scale)
-                search.tell(
-                    one.load.value, share, kept=told == "kept",
-                    answers_per_s=flow["requests_per_s"],
-                )  # fmt: skip
-            pending = still
-
-    def _share(self, one: Condition, turns: Sequence[Turn]) -> Share:
-        """Of all requests, those that keep the bounds."""
-        bounds = self.benchmark.slo.bounds if self.benchmark.slo else Bounds()
-        records = [record for turn in turns for record in turn.records]
-        met = sum(
-            bounds.keeps(moments(record, time_scale=one.time_scale))
-            for record in records
-            if answered(record)
-        )
-        return Share(met, len(records))
-
     def _rows(self, steps: Sequence[Condition]) -> Iterator[Row]:
-        """The conditions' rows, in the order of the file."""
+        """The conditions' rows, in the order of the file, and then the searches'."""
         for one in steps:
-            turns = self.turns[one.name]
-            if any(turn.records for turn in turns):
-                yield self._row(one, turns)
-
-    def _found(self) -> Iterator[Row]:
-        """A row for each search: the figures of the highest load that keeps the bounds."""
-        for one, part, search in self.searched:
-            best = search.best or search.broken
-            if best is None:
-                continue
-            there = at(one, best.value)
-            made = self._row(there, self.turns[there.name])
-            value = best.value if search.best is not None else None
-            load = {"kind": "slo", "arrival": part.arrival, "value": value}
-            said = search.ended or "the search was cut off."
-            why = made.why if value is not None else said
-            yield replace(
-                made, load=load, why=why, valid=made.valid and value is not None,
-                probes=search.document(), ended=said,
-            )  # fmt: skip
-
-    def _row(self, one: Condition, turns: Sequence[Turn]) -> Row:
-        """A condition's row, and whether its client could be believed."""
-        doubts = [said for turn in turns if (said := _doubt(turn)) is not None]
-        checks = [turn.check for turn in turns if turn.check is not None]
-        return row(
-            replace(one.about(), simulated=self.till.simulated(one)),
-            [turn.records for turn in turns],
-            client=_worst(checks),
-            invalid=doubts[0] if doubts else None,
-        )
+            simulated = self.till.simulated(one)
+            if found := outcome.made(one, self.turns[one.name], simulated=simulated):
+                yield found
+        for each in self.searched:
+            last = each.last()
+            simulated = self.till.simulated(last)
+            if found := outcome.highest(each, self.turns[last.name], simulated=simulated):
+                yield found
 
     def _missing(self, steps: Sequence[Condition]) -> Iterator[dict[str, Any]]:
         for one in steps:
-            turns = self.turns[one.name]
-            failed = next((turn.failed for turn in turns if turn.failed), None)
-            whole = [turn for turn in turns if turn.failed is None]
-            if len(whole) < self.benchmark.plain.rounds:
-                about = one.about()
-                yield {
-                    "provider": about.provider,
-                    "model": about.model,
-                    "workload": about.workload,
-                    "load": dict(about.load),
-                    "rounds": len(whole),
-                    "why": failed.message if failed else self._why(about.provider),
-                }
+            why = self._why(one.provider.name)
+            if found := outcome.lacking(one, self.turns[one.name], why=why):
+                yield found
+        for each in self.searched:
+            why = self._why(each.condition.provider.name)
+            tried = [turn for one in each.tried() for turn in self.turns[one.name]]
+            if found := outcome.lacking_search(each, rounds=tried, why=why):
+                yield found
 
     def _why(self, provider: str) -> str:
         return self.hopeless.get(provider) or self.why
@@ -296,27 +238,3 @@ class Run:
         if len(kinds) > 1:
             notes.append("simulated and real providers are in one table: they are not compared.")
         return notes
-
-
-def _doubt(turn: Turn) -> str | None:
-    """Why a round measured the client; None where it did not."""
-    if turn.check is None:
-        return None
-    first = [
-        found.ttft_ms
-        for record in turn.records
-        if answered(record) and (found := moments(record)).ttft_ms is not None
-    ]
-    p50 = quantile(first, 0.5).value if first else None
-    said = doubt(turn.check, ttft_p50_ms=p50)
-    return None if said is None else f"round {turn.round + 1}: {said}"
-
-
-def _worst(checks: Sequence[SelfCheck]) -> dict[str, float | None]:
-    """What the client says of itself, the worst of its rounds, in real milliseconds."""
-    found: dict[str, float | None] = {}
-    for check in map(asdict, checks):
-        for name, value in check.items():
-            old = found.get(name)
-            found[name] = value if old is None else old if value is None else max(old, value)
-    return found

@@ -83,6 +83,13 @@ class Search:
     probes: list[Probe] = field(default_factory=list)
     ended: str | None = None
     """Why it ended; None while it goes on."""
+    lost: float | None = None
+    """The load at which it was given up; None where it wasn't."""
+
+    @property
+    def first(self) -> float:
+        """The first load."""
+        return self._rounded(self.start)
 
     @property
     def best(self) -> Probe | None:
@@ -100,7 +107,7 @@ class Search:
             return None
         kept, broken = self.best, self.broken
         if kept is None:
-            return self._rounded(self.start) if broken is None else self._lower(broken)
+            return self.first if broken is None else self._lower(broken)
         if broken is None:
             return self._higher(kept)
         return self._between(kept.value, broken.value)
@@ -108,6 +115,10 @@ class Search:
     def tell(self, value: float, share: Share, *, kept: bool, answers_per_s: float | None) -> None:
         """What came of a load."""
         self.probes.append(Probe(value, share, kept, answers_per_s))
+
+    def give_up(self, value: float, why: str) -> None:
+        """End it: what came of a load isn't the provider's doing, so nothing is told by it."""
+        self.ended, self.lost = f"given up at {value:g}: {why}", value
 
     def _lower(self, broken: Probe) -> float | None:
         value = self._rounded(broken.value / 2)

@@ -70,6 +70,21 @@ def test_rounds_that_stand_in_the_file_are_not_measured_again(
     assert len(server.asked) - asked == 6
 
 
+@pytest.mark.parametrize("status", [401, 500])
+def test_a_cell_that_had_no_answer_is_measured_again(
+    cells: list[Cell], prompts: Any, tmp_path: Path, status: int
+) -> None:
+    out = tmp_path / "r.jsonl"
+    down = prompts.say(status=status, body={"error": {"message": "no"}})
+    (turn,) = measure([replace(cells[0], prompts=down)], out=out, rounds=1)
+    assert {record.error for record in turn.records} == {"auth" if status == 401 else "server"}
+    (again,) = measure([cells[0]], out=out, rounds=1)
+    assert not again.resumed
+    # What was answered is kept, whatever comes later.
+    (kept,) = measure([cells[0]], out=out, rounds=1)
+    assert (kept.resumed, kept.records) == (True, again.records)
+
+
 def test_a_cell_that_fails_does_not_stop_the_others(cells: list[Cell], tmp_path: Path) -> None:
     no_key = replace(cells[0], target=replace(cells[0].target, key_env="MOX_TEST_NO_SUCH_KEY"))
     turns = list(measure([no_key, cells[2]], out=tmp_path / "r.jsonl", rounds=2))

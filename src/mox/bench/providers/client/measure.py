@@ -11,10 +11,11 @@ from time import perf_counter_ns
 from typing import Any
 
 from mox.bench.providers.client.asking import key
+from mox.bench.providers.client.barren import barren
 from mox.bench.providers.client.crew import Crew, crew, still
 from mox.bench.providers.client.instrument import Errors
 from mox.bench.providers.client.jobs import Cell, Target
-from mox.bench.providers.client.records import Writer, read
+from mox.bench.providers.client.records import Kept, Writer, read
 from mox.bench.providers.client.selfcheck import SelfCheck
 from mox.bench.providers.record import Record
 from mox.errors import MoxError, SpecError, StoreError
@@ -49,6 +50,11 @@ def _none(_: Cell) -> bool:
     return False
 
 
+def _any_round(_: Kept) -> bool:
+    """Every one will do."""
+    return True
+
+
 def _freely(_: Cell, __: int) -> None:
     """Nothing stands against it."""
 
@@ -58,35 +64,40 @@ def measure(
     *,
     out: Path,
     rounds: int = 3,
+    first: int = 0,
     given_up: Callable[[Cell], bool] = _none,
     seed: int = 0,
     tick: Callable[[], None] = still,
     judge: Judge | None = None,
     permit: Permit = _freely,
     errors: Errors | None = None,
+    reuse: Callable[[Kept], bool] = _any_round,
 ) -> Iterator[Turn]:
     """Put each cell under load for its rounds, in an order drawn anew for each round.
 
     Every record is written to `out` as soon as it is there; a round that stands there whole isn't
-    measured again; one that failed is. A cell that fails doesn't stop the others: its later
-    rounds are left out. No process is left at the end, whatever happens.
+    measured again. One that failed is, and one that says nothing of the provider: nobody was
+    reached or let in, or none of all the cell's requests was answered. A cell that fails doesn't
+    stop the others: its later rounds are left out. No process is left at the end, whatever happens.
 
     Args:
         out: JSON lines (`mox.bench.providers.client.records`); made where it isn't there.
+        first: rounds before it are left out.
         seed: of the order, and of the schedules.
         tick: called at least every half second of waiting.
         given_up: whether a cell's further rounds are left out.
+        reuse: whether a round that stands in `out` will do.
 
     Raises:
         SpecError: two cells of one name, or one that asks for nothing.
         StoreError: `out` can't be written, or is no such file.
     """
     _check(cells)
-    kept = {found.name: found for found in read(out) if found.whole and found.failed is None}
+    kept = {name: found for name, found in _kept(out).items() if reuse(found)}
     draw = random.Random(seed)  # noqa: S311  no secret
     lost: set[str] = set()
     with crew(tick) as workers, Writer(out) as writer:
-        for round_ in range(rounds):
+        for round_ in range(first, rounds):
             order = list(cells)
             draw.shuffle(order)
             for cell in order:
@@ -110,6 +121,19 @@ class _Kit:
     seed: int
     judge: Judge | None
     errors: Errors | None
+
+
+def _kept(out: Path) -> dict[tuple[str, int], Kept]:
+    """The rounds of a file that need not be measured again, by cell and round."""
+    every = [one for one in read(out) if one.whole and one.failed is None]
+    answered = {
+        one.header["cell"] for one in every if any(record.error is None for record in one.records)
+    }
+    return {
+        one.name: one
+        for one in every
+        if one.header["cell"] in answered and barren(one.records) is None
+    }
 
 
 def _check(cells: Sequence[Cell]) -> None:

@@ -1,0 +1,137 @@
+"""Searches under way: each tries a load at a time, for as many rounds as it takes to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mox.bench.providers.client import Turn
+from mox.bench.providers.client.barren import barren
+from mox.bench.providers.conditions import Condition, at, searches
+from mox.bench.providers.file import Benchmark
+from mox.bench.providers.moments import answered, moments
+from mox.bench.providers.quantiles import Share
+from mox.bench.providers.rows import Bounds, throughput
+from mox.bench.providers.sections import Search as SearchPart
+from mox.bench.providers.slo import Search, verdict
+from mox.bench.providers.trust import doubt_of, first
+from mox.bench.providers.workloads import Workload
+
+Measure = Callable[[Sequence[Condition], int], Mapping[str, Sequence[Turn]]]
+"""Measures a round of each condition, by its number from 0; returns all rounds that there are, by
+the conditions' names. None of a condition whose provider is asked no more."""
+
+
+@dataclass(frozen=True)
+class Searching:
+    """One search."""
+
+    condition: Condition
+    """At its first load."""
+    part: SearchPart
+    search: Search
+
+    def last(self) -> Condition:
+        """At the load that its row is of: the highest that keeps the bounds, else the lowest that
+        doesn't, else the first."""
+        shown = self.search.best or self.search.broken
+        return at(self.condition, self.search.first if shown is None else shown.value)
+
+    def tried(self) -> list[Condition]:
+        """The loads that it tried, with the one at which it was given up."""
+        told = [probe.value for probe in self.search.probes]
+        lost = [] if self.search.lost is None else [self.search.lost]
+        return [at(self.condition, value) for value in told + lost]
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """A load, and all searches that ask for it now."""
+
+    condition: Condition
+    searches: list[Search]
+
+
+def begun(benchmark: Benchmark, asked: Sequence[Workload]) -> list[Searching]:
+    """A file's searches, none of which has tried anything."""
+    return [
+        Searching(one, part, Search(part.start, part.most, part.within, part.arrival == "closed"))
+        for one, part in searches(benchmark, asked)
+    ]
+
+
+def carry_out(
+    every: Sequence[Searching], measure: Measure, *, why: Callable[[Condition], str]
+) -> None:
+    """All of them to their ends, so that they take turns with each other.
+
+    Args:
+        why: a condition has no round.
+    """
+    while probes := _probes(every):
+        rounds = probes[0].condition.benchmark.plain.rounds
+        for round_ in range(rounds):
+            found = measure([one.condition for one in probes], round_)
+            probes = [
+                one
+                for one in probes
+                if not _told(one, found[one.condition.name], last=round_ + 1 == rounds, why=why)
+            ]
+            if not probes:
+                break
+
+
+def _probes(every: Sequence[Searching]) -> list[_Probe]:
+    """What is to be tried next; what two searches ask for is tried once for both."""
+    found: dict[str, _Probe] = {}
+    for one in every:
+        if (value := one.search.ask()) is not None:
+            condition = at(one.condition, value)
+            found.setdefault(condition.name, _Probe(condition, [])).searches.append(one.search)
+    return list(found.values())
+
+
+def _told(
+    probe: _Probe, turns: Sequence[Turn], *, last: bool, why: Callable[[Condition], str]
+) -> bool:
+    """Tell its searches what came of a load, once that is clear; whether it is."""
+    one = probe.condition
+    if (said := _said_nothing(turns) or (None if turns else why(one))) is not None:
+        return _give_up(probe, said)
+    assert one.benchmark.slo is not None  # noqa: S101  by file._check_search
+    share = _share(one.benchmark.slo.bounds, one.time_scale, turns)
+    told = verdict(share, one.benchmark.slo.attain)
+    if told == "open" and not last:
+        return False
+    # A client that lags makes answers later, never earlier: what it saw kept is kept.
+    if told != "kept" and (said := first(doubt_of, turns)) is not None:
+        return _give_up(probe, f"{said}.")
+    flow = throughput([turn.records for turn in turns], one.time_scale)["requests_per_s"]
+    for search in probe.searches:
+        search.tell(one.load.value, share, kept=told == "kept", answers_per_s=flow)
+    return True
+
+
+def _said_nothing(turns: Sequence[Turn]) -> str | None:
+    """Why rounds say nothing of the provider at all."""
+    if (failed := first(lambda turn: turn.failed, turns)) is not None:
+        return failed.message
+    said = first(lambda turn: barren(turn.records), turns)
+    return None if said is None else f"{said}."
+
+
+def _give_up(probe: _Probe, said: str) -> bool:
+    for search in probe.searches:
+        search.give_up(probe.condition.load.value, said)
+    return True
+
+
+def _share(bounds: Bounds, time_scale: float, turns: Sequence[Turn]) -> Share:
+    """Of all requests, those that keep the bounds."""
+    records = [record for turn in turns for record in turn.records]
+    met = sum(
+        bounds.keeps(moments(record, time_scale=time_scale))
+        for record in records
+        if answered(record)
+    )
+    return Share(met, len(records))
