@@ -14,7 +14,7 @@ from mox.bench.providers import ask, kept
 from mox.bench.providers.client import records
 from mox.bench.providers.found import ProviderBench
 from mox.bench.providers.watch import Silent
-from mox.errors import BudgetError, EngineError, PriceError
+from mox.errors import BudgetError, EngineError, PriceError, SpecError
 from mox.pipeline.store import Store
 from mox.simulation.serving import serving
 
@@ -180,6 +180,17 @@ def test_stated_limits_are_kept_by_the_pool_and_its_wait_is_a_column_of_its_own(
     assert two["pool_wait_ms"]["p95"]["value"] < one["pool_wait_ms"]["p95"]["value"]
     # What is waited is in the time from the intended start, and in no time of the provider's.
     assert one["e2e_from_schedule_ms"]["p95"]["value"] > one["e2e_ms"]["p95"]["value"] + 5_000
+
+
+def test_a_running_simulator_at_another_time_scale_is_refused_before_anything_is_asked(
+    prices: str, simulator: str, own_state: Path
+) -> None:
+    with pytest.raises(SpecError, match=r"plays at time scale 0\.05, and the file says 1\."):
+        ask.bench_providers(written(prices, simulator, time_scale=1), quiet=True, offline=True)
+    nobody = written(prices, "http://127.0.0.1:1")
+    with pytest.raises(EngineError, match=r"no `mox simulate` answers at http://127\.0\.0\.1:1 "):
+        ask.bench_providers(nobody, quiet=True, offline=True)
+    assert not list(own_state.glob("results/*/records.jsonl"))
 
 
 def test_a_redis_that_is_not_there_is_refused_before_anything_is_asked(

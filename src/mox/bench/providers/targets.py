@@ -6,17 +6,22 @@ measured: a simulator in the client's own process would take its time from the c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mox.bench.providers.client import Target
-from mox.errors import SpecError
+from mox.errors import EngineError, SpecError
 
 if TYPE_CHECKING:
     from mox.bench.providers.entries import Named
     from mox.bench.providers.file import Plain
     from mox.providers.spec import ProviderSpec
+
+
+ANSWERS_S = 10.0
+"""How long a running simulator may take to say its time scale."""
 
 
 def simulated(spec: ProviderSpec) -> bool:
@@ -43,8 +48,9 @@ def targets(every: Sequence[Named], plain: Plain) -> Iterator[dict[str, Target]]
     """Name → whom to ask; simulators run until the context ends.
 
     Raises:
-        SpecError: a kind that the measuring client doesn't speak.
-        EngineError: a simulator does not start.
+        SpecError: a kind that the measuring client doesn't speak, or a simulator plays at another
+            time scale than the file says.
+        EngineError: a simulator does not start, or doesn't answer at its `url`.
     """
     with ExitStack() as stack:
         servers: dict[tuple[int, float], str] = {}
@@ -60,8 +66,38 @@ def targets(every: Sequence[Named], plain: Plain) -> Iterator[dict[str, Target]]
                 url = servers[of, scale]
             else:
                 url = None
+                _check_scale(one, time_scale(one.spec, plain))
             found[one.name] = target(one, plain, url=url)
         yield found
+
+
+def _check_scale(one: Named, said: float) -> None:
+    """Refuse a running simulator whose seconds last longer or shorter than the file says: all its
+    figures would be off by as much."""
+    url = getattr(one.spec, "url", None)
+    if url is None:
+        return
+    plays = _plays(one.name, str(url))
+    if plays != said:
+        raise SpecError(
+            f"{one.name}: the simulator at {url} plays at time scale {plays:g}, and the file says"
+            f" {said:g}.",
+            mend=f"write `time_scale: {plays:g}`, or start it with `--time-scale {said:g}`.",
+        )
+
+
+def _plays(name: str, url: str) -> float:
+    """The time scale of a running simulator."""
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{url.rstrip('/')}/mox/stats", timeout=ANSWERS_S) as answer:  # noqa: S310
+            return float(json.loads(answer.read())["time_scale"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineError(
+            f"{name}: no `mox simulate` answers at {url} ({error}).",
+            mend="start one there, or leave `url` out: the benchmark then starts its own.",
+        ) from None
 
 
 def target(one: Named, plain: Plain, *, url: str | None = None) -> Target:
