@@ -158,7 +158,7 @@ def test_a_provider_that_refuses_everything_is_asked_no_more(prices: str, simula
 def test_stated_limits_are_kept_by_the_pool_and_its_wait_is_a_column_of_its_own(
     prices: str, simulator: str
 ) -> None:
-    limits = {"requests_per_min": 600, "tokens_per_min": 10_000_000}
+    limits = {"requests_per_min": 60, "tokens_per_min": 10_000_000}
     content = written(prices, simulator, requests=12)
     content["providers"] = [
         {**content["providers"][0], "limits": limits},
@@ -174,12 +174,23 @@ def test_stated_limits_are_kept_by_the_pool_and_its_wait_is_a_column_of_its_own(
     for row in (one, two):
         assert (row["answers"], row["errors"]["rate_limit"]) == (36, 0)
         assert row["pool_wait_ms"]["p50"]["value"] is not None
-    # By hand: 12 at once, 10 a second after half a second's worth: the last waits some 0.7 s of
-    # ours, which are 14 s of the provider's; with two accounts it waits for a few tenths.
-    assert 5_000 < one["pool_wait_ms"]["p95"]["value"] < 60_000
+    # By hand: 12 at once, and one a second of the provider's: the last waits some 11 s of it, half
+    # a second of ours; with two accounts half as long.
+    assert 8_000 < one["pool_wait_ms"]["p95"]["value"] < 25_000
     assert two["pool_wait_ms"]["p95"]["value"] < one["pool_wait_ms"]["p95"]["value"]
     # What is waited is in the time from the intended start, and in no time of the provider's.
     assert one["e2e_from_schedule_ms"]["p95"]["value"] > one["e2e_ms"]["p95"]["value"] + 5_000
+
+
+def test_limits_are_in_the_providers_time_as_loads_are(prices: str) -> None:
+    """At another time scale than above the pool's wait is as long, by the provider's clock."""
+    content = written(prices, requests=8, time_scale=0.2, warm_up=0)
+    content["providers"] = [{**content["providers"][0], "limits": {"requests_per_min": 240}}]
+    content["loads"] = [{"kind": "closed", "concurrency": 8}]
+    (row,) = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
+    # By hand: 8 at once, two of which half a second's worth lets go, then 4 a second: the last
+    # waits for some 1.5 s, which are 0.3 s of ours. With limits in our time it would be 7.5 s.
+    assert 1000 < row["pool_wait_ms"]["p95"]["value"] < 2500
 
 
 def test_a_running_simulator_at_another_time_scale_is_refused_before_anything_is_asked(

@@ -29,8 +29,9 @@ class Entry(Section):
     """Left out, by name, where its key isn't set; without it a missing key is an error."""
     limits: dict[str, Any] | None = None
     """Of its account, for the token pool: `requests_per_min`, and `tokens_per_min` or
-    `input_per_min` and `output_per_min`, in real minutes. Without them it is asked as fast as the
-    load has it."""
+    `input_per_min` and `output_per_min`. Without them it is asked as fast as the load has it. In
+    the provider's minutes, as loads are in its seconds; a `mox simulate` of your own has its limits
+    in real ones, so 600 of its at a time scale of 0.1 are 60 here."""
     accounts: tuple[dict[str, Any], ...] | None = Field(None, min_length=1)
     """Several accounts that the pool chooses from, each with its `key_env` or `key_file` and its
     `limits`; those above where it states none of its own."""

@@ -10,6 +10,7 @@ from mox.providers.accounts import Stated, limits_of, stated
 
 if TYPE_CHECKING:
     from mox.bench.providers.entries import Named
+    from mox.providers.pool import Account
 
 
 def accounts(one: Named) -> Iterator[Stated]:
@@ -43,5 +44,22 @@ def pooling(one: Named, target: Target, *, url: str | None) -> Pooling | None:
             key_file=spec.key_file,
             account=getattr(spec, "account", target.account),
         )
-        members.append(Member(each.account(), way))
+        members.append(Member(_in_our_time(each.account(), target.time_scale), way))
     return Pooling(tuple(members), url) if members else None
+
+
+def _in_our_time(account: Account, scale: float) -> Account:
+    """An account whose limits are stated in the provider's minutes, as the pool's clock has it: a
+    minute that lasts `scale` of ours lets in as much. It has a book of its own: whoever asks it at
+    another speed shares nothing with it."""
+    from dataclasses import replace
+
+    from mox.providers.pool.limits import PER_MIN, Limits
+
+    if scale == 1:
+        return account
+    own = account.limits
+    rates = (*PER_MIN.values(), "ramp_per_min")
+    ours = {name: rate / scale for name in rates if (rate := getattr(own, name)) is not None}
+    said = {**own.model_dump(exclude_unset=True), **ours, "burst_s": min(60, own.burst_s * scale)}
+    return replace(account, name=f"{account.name} ×{scale:g}", limits=Limits(**said))
