@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def test_on_and_off_are_words_in_yaml_and_bools_in_python() -> None:
     assert load(written(cache=[False, True])).plain.cache == ("off", "on")
 
 
+@pytest.mark.parametrize(("one", "is_"), [("off", "off"), ("on", "on"), (True, "on")])
+def test_one_cache_may_be_written_without_brackets(one: Any, is_: str) -> None:
+    assert load(written(cache=one)).plain.cache == (is_,)
+    Draft202012Validator(schema()).validate(written(cache="off"))
+
+
 def test_set_changes_one_place() -> None:
     changed = load(written(), {"loads.0.concurrency": [16], "seed": 7})
     assert changed.loads[0].values == (16.0,)
@@ -82,7 +89,7 @@ def test_set_changes_one_place() -> None:
     [
         ({"name": "another"}, True),
         ({"budget": {"usd": 3}}, True),
-        ({"timeout_s": 9}, True),
+        ({"timeout_s": 9}, False),  # it decides which answers are errors
         ({"instrument_s": 0}, True),
         ({"unpriced": True}, False),
         ({"seed": 1}, False),
@@ -95,6 +102,22 @@ def test_what_is_measured_tells_benchmarks_apart_and_nothing_else(
     changes: dict[str, Any], same: bool
 ) -> None:
     assert (load(written(**changes)).identity == load(written()).identity) == same
+
+
+def test_a_corpus_is_its_content_wherever_it_lies(
+    tmp_path: Path, corpus_writer: Callable[..., Path]
+) -> None:
+    files = []
+    for name, documents in (("one", 12), ("same", 12), ("other", 13)):
+        corpus_writer(tmp_path / name / "docs", documents)
+        files.append(tmp_path / name / "bench.yaml")
+        files[-1].write_text(
+            "providers: [{kind: simulated, model: sim-swift}]\nloads: [{kind: closed}]\n"
+            "workloads: [{kind: rag, corpus: {kind: evidence, path: docs}}]\n"
+        )
+    one, same, other = (load(file).identity for file in files)
+    assert one == same
+    assert one != other
 
 
 class TestKeys:
@@ -215,6 +238,9 @@ class TestSchema:
         ({"cache": ["maybe"]}, "'off' or 'on'"),
         ({"slo": {}}, "name one of ttft_ms"),
         ({"slo": {"ttft_ms": 100, "attain": 1}}, "less than 1"),
+        ({"budget": 0}, "budget = 0 is no mapping"),
+        ({"budget": False}, "budget = False is no mapping"),
+        ({"budget": []}, r"budget = \[\] is no mapping"),
         ({"budget": {"usd": 0}}, "a budget of 0 buys no request"),
         ({"budget": {"usd": -1}}, "a budget of -1 buys no request"),
         ({"time_scale": 0}, "greater than 0"),

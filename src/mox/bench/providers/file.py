@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ from pydantic import BaseModel, Field
 from mox.bench.providers.entries import Named, entries, listed, reachable, validated
 from mox.bench.providers.sections import (
     Budget,
-    Cache,
+    Caches,
     Closed,
     Constant,
     Own,
@@ -52,9 +53,10 @@ class Plain(Section):
 
     name: str | None = Field(None, min_length=1)
     """The file's own where not given."""
-    cache: tuple[Cache, ...] = Field(("off",), min_length=1)
+    cache: Caches = Field(("off",), min_length=1)
     """`off`: no two prompts begin alike, so nothing comes from a provider's cache. `on`: four
-    fifths of each prompt are shared. Off by default: a cache makes the first comparison of two
+    fifths of each prompt are shared; of `rag` only the task is, and a question's whole prompt
+    comes again with the question. Off by default: a cache makes the first comparison of two
     providers unfair to the one that has none."""
     requests: int = Field(70, ge=1, le=100_000)
     """Of each round: three rounds of 70 are over the 200 under which no p99 is given. An open load
@@ -101,9 +103,14 @@ class Benchmark:
     """Overrides of prices."""
     source: Source
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Equal for files that measure the same: what was measured for one is the other's."""
+        """Equal for files that measure the same: what was measured for one is the other's. Prices
+        are no part of it: what is kept is priced anew by another table.
+
+        Raises:
+            MoxError: a corpus can't be read.
+        """
         plain = self.plain.model_dump(mode="json", exclude=RUNTIME)
         return digest(
             {
@@ -112,7 +119,7 @@ class Benchmark:
                      "limits": one.entry.limits, "accounts": _placeless(one.entry.accounts)}
                     for one in self.providers
                 ],
-                "workloads": [one.model_dump(mode="json") for one in self.workloads],
+                "workloads": [_content(one, self.source.base) for one in self.workloads],
                 "loads": [one.model_dump(mode="json") for one in self.loads],
                 "slo": self.slo.model_dump(mode="json") if self.slo else None,
                 **plain,
@@ -120,8 +127,20 @@ class Benchmark:
         )[:12]  # fmt: skip
 
 
-RUNTIME = {"name", "timeout_s", "instrument_s"}
+RUNTIME = {"name", "instrument_s"}
 """What changes no figure of the provider's."""
+
+
+def _content(one: Sized | Own | Rag, base: Path) -> dict[str, Any]:
+    """A workload; of a corpus its content, wherever it lies."""
+    said = one.model_dump(mode="json")
+    if isinstance(one, Rag):
+        from mox.corpus import corpora
+
+        spec = corpora.parse(one.corpus)
+        corpus = corpora[spec](spec, base)
+        said["corpus"] = [corpus.fingerprint, corpus.questions_fingerprint]
+    return said
 
 
 def _placeless(accounts: tuple[dict[str, Any], ...] | None) -> list[dict[str, Any]] | None:
@@ -191,7 +210,8 @@ def parse(source: Source) -> Benchmark:
     slo = None
     if settings.get("slo") is not None:
         slo = validated(source, ("slo",), Slo, mapping(source, ("slo",), settings["slo"]))
-    budget = settings.get("budget") or {}
+    budget = settings.get("budget")  # 0 is no way to say that there is none
+    budget = {} if budget is None else budget
     found = Benchmark(
         name=plain.name or (source.file.stem if source.file else "providers"),
         providers=providers,

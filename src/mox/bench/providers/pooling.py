@@ -62,4 +62,4 @@ def _in_our_time(account: Account, scale: float) -> Account:
     rates = (*PER_MIN.values(), "ramp_per_min")
     ours = {name: rate / scale for name in rates if (rate := getattr(own, name)) is not None}
     said = {**own.model_dump(exclude_unset=True), **ours, "burst_s": min(60, own.burst_s * scale)}
-    return replace(account, name=f"{account.name} ×{scale:g}", limits=Limits(**said))
+    return replace(account, name=f"{account.name} at {scale:g}", limits=Limits(**said))

@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 def schema() -> Schema:
     """JSON schema (2020-12) of the YAML that `mox bench providers` reads."""
-    plain = Plain.model_json_schema()["properties"]
+    plain = _one_or_more(Plain.model_json_schema()["properties"])
     entry = Entry.model_json_schema()["properties"]
     parts: Schema = {
         **plain,
@@ -50,21 +50,24 @@ def _providers(entry: Schema) -> list[Schema]:
 
 
 def _shapes(shapes: Any) -> list[Schema]:
-    """Each kind's section once; one value is as good as a list of it."""
+    """Each kind's section once."""
     found = []
     for shape in dict.fromkeys(shapes.values()):
         made = shape.model_json_schema()
-        properties = {
-            name: {**field, "anyOf": [field["items"], {"type": "array", "items": field["items"]}]}
-            if field.get("type") == "array"
-            else field
-            for name, field in made["properties"].items()
-        }
-        for field in properties.values():
-            if "anyOf" in field:
-                field.pop("type", None)
+        properties = _one_or_more(made["properties"])
         required = sorted({"kind", *made.get("required", ())})
         found.append(_closed({**made, "properties": properties, "required": required}))
+    return found
+
+
+def _one_or_more(properties: Schema) -> Schema:
+    """One value is as good as a list of it."""
+    found = {}
+    for name, field in properties.items():
+        if field.get("type") == "array":
+            rest = {key: value for key, value in field.items() if key != "type"}
+            field = {**rest, "anyOf": [field["items"], {"type": "array", "items": field["items"]}]}
+        found[name] = field
     return found
 
 

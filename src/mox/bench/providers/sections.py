@@ -23,6 +23,7 @@ def _onoff(value: Any) -> Any:
 
 
 Cache = Annotated[Literal["off", "on"], BeforeValidator(_onoff)]
+Caches = Annotated[tuple[Cache, ...], BeforeValidator(_listed)]
 Count = Annotated[int, Field(ge=1, le=4096)]
 Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
 
