@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -90,6 +90,8 @@ class Run:
     why: str = ""
     errors: Errors | None = None
     """The client's own."""
+    repriced: bool = False
+    """Whether a kept request costs something else by today's prices."""
     hopeless: dict[str, str] = field(default_factory=dict)
     """Providers that refused every request of a round for a reason that no waiting mends, and
     which."""
@@ -161,7 +163,7 @@ class Run:
         ):
             one = self.conditions[turn.cell.name]
             self.till.let_go()
-            self.turns[one.name].append(turn)
+            self.turns[one.name].append(self._priced(turn) if turn.resumed else turn)
             self._give_up(turn)
             self.watching.round(one.name, resumed=turn.resumed)
 
@@ -180,6 +182,15 @@ class Run:
         one = self.conditions.get(kept.name[0])
         return one is None or not one.probe or doubted(kept.check, kept.records) is None
 
+    def _priced(self, turn: Turn) -> Turn:
+        """A kept round by today's prices: another table may have come since it was measured."""
+        judge, records = self._judging(), []
+        for record in turn.records:
+            usd = judge(turn.cell, record, "").usd
+            self.repriced |= usd != record.usd
+            records.append(replace(record, usd=usd))
+        return replace(turn, records=tuple(records))
+
     def _give_up(self, turn: Turn) -> None:
         """Ask a provider no more that refuses whatever it is asked."""
         if (said := refused(turn.records)) is not None:
@@ -194,10 +205,14 @@ class Run:
             )
         self.till.begin(self.conditions[cell.name])
 
+    def _judging(self) -> Judge:
+        return Judge(
+            self.till.prices, {one.name: one.spec.kind for one in self.benchmark.providers}
+        )
+
     def _judge(self) -> Judged:
         """Puts price and quality into a record, and its price into the ledger."""
-        kinds = {one.name: one.spec.kind for one in self.benchmark.providers}
-        judge = Judge(self.till.prices, kinds)
+        judge = self._judging()
 
         def judged(cell: Cell, record: Record, text: str) -> Record:
             made = judge(cell, record, text)
@@ -237,4 +252,8 @@ class Run:
         kinds = {condition.about().simulated for condition in self.conditions.values()}
         if len(kinds) > 1:
             notes.append("simulated and real providers are in one table: they are not compared.")
+        if self.repriced:
+            notes.append(
+                f"priced anew by {self.till.prices.version}; what was paid stands as it was."
+            )
         return notes
