@@ -312,6 +312,22 @@ class TestMoney:
             ask.bench_providers(written(prices, budget={"usd": 0.00001}), quiet=True, offline=True)
         assert not list(own_state.glob("results/*/records.jsonl"))
 
+    def test_what_is_kept_is_priced_by_todays_table_and_asked_of_nobody(
+        self, prices: str, simulator: str, own_state: Path
+    ) -> None:
+        content = written(prices, simulator)
+        before = ask.bench_providers(content, quiet=True, offline=True).content
+        Path(prices).write_text(PRICES.replace("0.20", "20.0").replace("1.00", "100.0"))
+        after = ask.bench_providers(content, quiet=True, offline=True)
+        swift, careful = zip(before["rows"], after.content["rows"], strict=True)
+        assert swift[1]["usd_per_1k"] == pytest.approx(100 * swift[0]["usd_per_1k"])
+        assert careful[1] == careful[0]
+        # Nobody was asked again, and nothing was paid again.
+        assert after.content["usd"] == before["usd"]
+        assert len(kept_records(own_state, after)) == 6
+        assert any("priced anew by" in note for note in after.content["notes"])
+        assert ask.bench_providers(content, quiet=True, offline=True).content == after.content
+
     def test_a_price_that_is_not_known_is_refused_before_anything_is_asked(
         self, prices: str
     ) -> None:

@@ -95,7 +95,7 @@ def _measured(benchmark: Benchmark, store: Store, *, again: bool, quiet: bool) -
     with _alone(store, benchmark.identity):
         if again:
             kept.aside(store, benchmark.identity)
-        elif (whole := kept.whole(store, benchmark.identity)) is not None:
+        elif (whole := _kept(benchmark, store)) is not None:
             return ProviderBench(whole)
         with _opened(benchmark, store, begin=True) as opened:
             estimate(benchmark, opened.asked, opened.till)  # refuses what can't be paid
@@ -112,6 +112,16 @@ def _measured(benchmark: Benchmark, store: Store, *, again: bool, quiet: bool) -
             made = _document(benchmark, opened, run.measure())
         kept.save(kept.folder(store, benchmark.identity), made)
     return ProviderBench(made)
+
+
+def _kept(benchmark: Benchmark, store: Store) -> Mapping[str, Any] | None:
+    """The document that is kept whole, by today's prices; None where there is none."""
+    from mox.providers.prices import Prices
+
+    whole = kept.whole(store, benchmark.identity)
+    if whole is None or whole["prices"] == Prices.load(benchmark.prices).version:
+        return whole
+    return None
 
 
 @dataclass(frozen=True)
