@@ -32,7 +32,9 @@ from mox.bench.providers.workloads import Workload
 from mox.errors import BudgetError, StoreError
 
 STREAMS = 16
-"""At the most, when the client's own error is measured: it takes a few seconds of a stream each."""
+"""By which the client's own error is measured where no load says how many callers there are."""
+MOST_STREAMS = 400
+"""… and at the most: what one process is made for."""
 Stopped = Literal["budget", "interrupted"] | None
 Judged = Callable[[Cell, Record, str], Record]
 
@@ -132,12 +134,12 @@ class Run:
         )
 
     def _instrument(self, steps: Sequence[Condition]) -> Errors | None:
-        """The client's own error, at the streams of the highest number of callers."""
+        """The client's own error, at as many streams as the ladder has callers at the most."""
         seconds = self.benchmark.plain.instrument_s
         if seconds == 0:
             return None
         most = max((one.load.value for one in steps if one.load.kind == "closed"), default=STREAMS)
-        return instrument(Setting(min(STREAMS, round(most)), seconds))
+        return instrument(Setting(min(MOST_STREAMS, round(most)), seconds))
 
     def _rounds(
         self, steps: Sequence[Condition], found: Mapping[str, Target], rounds: range

@@ -10,7 +10,7 @@ from mox.bench.providers.client import SelfCheck, doubt
 from mox.bench.providers.client.messages import Noticed, Raw
 from mox.bench.providers.client.selfcheck import noticed
 
-FINE = SelfCheck(0.1, 29.0, 0.49, 0.1, 29.0)
+FINE = SelfCheck(0.1, 29.0, 0.49, 0.1, 29.0, instrument_first_ms=29.0)
 
 
 def test_a_client_that_kept_up_is_believed() -> None:
@@ -24,6 +24,7 @@ def test_a_client_that_kept_up_is_believed() -> None:
         ({"loop_lag_p99_ms": 31.0}, "loop lagged by 31.00 ms"),
         ({"send_lag_p99_ms": 31.0}, "sends lagged by 31.00 ms"),
         ({"cpu_share": 0.51}, "51% of a core"),
+        ({"instrument_first_ms": 31.0}, "first tokens 31.00 ms late"),
         ({"client_limited": 3}, "3 requests"),
     ],
 )
