@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mox.bench.providers.passages import Questions, asked, content_words, quality
 from mox.bench.providers.sections import Own, Rag, Sized
-from mox.bench.providers.workloads import WARM, Workload, sized
+from mox.bench.providers.words import WARM
+from mox.bench.providers.workloads import Workload, sized
 from mox.chunking.tokenizers import open_tokenizer
 from mox.errors import SpecError
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from mox.errors import FieldError, MissingError, MoxError, SpecError
 from mox.experiment.checks import mapping
 from mox.experiment.choosing import Section
-from mox.providers.accounts import key_files_from
+from mox.providers.accounts import Stated, key_files_from, limits_of, stated
 from mox.providers.spec import ProviderSpec
 from mox.registry import validate
 from mox.source import Path_, Source
@@ -111,11 +111,22 @@ def reachable(source: Source, every: tuple[Named, ...]) -> tuple[tuple[Named, ..
     return tuple(found), left
 
 
+def accounts(one: Named) -> Iterator[Stated]:
+    """Each account, with its Spec and its limits; none where the provider isn't pooled.
+
+    Raises:
+        FieldError: an account states no limits, or has a field that it can't have.
+    """
+    shared = one.entry.limits
+    if one.entry.accounts is not None:
+        yield from stated(one.spec, one.entry.accounts, name=one.name, limits=shared)
+    elif shared is not None:
+        yield Stated(one.name, one.spec, limits_of(shared))
+
+
 def _accounts(source: Source, one: Named) -> list[ProviderSpec]:
     """The Specs of a provider's accounts, where the pool paces it; refused where one states no
     limits."""
-    from mox.bench.providers.pooling import accounts
-
     try:
         return [each.spec for each in accounts(one)]
     except FieldError as error:

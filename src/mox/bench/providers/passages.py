@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mox.bench.providers.workloads import Draw, output, vocabulary
+from mox.bench.providers.words import Draw, capped, vocabulary
 from mox.errors import DataError
 from mox.registry import validate
 from mox.types.providers import Message, Request
@@ -83,7 +83,7 @@ class Questions:
         if not self.shared:
             draw = Draw(self.words, f"{self.salt}/{self.name}/{self.load}/{round_}/{number}")
             prompt = f"Request{draw(NONCE)}.\n\n{prompt}"
-        return Request("", (Message("user", prompt),), output(self, number))
+        return Request("", (Message("user", prompt),), capped(self.output_tokens, number))
 
     def under(self, load: str) -> Questions:
         return replace(self, load=load)
