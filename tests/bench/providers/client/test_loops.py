@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mox.bench.providers.client import Cell, Target
+from mox.bench.providers.client.asking import told_to_wait_s
 from mox.bench.providers.client.jobs import Job
 from mox.bench.providers.client.loops import schedule
+from mox.bench.providers.client.messages import Raw
 from mox.bench.providers.record import Load
 from mox.types.providers import Request
 
@@ -54,6 +56,20 @@ def test_processes_share_one_schedule(kind: Any, of: int, seed: int) -> None:
     whole = schedule(job(load, seed=seed, seconds=2))
     shares = [schedule(job(load, seed=seed, seconds=2, share=s, of=of)) for s in range(of)]
     assert sorted(one for share in shares for one in share) == whole
+
+
+@pytest.mark.parametrize(
+    ("begins", "wait_s"),
+    [
+        (b'data: {"id":"c","choices":[{"delta":{"role":"assistant"}}]}\n\n', None),
+        (b'data: {"error":{"message":"overloaded"}}\n\n', 0.0),
+        (b'event: error\ndata: {"type":"error","error":{}}\n\n', 0.0),
+        (b"event: message_start\ndata: {}\n\n", None),
+    ],
+)
+def test_a_stream_that_is_only_an_error_is_a_refusal(begins: bytes, wait_s: float | None) -> None:
+    head = {"content-type": "text/event-stream; charset=utf-8"}
+    assert told_to_wait_s(Raw(0, 0, status=200, head=head, parts=[begins])) == wait_s
 
 
 BUSY = {"status": 503, "body": {"error": {"message": "busy"}}}

@@ -16,6 +16,8 @@ from mox.bench.providers.client.messages import Raw
 from mox.types.providers import Request
 
 Report = Callable[[Raw], None]
+_ERRORS = (b"event: error", b'data: {"error"', b'data: {"type":"error"')
+"""How a stream begins that is nothing but an error."""
 _NO_SOCKETS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
 
 
@@ -139,8 +141,10 @@ class Asker:
 
 
 def told_to_wait_s(raw: Raw) -> float | None:
-    """None of a request that was let in; else what its refusal asks for, 0 where it says none."""
-    if raw.failed is None and raw.head.get("content-type", "").startswith("text/event-stream"):
+    """None of a request that was let in; else what its refusal asks for, 0 where it says none. A
+    stream that is nothing but an error is a refusal too."""
+    streams = raw.head.get("content-type", "").startswith("text/event-stream")
+    if raw.failed is None and streams and not b"".join(raw.parts[:2]).startswith(_ERRORS):
         return None
     from mox.providers.standing import retry_after_s
 
