@@ -196,6 +196,16 @@ def test_a_file_whose_first_line_was_cut_is_begun_again(cells: list[Cell], tmp_p
     assert json.loads(out.read_bytes().splitlines()[0])["what"] == "begin"
 
 
+def test_a_spoilt_line_is_named_with_what_to_do(cells: list[Cell], tmp_path: Path) -> None:
+    out = tmp_path / "r.jsonl"
+    list(measure(cells[:1], out=out, rounds=1))
+    first, second, *rest = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join([first, second[:40] + b"\0\0\n", *rest]))
+    with pytest.raises(StoreError, match=r"r\.jsonl:2: a line is spoilt") as caught:
+        read(out)
+    assert "--again" in str(caught.value.mend)
+
+
 def test_ctrl_c_ends_the_workers(target: Target, prompts: Any, tmp_path: Path) -> None:
     cell = Cell(target, "w", prompts.say(n=1, ttft=0.05), Load("closed", 1.0), 60.0, warm_up=0)
     seen: list[int] = []

@@ -183,5 +183,11 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
             f"{path} is no file of measured requests of schema {SCHEMA}.",
             mend="name another file, or read it with the Mox that wrote it.",
         )
-    for line in content[: content.rfind(b"\n") + 1].splitlines():
-        yield json.loads(line)
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            raise StoreError(
+                f"{path}:{number}: a line is spoilt.",
+                mend="measure again with --again: what lies there is moved aside, and stays.",
+            ) from None
