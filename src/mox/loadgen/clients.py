@@ -73,7 +73,8 @@ class Client:
         lines = self._words.read().decode(errors="replace").strip().splitlines()
         return StageError(
             f"a client process of the load {how}{f': {lines[-1][:300]}' if lines else ''}.",
-            mend="see whether memory ran out (dmesg), lower `clients`, and run again.",
+            mend="see whether memory ran out (dmesg), ask for fewer clients or callers at once, and"
+            " run again.",
         )
 
     def end(self) -> None:
