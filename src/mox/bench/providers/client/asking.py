@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import ssl
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
@@ -18,6 +19,8 @@ from mox.types.providers import Request
 Report = Callable[[Raw], None]
 _ERRORS = (b"event: error", b'data: {"error"', b'data: {"type":"error"')
 """How a stream begins that is nothing but an error."""
+_FOR_GOOD = frozenset({401, 403, 404})
+"""Statuses of a key or a model that will be no better at the next request."""
 _NO_SOCKETS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
 
 
@@ -130,7 +133,7 @@ class Asker:
         body = self._ready.pop(number, None)
         await self._way.ask(raw, self._body(number) if body is None else body)
         self._report(raw)
-        return told_to_wait_s(raw)
+        return math.inf if raw.status in _FOR_GOOD else told_to_wait_s(raw)
 
     async def close(self) -> None:
         """Close all connections."""
