@@ -78,6 +78,8 @@ COME_BACK = {"status": 429, "body": {"error": {"message": "requests per min"}},
 CELLS: dict[str, dict[str, Any]] = {
     "closed": {"load": Load("closed", 4), "say": {"n": 2, "ttft": 0.05}, "requests": 20},
     "refused": {"load": Load("closed", 2), "say": BUSY, "seconds": 1.0, "warm_up": 0},
+    "for good": {"load": Load("closed", 2), "requests": 9, "warm_up": 0,
+                 "say": {"status": 401, "body": {"error": {"message": "no such key"}}}},
     "told": {"load": Load("closed", 1), "say": COME_BACK, "requests": 2, "warm_up": 0},
     "open": {"load": Load("constant", 60), "say": {"n": 1, "ttft": 0.8}, "seconds": 0.5,
              "warm_up": 1},
@@ -113,6 +115,10 @@ def test_callers_who_are_refused_ask_ever_less_often(came: Mapping[str, Any]) ->
     # Each of two callers asks after 0, 0.1, 0.3 and 0.7 s.
     assert 4 <= len(came["refused"].records) <= 8
     assert {record.error for record in came["refused"].records} == {"overloaded"}
+
+
+def test_callers_who_are_refused_for_good_ask_no_more(came: Mapping[str, Any]) -> None:
+    assert [record.error for record in came["for good"].records] == ["auth", "auth"]
 
 
 def test_callers_who_are_told_when_to_come_back_do(came: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -15,7 +16,7 @@ from mox.errors import SpecError
 
 One = Callable[[int, int], Coroutine[Any, Any, float | None]]
 """Does the request of a number, meant to start at a moment (`perf_counter_ns`). Returns None, or
-where it was refused the seconds that it was told to wait."""
+where it was refused the seconds that it was told to wait, infinite where no waiting helps."""
 LONGEST_S = 8.0
 
 
@@ -72,7 +73,7 @@ async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
     """So many callers, each asks again when it has its answer.
 
     One that was refused waits as long as it was told to, or ever longer: a provider that is down
-    is not asked thousands of times a second.
+    is not asked thousands of times a second. One whom no waiting helps asks no more.
     """
     cell = job.cell
     end_ns = None if cell.seconds is None else begin_ns + round(1e9 * cell.seconds)
@@ -87,6 +88,8 @@ async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
                 return
             number, taken = taken, taken + job.of
             wait_s = await one(number, free)
+            if wait_s == math.inf:
+                return
             refused = 0 if wait_s is None else refused + 1
             free = perf_counter_ns()
             if wait_s is not None:
