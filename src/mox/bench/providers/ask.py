@@ -119,9 +119,10 @@ def _kept(benchmark: Benchmark, store: Store) -> Mapping[str, Any] | None:
     from mox.providers.prices import Prices
 
     whole = kept.whole(store, benchmark.identity)
-    if whole is None or whole["prices"] == Prices.load(benchmark.prices).version:
-        return whole
-    return None
+    if whole is None:
+        return None
+    today = Prices.load(benchmark.prices).version
+    return whole if whole.get("prices", today) == today else None
 
 
 @dataclass(frozen=True)
