@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mox.bench.providers.entries import Entry
-from mox.bench.providers.file import KEYS, LOADS, SIZED, Plain
+from mox.bench.providers.file import KEYS, LOADS, SIZED
+from mox.bench.providers.plain import Plain
 from mox.bench.providers.sections import Budget, Slo
 
 Schema = dict[str, Any]

@@ -16,7 +16,7 @@ from mox.errors import EngineError, SpecError
 
 if TYPE_CHECKING:
     from mox.bench.providers.entries import Named
-    from mox.bench.providers.file import Plain
+    from mox.bench.providers.plain import Plain
     from mox.providers.spec import ProviderSpec
 
 
