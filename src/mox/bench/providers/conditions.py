@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mox.bench.providers.client import Cell, Pooling, Target, Timeouts
+from mox.bench.providers.client.jobs import WARM_AT_MOST
 from mox.bench.providers.pooling import pooling
 from mox.bench.providers.record import Kind, Load
 from mox.bench.providers.rows import About
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from mox.bench.providers.file import Benchmark
     from mox.bench.providers.workloads import Workload
 
-WARM_AT_MOST = 64
-"""Connections are opened before the clock runs; further callers open theirs while it does."""
 STREAMS = 200
 """Answers at once that one client process can follow and be believed."""
 

@@ -14,6 +14,8 @@ from mox.types.providers import Request
 if TYPE_CHECKING:
     from mox.providers.pool import Account
 
+WARM_AT_MOST = 64
+"""Connections are opened before the clock runs; further callers open theirs while it does."""
 Prompts = Callable[[int, int], Request]
 """The request of a round by its number; its model is replaced by the target's. Has to survive
 pickling: a function of a module, a `functools.partial` of one, or an object with `__call__`.

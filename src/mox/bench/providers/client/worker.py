@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.bench.providers.client.alarm import Watch
 from mox.bench.providers.client.asking import Asker, Report
-from mox.bench.providers.client.jobs import Job
+from mox.bench.providers.client.jobs import WARM_AT_MOST, Job
 from mox.bench.providers.client.loops import callers, closed_loop, open_loop, schedule
 from mox.bench.providers.client.messages import Noticed, Raw
 from mox.errors import MoxError
@@ -32,7 +32,6 @@ from mox.loadgen.messages import Failed, Go, Ready
 if TYPE_CHECKING:
     from mox.bench.providers.client.leasing import Leaser
 
-WARM_AT_MOST = 64
 Run = Callable[..., Awaitable[None]]
 
 
