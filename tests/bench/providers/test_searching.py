@@ -115,6 +115,21 @@ def test_a_search_that_measured_nothing_finds_nothing_and_says_so(answer: Answer
     assert outcome.lacking_search(one, rounds=[], why="") is not None
 
 
+def test_a_provider_that_is_asked_no_more_in_mid_search_is_not_blamed() -> None:
+    (one,) = searches()
+
+    def unsure(step: Condition, round_: int) -> Turn | None:
+        """One of twenty is late in the first round, which tells nothing; there is no second one."""
+        if round_ > 0:
+            return None
+        late = tuple(record(at, 100 if at % 20 else 3000) for at in range(step.requests))
+        return Turn(step.cell(TARGET), round_, late, CALM)
+
+    _, asked = done([one], unsure)
+    assert asked == [(4, 0), (4, 1)]
+    assert (one.search.probes, one.search.lost) == ([], 4)
+
+
 def test_a_search_that_was_cut_off_is_missing_and_no_answer_to_what_was_asked() -> None:
     (one,) = searches()
     assert one.search.ask() == 4

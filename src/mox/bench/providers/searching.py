@@ -66,19 +66,14 @@ def carry_out(
     """All of them to their ends, so that they take turns with each other.
 
     Args:
-        why: a condition has no round.
+        why: a condition has no round that it should have.
     """
     while probes := _probes(every):
-        rounds = probes[0].condition.benchmark.plain.rounds
-        for round_ in range(rounds):
-            found = measure([one.condition for one in probes], round_)
-            probes = [
-                one
-                for one in probes
-                if not _told(one, found[one.condition.name], last=round_ + 1 == rounds, why=why)
-            ]
-            if not probes:
-                break
+        round_ = 0
+        while probes:
+            turns = measure([one.condition for one in probes], round_)
+            probes = [one for one in probes if not _told(one, turns, round_=round_, why=why)]
+            round_ += 1
 
 
 def _probes(every: Sequence[Searching]) -> list[_Probe]:
@@ -92,16 +87,22 @@ def _probes(every: Sequence[Searching]) -> list[_Probe]:
 
 
 def _told(
-    probe: _Probe, turns: Sequence[Turn], *, last: bool, why: Callable[[Condition], str]
+    probe: _Probe,
+    measured: Mapping[str, Sequence[Turn]],
+    *,
+    round_: int,
+    why: Callable[[Condition], str],
 ) -> bool:
     """Tell its searches what came of a load, once that is clear; whether it is."""
-    one = probe.condition
-    if (said := _said_nothing(turns) or (None if turns else why(one))) is not None:
+    one, turns = probe.condition, measured[probe.condition.name]
+    if (said := _said_nothing(turns)) is not None:
         return _give_up(probe, said)
+    if round_ not in {turn.round for turn in turns}:
+        return _give_up(probe, why(one))
     assert one.benchmark.slo is not None  # noqa: S101  by file._check_search
     share = _share(one.benchmark.slo.bounds, one.time_scale, turns)
     told = verdict(share, one.benchmark.slo.attain)
-    if told == "open" and not last:
+    if told == "open" and round_ + 1 < one.benchmark.plain.rounds:
         return False
     # A client that lags makes answers later, never earlier: what it saw kept is kept.
     if told != "kept" and (said := first(doubt_of, turns)) is not None:
