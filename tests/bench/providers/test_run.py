@@ -338,7 +338,8 @@ class TestMoney:
     ) -> None:
         monkeypatch.setenv("SOME_KEY", "any")
         Path(prices).write_text("prices: []\n")
-        content = written(prices, requests=2, unpriced=True)
+        loads = [{"kind": "closed", "concurrency": 2}]
+        content = written(prices, requests=2, loads=loads, unpriced=True)
         content["providers"] = [
             {"kind": "compatible", "model": "sim-swift", "base_url": f"{simulator}/v1",
              "key_env": "SOME_KEY"}
