@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -242,51 +241,6 @@ def test_prompts_of_real_providers_are_salted_by_chance_and_stay_so(own_state: P
     assert kept.begun(kept.folder(Store(own_state), "ghi"), seed=3, simulated=True).salt == "3"
 
 
-class TestNobodyThere:
-    """What says nothing of a provider isn't kept as if it did: the same call tries it again."""
-
-    @pytest.fixture
-    def content(self, prices: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-        Path(prices).write_text(PRICES.replace("provider: simulated", "provider: compatible"))
-        monkeypatch.setenv("SOME_KEY", "a-key-that-is-refused")
-        one = {"kind": "compatible", "model": "sim-swift", "base_url": "http://127.0.0.1:1/v1",
-               "key_env": "SOME_KEY"}  # fmt: skip
-        loads = [{"kind": "closed", "concurrency": 1}]
-        return written(prices, requests=2, providers=[one], loads=loads)
-
-    def test_a_key_that_was_refused_is_tried_again_once_it_is_mended(
-        self, content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        content["loads"].append({"kind": "slo", "arrival": "closed", "start": 4, "most": 4})
-        content |= {"slo": {"e2e_ms": 60_000}, "requests": 18}
-        with serving({"time_scale": 0.05, "accounts": {"the-good-key": {}}}) as guarded:
-            content["providers"][0]["base_url"] = guarded.openai_base_url
-            refused = ask.bench_providers(content, quiet=True, offline=True)
-            monkeypatch.setenv("SOME_KEY", "the-good-key")
-            mended = ask.bench_providers(content, quiet=True, offline=True)
-        assert not refused.whole
-        step, search = refused.content["missing"]
-        assert step["why"].startswith("it is asked no more: every request of a round ended in auth")
-        assert "it is asked no more" in search["why"]
-        assert [row["valid"] for row in refused.content["rows"]] == [False]
-        assert mended.whole
-        assert [row["answers"] for row in mended.content["rows"]] == [54, 54]
-        assert mended.content["rows"][1]["load"]["value"] == 4
-
-    def test_a_server_that_is_not_there_is_missing_and_not_kept_as_measured(
-        self, content: dict[str, Any], own_state: Path
-    ) -> None:
-        found = ask.bench_providers(content, quiet=True, offline=True)
-        assert not found.whole
-        (missing,) = found.content["missing"]
-        assert "no request was answered (connection: sim-swift: no connection" in missing["why"]
-        again = ask.bench_providers(content, quiet=True, offline=True)
-        # Each of three rounds of two was tried anew.
-        assert sum(len(one.records) for one in kept_records(own_state, again)) == 6
-        lines = (kept.folder(Store(own_state), again.id) / "records.jsonl").read_text()
-        assert lines.count('"what":"record"') == 12
-
-
 class TestMoney:
     def test_a_budget_stops_before_the_round_that_could_exceed_it(
         self, prices: str, simulator: str, own_state: Path
@@ -309,22 +263,6 @@ class TestMoney:
         with pytest.raises(BudgetError, match="buys no round"):
             ask.bench_providers(written(prices, budget={"usd": 0.00001}), quiet=True, offline=True)
         assert not list(own_state.glob("results/*/records.jsonl"))
-
-    def test_what_is_kept_is_priced_by_todays_table_and_asked_of_nobody(
-        self, prices: str, simulator: str, own_state: Path
-    ) -> None:
-        content = written(prices, simulator)
-        before = ask.bench_providers(content, quiet=True, offline=True).content
-        Path(prices).write_text(PRICES.replace("0.20", "20.0").replace("1.00", "100.0"))
-        after = ask.bench_providers(content, quiet=True, offline=True)
-        swift, careful = zip(before["rows"], after.content["rows"], strict=True)
-        assert swift[1]["usd_per_1k"] == pytest.approx(100 * swift[0]["usd_per_1k"])
-        assert careful[1] == careful[0]
-        # Nobody was asked again, and nothing was paid again.
-        assert after.content["usd"] == before["usd"]
-        assert len(kept_records(own_state, after)) == 6
-        assert any("priced anew by" in note for note in after.content["notes"])
-        assert ask.bench_providers(content, quiet=True, offline=True).content == after.content
 
     def test_a_price_that_is_not_known_is_refused_before_anything_is_asked(
         self, prices: str
@@ -393,28 +331,6 @@ def test_a_search_finds_the_highest_load_that_may_be_tried(
     # 2 a second for six times 5 s, in each of as many rounds as it took to show 95 %.
     assert row["n"] == 60 * len(Counting.done)
     assert not any(Counting.done)  # none is shown twice
-
-
-def test_a_probe_that_measured_the_client_is_tried_again_by_the_same_call(
-    prices: str, simulator: str, own_state: Path
-) -> None:
-    content = written(
-        prices,
-        providers=[{"kind": "simulated", "model": "sim-swift", "url": simulator}],
-        loads=[{"kind": "slo", "arrival": "closed", "start": 2, "most": 2}],
-        slo={"e2e_ms": 60_000},
-        requests=52,
-    )
-    found = ask.bench_providers(content, quiet=True, offline=True)
-    place = kept.folder(Store(own_state), found.id)
-    lines = (place / "records.jsonl").read_text()
-    assert lines.count('"what":"record"') == 52
-    # As if its client had used up its core, and the search hadn't come to its end.
-    spoilt = re.sub(r'"cpu_share":[0-9.e-]+', '"cpu_share":0.99', lines)
-    (place / "records.jsonl").write_text(spoilt)
-    kept.save(place, {**found.content, "stopped": "interrupted"})
-    ask.bench_providers(content, quiet=True, offline=True)
-    assert (place / "records.jsonl").read_text().count('"what":"record"') == 104
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""What the same call does again: it tries what said nothing, and prices what is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mox.bench.providers import ask, kept
+from mox.bench.providers.found import ProviderBench
+from mox.pipeline.store import Store
+from mox.simulation.serving import serving
+
+pytestmark = pytest.mark.timeout(120)
+
+KEY, NOWHERE = "the-good-key", "http://127.0.0.1:1/v1"
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[str]:
+    """Where a simulator answers whoever has the key."""
+    with serving({"time_scale": 0.05, "accounts": {KEY: {}}}) as served:
+        yield served.openai_base_url
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    file = tmp_path / "prices.yaml"
+    file.write_text(
+        "prices:\n  - {provider: compatible, model: sim-swift, per: 1M, simulated: true,"
+        " input: 0.20, output: 1.00}\n"
+    )
+    return file
+
+
+@pytest.fixture
+def content(prices: Path, simulator: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A provider with a key that may be wrong, one caller, six requests in three rounds."""
+    monkeypatch.setenv("SOME_KEY", KEY)
+    return {
+        "providers": [
+            {"kind": "compatible", "model": "sim-swift", "base_url": simulator,
+             "key_env": "SOME_KEY"}
+        ],
+        "workloads": [{"kind": "tokens", "input": 80, "output": 12}],
+        "loads": [{"kind": "closed", "concurrency": 1}],
+        "requests": 2,
+        "instrument_s": 0,
+        "prices": str(prices),
+    }  # fmt: skip
+
+
+def measured(content: dict[str, Any]) -> ProviderBench:
+    return ask.bench_providers(content, quiet=True, offline=True)
+
+
+def asked(store: Path, found: ProviderBench) -> int:
+    """How many requests were ever made for it, warm-up left out."""
+    file = kept.folder(Store(store), found.id) / "records.jsonl"
+    return file.read_text().count('"what":"record"')
+
+
+def test_a_key_that_was_refused_is_tried_again_once_it_is_mended(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content["loads"].append({"kind": "slo", "arrival": "closed", "start": 4, "most": 4})
+    content |= {"slo": {"e2e_ms": 60_000}, "requests": 18}
+    monkeypatch.setenv("SOME_KEY", "a-key-that-is-refused")
+    refused = measured(content)
+    assert not refused.whole
+    step, search = refused.content["missing"]
+    assert step["why"].startswith("it is asked no more: every request of a round ended in auth")
+    assert "it is asked no more" in search["why"]
+    assert [row["valid"] for row in refused.content["rows"]] == [False]
+
+    monkeypatch.setenv("SOME_KEY", KEY)
+    mended = measured(content)
+    assert mended.whole
+    assert [row["answers"] for row in mended.content["rows"]] == [54, 54]
+    assert mended.content["rows"][1]["load"]["value"] == 4
+
+
+def test_a_server_that_is_not_there_is_missing_and_not_kept_as_measured(
+    content: dict[str, Any], own_state: Path
+) -> None:
+    content["providers"][0]["base_url"] = NOWHERE
+    found = measured(content)
+    assert not found.whole
+    (missing,) = found.content["missing"]
+    assert "no request was answered (connection: sim-swift: no connection" in missing["why"]
+    assert asked(own_state, found) == 6
+    again = measured(content)
+    assert (again.id, asked(own_state, again)) == (found.id, 12)
+
+
+def test_a_probe_that_measured_the_client_is_tried_again(
+    content: dict[str, Any], own_state: Path
+) -> None:
+    content["loads"] = [{"kind": "slo", "arrival": "closed", "start": 2, "most": 2}]
+    content |= {"slo": {"e2e_ms": 60_000}, "requests": 52}
+    found = measured(content)
+    assert asked(own_state, found) == 52
+    # As if its client had used up its core, and the search hadn't come to its end.
+    place = kept.folder(Store(own_state), found.id)
+    lines = (place / "records.jsonl").read_text()
+    spoilt = re.sub(r'"cpu_share":[0-9.e-]+', '"cpu_share":0.99', lines)
+    (place / "records.jsonl").write_text(spoilt)
+    kept.save(place, {**found.content, "stopped": "interrupted"})
+    assert asked(own_state, measured(content)) == 104
+
+
+def test_what_is_kept_is_priced_by_todays_table_and_asked_of_nobody(
+    prices: Path, content: dict[str, Any], own_state: Path
+) -> None:
+    before = measured(content).content
+    prices.write_text(prices.read_text().replace("0.20", "20.0").replace("1.00", "100.0"))
+    after = measured(content)
+    (was,), (is_,) = before["rows"], after.content["rows"]
+    assert is_["usd_per_1k"] == pytest.approx(100 * was["usd_per_1k"])
+    assert is_["ttft_ms"] == was["ttft_ms"]
+    # Nobody was asked again, and nothing was paid again.
+    assert after.content["usd"] == before["usd"]
+    assert asked(own_state, after) == 6
+    assert any("priced anew by" in note for note in after.content["notes"])
+    assert measured(content).content == after.content
