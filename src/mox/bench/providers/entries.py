@@ -8,16 +8,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
-from mox.errors import FieldError, MissingError, MoxError, SpecError
+from mox.errors import FieldError, MoxError, SpecError
 from mox.experiment.checks import mapping
 from mox.experiment.choosing import Section
-from mox.providers.accounts import Stated, key_files_from, limits_of, stated
+from mox.providers.accounts import key_files_from
 from mox.providers.spec import ProviderSpec
 from mox.registry import validate
 from mox.source import Path_, Source
-
-WHOSE = {"openai": "OpenAI", "anthropic": "Anthropic"}
-"""Kinds that take their own provider's keys only."""
 
 
 class Entry(Section):
@@ -75,62 +72,6 @@ def entries(source: Source) -> Iterator[Named]:
                 path, SpecError(f"{spec.kind} is no provider of models.", mend="name another kind.")
             )
         yield Named(entry.name or spec.model, spec, entry, at)
-
-
-def reachable(source: Source, every: tuple[Named, ...]) -> tuple[tuple[Named, ...], dict[str, str]]:
-    """Those whose key is there, and why the optional others are left out."""
-    from mox.providers.keys import key_of, refuse_others
-
-    found, left = [], {}
-    for one in every:
-        specs = _accounts(source, one) or [one.spec]
-        try:
-            for spec in specs:
-                key, whose = key_of(spec), WHOSE.get(spec.kind)
-                if key is not None and whose is not None:
-                    refuse_others(key, provider=whose, kind=spec.kind)
-        except MissingError as error:
-            if not one.entry.optional:
-                mend = f"{error.mend} Or write `optional: true` to leave it out."
-                raise source.error(
-                    ("providers", one.at), MissingError(error.message, mend=mend)
-                ) from None
-            left[one.name] = error.message
-        except MoxError as error:
-            raise source.error(("providers", one.at), error) from None
-        else:
-            found.append(one)
-    if not found:
-        raise source.error(
-            ("providers",),
-            SpecError(
-                "no provider is left: " + "; ".join(left.values()),
-                mend="set a key, or add `{kind: simulated, model: sim-swift}`.",
-            ),
-        )
-    return tuple(found), left
-
-
-def accounts(one: Named) -> Iterator[Stated]:
-    """Each account, with its Spec and its limits; none where the provider isn't pooled.
-
-    Raises:
-        FieldError: an account states no limits, or has a field that it can't have.
-    """
-    shared = one.entry.limits
-    if one.entry.accounts is not None:
-        yield from stated(one.spec, one.entry.accounts, name=one.name, limits=shared)
-    elif shared is not None:
-        yield Stated(one.name, one.spec, limits_of(shared))
-
-
-def _accounts(source: Source, one: Named) -> list[ProviderSpec]:
-    """The Specs of a provider's accounts, where the pool paces it; refused where one states no
-    limits."""
-    try:
-        return [each.spec for each in accounts(one)]
-    except FieldError as error:
-        raise source.error(("providers", one.at, *error.field.split(".")), error) from None
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -26,8 +26,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from mox.bench.providers.entries import Named, entries, listed, reachable, validated
+from mox.bench.providers.entries import Named, entries, listed, validated
 from mox.bench.providers.plain import Plain
+from mox.bench.providers.reach import reachable
 from mox.bench.providers.sections import (
     Budget,
     Closed,

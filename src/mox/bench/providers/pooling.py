@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mox.bench.providers.client import Member, Pooling, Target
-from mox.bench.providers.entries import Named, accounts
+from mox.providers.accounts import Stated, limits_of, stated
 
 if TYPE_CHECKING:
+    from mox.bench.providers.entries import Named
     from mox.providers.pool import Account
+
+
+def accounts(one: Named) -> Iterator[Stated]:
+    """Each account, with its Spec and its limits; none where the provider isn't pooled.
+
+    Raises:
+        FieldError: an account states no limits, or has a field that it can't have.
+    """
+    shared = one.entry.limits
+    if one.entry.accounts is not None:
+        yield from stated(one.spec, one.entry.accounts, name=one.name, limits=shared)
+    elif shared is not None:
+        yield Stated(one.name, one.spec, limits_of(shared))
 
 
 def pooling(one: Named, target: Target, *, url: str | None) -> Pooling | None:
