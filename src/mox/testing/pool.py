@@ -169,6 +169,34 @@ class PoolContract:
 
         assert on_time(run(work), 0.4)
 
+    def test_a_place_in_mid_queue_that_is_given_back_is_those_behinds_and_nobodys_twice(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> tuple[list[float], list[float]]:
+            account = openai(tokens_per_min=12000)  # 200 a second, 100 at once: 40 calls and 20
+
+            def ask(count: int) -> list[asyncio.Task[Lease]]:
+                need = Need(input=5)
+                return [asyncio.create_task(pool.acquire([account], need)) for _ in range(count)]
+
+            at_once, undone, behind = ask(20), ask(50), ask(45)
+            await asyncio.gather(*at_once)
+            await asyncio.sleep(0.05)
+            for each in undone:
+                each.cancel()
+            await asyncio.gather(*undone, return_exceptions=True)
+            began = time.monotonic()
+            later = ask(45)
+            first, last = await asyncio.gather(*behind), await asyncio.gather(*later)
+            return [one.began_s - began for one in first], [one.began_s - began for one in last]
+
+        first, last = run(work)
+        assert max(first) <= min(last)
+        assert on_time(first[0], 0.0), "nobody is before it any more, not for 1.25 s"
+        assert on_time(last[-1], 90 / 40)
+        for when in (times := first + last):
+            assert sum(when <= each < when + 1 for each in times) <= 40 + 20
+
     def test_who_is_cancelled_while_it_asks_leaves_nothing_booked(
         self, run: Callable[..., Any]
     ) -> None:

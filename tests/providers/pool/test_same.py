@@ -46,12 +46,13 @@ def numbers(found: Any) -> list[float]:
         return [found.wait_s]
     if isinstance(found, Booked):
         return [found.account, found.wait_s, *found.marks, *found.ends, *numbers(found.view)]
-    return [*found.granted, *found.corrected, *found.rates, found.held_s]
+    holes = [place for each in found.holes for hole in each for place in hole]
+    return [*found.granted, *found.corrected, *found.rates, found.held_s, *holes]
 
 
 async def play(url: str, steps: list[tuple[Any, ...]], let_pass: Callable[..., Any]) -> None:
     shared, books = _Shared(url, uuid.uuid4().hex), Books()
-    held: list[tuple[str, Account, tuple[float, ...], tuple[float, ...]]] = []
+    held: list[tuple[str, Account, tuple[float, ...], Booked]] = []
     try:
         for number, step in enumerate(steps):
             if step[0] == "pass":
@@ -70,14 +71,15 @@ async def play(url: str, steps: list[tuple[Any, ...]], let_pass: Callable[..., A
                 here: Any = books.place(ask, shared._time[0])
                 if isinstance(here, Booked):
                     at = here.account
-                    held.append((ask.lease, accounts[at], costs[at], here.marks))
+                    held.append((ask.lease, accounts[at], costs[at], here))
             elif held and step[0] == "settle":
                 _, at, verdict, hold, aside, undo, share, left = step
-                lease, account, costs_of, marks = held.pop(at % len(held))
+                lease, account, costs_of, booked = held.pop(at % len(held))
                 size = len(costs_of)
                 closing = Closing(
-                    lease, tuple(cost / 2 for cost in costs_of), flow=left / 10, undo=undo,
-                    hit=marks if hold else (), hold_s=hold, slower=hold > 0 and undo,
+                    lease, tuple(cost if undo else cost / 2 for cost in costs_of), flow=left / 10,
+                    undo=undo, ends=booked.ends if undo else (),
+                    hit=booked.marks if hold else (), hold_s=hold, slower=hold > 0 and undo,
                     verdict=verdict, aside_s=aside, why="so" if aside else "",
                     left=(left - 2000,) * size, share=(share,) * size,
                 )  # fmt: skip

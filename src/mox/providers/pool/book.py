@@ -8,7 +8,8 @@ Of each resource a book keeps two counters that only make sense together:
   has reached its mark; so all who wait move up or back together, in the order in which they
   came, and whoever hears a new `granted` knows when its own turn is without asking.
 
-`granted - booked` is the level of a bucket, negative while somebody waits.
+`granted - booked` is the level of a bucket, negative while somebody waits; less what was undone
+among those who wait (`holes`).
 
 Output that is charged as it is made needs one thing more. Bookings pace how many answers begin;
 how much they make meanwhile is noise, and where the provider's bucket runs over or empty by it
@@ -25,6 +26,7 @@ from dataclasses import dataclass, field
 from operator import gt
 
 from mox.providers.pool.forms import Closing
+from mox.providers.pool.holes import NEAR, Hole, before, dig, jump
 from mox.providers.pool.limits import Limits
 
 GRACE_S = 10.0
@@ -52,6 +54,8 @@ class Book:
     """Of the stated limits, what is used."""
     target: list[float]
     """Where `share` rises to."""
+    holes: list[list[Hole]]
+    """Of each resource, what was undone among those who wait, in order."""
     ramp: float
     used: float
     held: float = 0.0
@@ -78,8 +82,9 @@ def opened(limits: Limits, now: float) -> Book:
     size = len(limits.resources)
     start = RAMP_START if limits.ramp_per_min else 1.0
     book = Book(
-        now, list(limits.caps), [0.0] * size, [0.0] * size, [1.0] * size, [1.0] * size, start, now
-    )
+        now, list(limits.caps), [0.0] * size, [0.0] * size, [1.0] * size, [1.0] * size,
+        [[] for _ in range(size)], start, now,
+    )  # fmt: skip
     if limits.output is not None:
         book.flow = 2 * limits.caps[limits.output]
     return book
@@ -89,8 +94,9 @@ def advance(book: Book, limits: Limits, now: float) -> None:
     """Bring a book up to now."""
     passed = max(0.0, now - book.at)
     for j, (rate, cap) in enumerate(zip(limits.rates, limits.caps, strict=True)):
-        book.granted[j] += rate * book.share[j] * book.ramp * passed
-        book.granted[j] = min(book.granted[j], book.booked[j] + cap * book.share[j])
+        granted = book.granted[j] + rate * book.share[j] * book.ramp * passed
+        granted = jump(book.holes[j], granted)
+        book.granted[j] = min(granted, book.booked[j] + cap * book.share[j])
     if limits.output is not None:
         _follow(book, limits, limits.output, passed, now)
     for j in range(len(limits.resources)):
@@ -131,6 +137,11 @@ def _to_come(book: Book, rate: float) -> float:
     return max(0.0, 1 - rate / (count * book.speed)) * count * book.length / 2
 
 
+def level(book: Book, j: int) -> float:
+    """Of a resource, what is left when all who wait have begun."""
+    return book.granted[j] - book.booked[j] + before(book.holes[j], book.booked[j])
+
+
 def heard_of(book: Book, lease: str, now: float) -> None:
     """An answer runs, and counts a while longer if nobody reports of it again."""
     if lease in book.running:
@@ -144,7 +155,7 @@ def settle(book: Book, limits: Limits, closing: Closing, now: float) -> None:
     book.flow -= closing.flow
     for j, back in enumerate(closing.give_back):
         if closing.undo:
-            book.booked[j] -= back
+            _undo(book, limits, j, (closing.ends[j] - back, closing.ends[j]))
         else:
             book.granted[j] += back
     _correct(book, limits, closing)
@@ -158,6 +169,24 @@ def settle(book: Book, limits: Limits, closing: Closing, now: float) -> None:
         book.ramp = max(RAMP_START / 4, book.ramp / 2)
     if closing.aside_s > 0:
         book.aside, book.why = now + closing.aside_s, closing.why
+
+
+def _undo(book: Book, limits: Limits, j: int, place: Hole) -> None:
+    """Free a place in the queue: cut it off at the end, or leave a hole among those who wait.
+
+    Where what is granted has come to it, those behind get no more than a full bucket of it, and
+    none where it has passed: meanwhile the provider's own may have run over.
+    """
+    holes, granted, begin, end = book.holes[j], book.granted[j], *place
+    if end >= book.booked[j] - NEAR:
+        book.booked[j] = begin
+    elif begin <= granted < end:
+        full = end + limits.caps[j] * book.share[j]
+        book.granted[j] = min(granted + end - begin, full)
+    elif granted < begin < end:
+        dig(holes, place)
+    if holes and holes[-1][1] >= book.booked[j] - NEAR:
+        book.booked[j] = holes.pop()[0]
 
 
 def _correct(book: Book, limits: Limits, closing: Closing) -> None:

@@ -6,7 +6,7 @@
 local GRACE_S, OPENS_AT, CLOSED_S, CLOSED_AT_MOST_S, PROBE_S = 10, 5, 1, 60, 15
 local ACTIVE_S, TENANT_AHEAD_S = 10, 1
 local RAMP_START, RAMP_IDLE_S, RAMP_AFTER, RISE, SAFE, WEIGHT = 0.2, 60, 0.5, 0.01, 0.5, 0.2
-local KEEP_MS, JUMP_S, WORKER_S, INF = 86400000, 2, 10, 1 / 0
+local KEEP_MS, JUMP_S, WORKER_S, INF, NEAR = 86400000, 2, 10, 1 / 0, 1e-6
 
 local place = 0
 local function word()
@@ -80,6 +80,53 @@ local function follow(one, passed)
   book.granted[out] = math.min(book.granted[out], book.begins + math.max(0, book.free))
 end
 
+-- Bookings that were undone among those who wait: `holes` in Python.
+local function dig(holes, hole)
+  holes[#holes + 1] = hole
+  table.sort(holes, function(a, b) return a[1] < b[1] end)
+  local rows = {}
+  for _, each in ipairs(holes) do
+    if #rows > 0 and each[1] <= rows[#rows][2] + NEAR then
+      rows[#rows][2] = each[2]
+    else
+      rows[#rows + 1] = each
+    end
+  end
+  return rows
+end
+
+local function jump(holes, granted)
+  while #holes > 0 and granted >= holes[1][1] do
+    local hole = table.remove(holes, 1)
+    granted = granted + hole[2] - hole[1]
+  end
+  return granted
+end
+
+local function level_of(book, j)
+  local level = book.granted[j] - book.booked[j]
+  for _, hole in ipairs(book.holes[j]) do level = level + hole[2] - hole[1] end
+  return level
+end
+
+-- Free a place in the queue; whether a hole is left of it.
+local function undo_place(one, j, begin, ends)
+  local book, dug = one.book, false
+  local granted = book.granted[j]
+  if ends >= book.booked[j] - NEAR then
+    book.booked[j] = begin
+  elseif begin <= granted and granted < ends then
+    book.granted[j] = math.min(granted + ends - begin, ends + one.caps[j] * book.share[j])
+  elseif granted < begin and begin < ends then
+    book.holes[j], dug = dig(book.holes[j], {begin, ends}), true
+  end
+  local holes = book.holes[j]
+  if #holes > 0 and holes[#holes][2] >= book.booked[j] - NEAR then
+    book.booked[j] = table.remove(holes)[1]
+  end
+  return dug
+end
+
 -- An account's book, brought up to now.
 local function open(one)
   local book = one.book
@@ -88,12 +135,12 @@ local function open(one)
     book = kept and cmsgpack.unpack(kept)
   end
   if not book or #book.granted ~= one.size then
-    book = {at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {},
+    book = {at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {}, holes = {},
       ramp = one.ramp > 0 and RAMP_START or 1, used = now, held = 0, aside = 0, why = '',
       flow = one.out > 0 and 2 * one.caps[one.out] or 0, free = 0, begins = 0, speed = 0, length = 0}
     for j = 1, one.size do
       book.granted[j], book.booked[j], book.corrected[j] = one.caps[j], 0, 0
-      book.share[j], book.target[j] = 1, 1
+      book.share[j], book.target[j], book.holes[j] = 1, 1, {}
     end
   end
   local passed = math.max(0, now - book.at)
@@ -103,7 +150,9 @@ local function open(one)
   for j = 1, one.size do one.changed = one.changed or book.share[j] < book.target[j] end
   for j = 1, one.size do
     local granted = book.granted[j] + one.rates[j] * book.share[j] * book.ramp * passed
-    book.granted[j] = math.min(granted, book.booked[j] + one.caps[j] * book.share[j])
+    local cap = one.caps[j] * book.share[j]
+    one.changed = one.changed or #book.holes[j] > 0
+    book.granted[j] = math.min(jump(book.holes[j], granted), book.booked[j] + cap)
   end
   if one.out > 0 then follow(one, passed) end
   for j = 1, one.size do
@@ -142,12 +191,18 @@ local function view(one, numbers)
   local book, breaker = one.book, room.breakers[one.fails]
   local held = math.max(book.held, book.aside, breaker and breaker['until'] or 0)
   numbers[#numbers + 1] = math.max(0, held - now)
+  numbers[#numbers + 1] = one.size
   for j = 1, one.size do
     local granted = book.granted[j]
     if j == one.out then granted = math.min(granted, book.begins + book.free) end
     numbers[#numbers + 1] = granted
     numbers[#numbers + 1] = book.corrected[j]
     numbers[#numbers + 1] = one.rates[j] * book.share[j] * book.ramp
+  end
+  for j = 1, one.size do
+    for _, hole in ipairs(book.holes[j]) do
+      numbers[#numbers + 1], numbers[#numbers + 2], numbers[#numbers + 3] = j - 1, hole[1], hole[2]
+    end
   end
   return numbers
 end
@@ -174,7 +229,7 @@ local function start_of(i)
   local best = {at = i, start = math.max(0, book.held - now), room = INF, ahead = 0}
   for j, cost in ipairs(one.costs) do
     local rate = one.rates[j] * book.share[j] * book.ramp
-    local cap, level = one.caps[j] * book.share[j], book.granted[j] - book.booked[j]
+    local cap, level = one.caps[j] * book.share[j], level_of(book, j)
     -- Output needs no room beforehand: it is charged as it is made.
     local first = j == one.out and 0 or math.min(cost, cap)
     best.start = math.max(best.start, (first - level) / rate)
@@ -302,9 +357,9 @@ local function book_settle()
   local one, lease = accounts[1], word()
   local undo, hold_s, slower, verdict = number() > 0, number(), number() > 0, number()
   local aside_s, why, flow = number(), word(), number()
-  local book, by, lowered = open(one), {}, false
+  local book, by, lowered, dug = open(one), {}, false, false
   for j = 1, one.size do  -- '-' is not known
-    by[j] = {back = number(), hit = number(), left = number(), share = number()}
+    by[j] = {back = number(), ends = number(), hit = number(), left = number(), share = number()}
   end
   if one.out > 0 then
     local waiting, marks_of, running = queues_of(one)
@@ -315,7 +370,7 @@ local function book_settle()
   end
   for j, each in ipairs(by) do
     if undo then
-      book.booked[j] = book.booked[j] - each.back
+      dug = undo_place(one, j, each.ends - each.back, each.ends) or dug
     else
       book.granted[j] = book.granted[j] + each.back
     end
@@ -344,7 +399,7 @@ local function book_settle()
   judge(one.fails, verdict, hold_s)
   open(one)
   keep(one)
-  if hold_s > 0 or aside_s > 0 or lowered then tell_of(one) end
+  if hold_s > 0 or aside_s > 0 or lowered or dug then tell_of(one) end
   return leave('+', view(one, {}))
 end
 
@@ -388,7 +443,7 @@ local function book_state()
     local book, breaker = open(one), room.breakers[one.fails]
     local levels, rates, waiting, _, running = {}, {}, queues_of(one)
     for j = 1, one.size do
-      levels[j] = book.granted[j] - book.booked[j]
+      levels[j] = level_of(book, j)
       rates[j] = one.rates[j] * book.share[j] * book.ramp
     end
     out[i] = {levels = levels, rates = rates, held_s = math.max(0, book.held - now),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mox.providers.pool.book import Book, advance, heard_of, mean, opened, settle
+from mox.providers.pool.book import Book, advance, heard_of, level, mean, opened, settle
 from mox.providers.pool.breaker import Breakers
 from mox.providers.pool.forms import INF, Ask, Booked, Closing, Refused, View
 from mox.providers.pool.limits import Account
@@ -55,8 +55,9 @@ class Books:
         if (out := account.limits.output) is not None:
             granted[out] = min(granted[out], book.begins + book.free)
         return View(
-            tuple(granted), tuple(book.corrected), tuple(rates), max(0.0, held - now), self._origin
-        )
+            tuple(granted), tuple(book.corrected), tuple(rates), max(0.0, held - now), self._origin,
+            tuple(map(tuple, book.holes)),
+        )  # fmt: skip
 
     def place(self, ask: Ask, now: float) -> Booked | Refused:
         """Book on the account where a call can start first, or nowhere."""
@@ -98,12 +99,12 @@ class Books:
         for j, cost in enumerate(costs):
             rate = limits.rates[j] * book.share[j] * book.ramp
             cap = limits.caps[j] * book.share[j]
-            level = book.granted[j] - book.booked[j]
+            left = level(book, j)
             # Output needs no room beforehand: it is charged as it is made.
             first = 0.0 if j == limits.output else min(cost, cap)
-            start = max(start, (first - level) / rate)
-            ahead = max(ahead, -level / rate)
-            room = min(room, (level - cost) / rate)
+            start = max(start, (first - left) / rate)
+            ahead = max(ahead, -left / rate)
+            room = min(room, (left - cost) / rate)
         return _Best(at, start, room, ahead)
 
     def _turn(self, ask: Ask, best: _Best, now: float) -> float:
@@ -172,8 +173,8 @@ class Books:
         """Take what is on its way already off a book's level."""
         book = self.book(account, now)
         for j, amount in enumerate(amounts):
-            level = book.granted[j] - book.booked[j]
-            book.granted[j] += min(0.0, level) - level - amount
+            left = level(book, j)
+            book.granted[j] += min(0.0, left) - left - amount
 
     def state(self, accounts: Sequence[Account], now: float) -> list[dict[str, Any]]:
         """Of each account, what people want to see."""
@@ -182,7 +183,7 @@ class Books:
             book, view = self.book(account, now), self.view(account, now)
             found.append(
                 {
-                    "levels": [a - b for a, b in zip(book.granted, book.booked, strict=True)],
+                    "levels": [level(book, j) for j in range(len(book.booked))],
                     "rates": list(view.rates),
                     "held_s": max(0.0, book.held - now),
                     "aside": book.aside > now,

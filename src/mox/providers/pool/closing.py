@@ -37,7 +37,7 @@ MADE_NOTHING = FAILS | {
 
 def undone(lease: Lease) -> Closing:
     """Of a booking that never started."""
-    return Closing(lease.id, lease.costs, undo=True)
+    return Closing(lease.id, lease.costs, undo=True, ends=lease.ends)
 
 
 def taken(lease: Lease) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mox.providers.pool.holes import Hole, before
 from mox.providers.pool.limits import Account
 
 INF = float("inf")
@@ -35,6 +36,12 @@ class View(NamedTuple):
     """For how long nothing may start."""
     origin: int = 0
     """Which books say so: what others count has nothing to do with it."""
+    holes: tuple[tuple[Hole, ...], ...] = ()
+    """Of each resource, what was undone and isn't reached yet."""
+
+    def skipped(self, j: int, place: float) -> float:
+        """Of a resource, what nobody waits for any more before a place."""
+        return before(self.holes[j], place) if self.holes else 0.0
 
 
 class Booked(NamedTuple):
@@ -66,6 +73,8 @@ class Closing(NamedTuple):
     """Output that was made, less what the book had taken it to make."""
     undo: bool = False
     """It never started: its place in the queue is free again, for those behind."""
+    ends: tuple[float, ...] = ()
+    """Of each resource, where that place ends; only where it is undone."""
     hit: tuple[float, ...] = ()
     """Of each resource that a 429 named, the lease's mark; NaN of the others."""
     hold_s: float = 0.0

@@ -86,8 +86,9 @@ class Line:
         """When a ticket's turn comes, never before it was known."""
         due = self._heard
         view = self._view
-        for mark, granted, rate in zip(ticket.marks, view.granted, view.rates, strict=True):
-            due = max(due, self._heard + (mark - granted) / rate)
+        rows = zip(ticket.marks, view.granted, view.rates, strict=True)
+        for j, (mark, granted, rate) in enumerate(rows):
+            due = max(due, self._heard + (mark - view.skipped(j, mark) - granted) / rate)
         return due
 
     def _move(self) -> None:
@@ -120,9 +121,9 @@ class Line:
         """What the account has left after it, as the pool takes it."""
         view, passed = self._view, now - self._heard
         ticket.level = tuple(
-            granted + rate * passed + corrected - end
-            for granted, rate, corrected, end in zip(
-                view.granted, view.rates, view.corrected, ticket.ends, strict=True
+            granted + view.skipped(j, end) + rate * passed + corrected - end
+            for j, (granted, rate, corrected, end) in enumerate(
+                zip(view.granted, view.rates, view.corrected, ticket.ends, strict=True)
             )
         )
 

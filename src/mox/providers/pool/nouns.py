@@ -60,6 +60,8 @@ class Lease:
     """From the question to the leave."""
     mark: tuple[float, ...] = ()
     """Of each resource, where it stands in the account's book, to be found again at settling."""
+    ends: tuple[float, ...] = ()
+    """Of each resource, where the next one's place begins."""
     level: tuple[float, ...] = ()
     """Of each resource, what the pool took to be left after this call, for the headers to be
     held against."""

@@ -82,7 +82,8 @@ class _Shared:
             placed = read_placed(said, ask)
             if isinstance(placed, Booked):
                 account, costs = ask.accounts[placed.account], ask.costs[placed.account]
-                self._later(self.settle(account, Closing(ask.lease, costs, undo=True), SHARED))
+                undone = Closing(ask.lease, costs, undo=True, ends=placed.ends)
+                self._later(self.settle(account, undone, SHARED))
 
         placed: Booked | Refused
         try:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from mox.providers.pool.forms import Ask, Booked, Closing, Refused, View
+from mox.providers.pool.holes import Hole
 from mox.providers.pool.limits import Account
 from mox.providers.pool.link import number, words
 
@@ -87,7 +88,7 @@ def closing_of(closing: Closing, size: int) -> list[bytes]:
         number(closing.slower), number(closing.verdict), number(closing.aside_s),
         closing.why.encode(), number(closing.flow),
     ]  # fmt: skip
-    columns = (closing.give_back, closing.hit, closing.left, closing.share)
+    columns = (closing.give_back, closing.ends, closing.hit, closing.left, closing.share)
     for row in zip(*(column or blank for column in columns), strict=True):
         tail.extend(b"-" if value != value else number(value) for value in row)
     return tail
@@ -116,5 +117,13 @@ def read_view(said: bytes) -> View:
 
 
 def view_of(numbers: Sequence[float]) -> View:
-    """A view from its numbers: for how long nothing may start, then three of each resource."""
-    return View(tuple(numbers[1::3]), tuple(numbers[2::3]), tuple(numbers[3::3]), held_s=numbers[0])
+    """A view from its numbers: for how long nothing may start, how many resources there are, three
+    of each, and three of each hole."""
+    end = 2 + 3 * int(numbers[1])
+    holes: list[list[Hole]] = [[] for _ in range(int(numbers[1]))]
+    for at in range(end, len(numbers), 3):
+        holes[int(numbers[at])].append((numbers[at + 1], numbers[at + 2]))
+    return View(
+        tuple(numbers[2:end:3]), tuple(numbers[3:end:3]), tuple(numbers[4:end:3]),
+        held_s=numbers[0], holes=tuple(map(tuple, holes)),
+    )  # fmt: skip
