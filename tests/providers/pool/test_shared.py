@@ -139,6 +139,91 @@ def test_a_redis_that_hangs_is_away(own_valkey, name: str) -> None:
     assert asyncio.run(whole()) < 4
 
 
+def test_a_loop_that_somebody_blocks_is_not_taken_for_a_redis_that_is_away(
+    valkey, name: str
+) -> None:
+    async def whole() -> None:
+        pool = redis_pool(valkey.url, name=name)
+        await pool.acquire([ONE], Need(input=1))
+        asks = asyncio.create_task(pool.acquire([ONE], Need(input=1)))
+        await asyncio.sleep(0)
+        time.sleep(2.2)  # longer than Redis has for an answer
+        await asks
+        await asyncio.sleep(0.1)
+        await pool.aclose()
+
+    asyncio.run(whole())  # a PoolWarning would be an error
+
+
+def test_a_subscription_that_is_lost_is_taken_out_again(
+    valkey, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mox.providers.pool.redis.BEAT_S", 0.2)
+
+    async def whole() -> float:
+        here, there = (redis_pool(valkey.url, name=name) for _ in range(2))
+        lease = await here.acquire([ONE], Need(input=50))
+        await there.acquire([ONE], Need(input=1))
+        with redis.Redis.from_url(valkey.url) as client:
+            assert client.execute_command("CLIENT", "KILL", "TYPE", "pubsub") == 2
+            until = time.monotonic() + 5
+            while len(client.client_list("pubsub")) < 2 and time.monotonic() < until:
+                await asyncio.sleep(0.02)
+        await there.acquire([ONE], Need(input=70))  # the next 50 are there in 0.7 s
+        waits = asyncio.create_task(there.acquire([ONE], Need(input=50)))
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        await here.settle(lease, Outcome(error="rate_limit_tokens", retry_after_s=1.0))
+        await waits
+        took = time.monotonic() - began
+        for pool in (here, there):
+            await pool.aclose()
+        return took
+
+    assert asyncio.run(whole()) >= 1.0
+
+
+def test_who_is_cancelled_when_redis_has_answered_leaves_nothing_booked(valkey, name: str) -> None:
+    async def whole() -> float:
+        pool = redis_pool(valkey.url, name=name)
+        await pool.acquire([ONE], Need(input=1))
+        asks = asyncio.create_task(pool.acquire([ONE], Need(input=300)))
+        await asyncio.sleep(0)
+        link = pool._keeper._link
+        answer = link._waiting[-1][0]
+        while not answer.done():
+            await asyncio.sleep(0)
+        assert not asks.done()
+        asks.cancel()
+        await asyncio.gather(asks, return_exceptions=True)
+        await asyncio.sleep(0.1)
+        level: float = (await pool.state([ONE]))[ONE.name]["levels"]["tokens"]
+        await pool.aclose()
+        return level
+
+    assert asyncio.run(whole()) >= 49 - 1
+
+
+def test_a_redis_that_refuses_the_books_is_not_said_to_be_away_and_nothing_is_left_open(
+    valkey, name: str
+) -> None:
+    with redis.Redis.from_url(valkey.url) as client:
+        client.execute_command("ACL", "SETUSER", "weak", "on", ">secret", "~*", "&*", "+@all",
+                               "-@scripting")  # fmt: skip
+
+    async def whole() -> int:
+        pool = redis_pool(valkey.url.replace("unix://", "unix://weak:secret@"), name=name)
+        before = len(asyncio.all_tasks())
+        with pytest.raises(EngineError, match=r"refuses the pool's books \(.*permission") as said:
+            await pool.acquire([ONE], Need(input=1))
+        assert "secret" not in str(said.value)
+        left = len(asyncio.all_tasks()) - before
+        await pool.aclose()
+        return left
+
+    assert asyncio.run(whole()) == 0
+
+
 def test_no_redis_at_the_start_is_said_without_its_password(tmp_path: Path) -> None:
     async def whole() -> None:
         pool = redis_pool("redis://:secret@127.0.0.1:1/0")

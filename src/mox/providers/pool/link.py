@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 CONNECTS_WITHIN_S = 3.0
-ANSWERS_WITHIN_S = 2.0
-"""An answer that takes longer will not come: Redis is away."""
+ANSWERS_WITHIN_S, LOOKS = 2.0, 4
+"""An answer that takes longer will not come: Redis is away. So often is looked meanwhile, each
+time after the loop has read what came: one that somebody blocks has only not read it yet."""
 Orphan = Callable[[bytes], None]
 
 
 class LostError(Exception):
     """Redis is away, or doesn't answer. What was asked may have been done."""
+
+
+class RefusedError(LostError):
+    """Redis answers, and doesn't do it."""
 
 
 def words(parts: Iterable[bytes]) -> bytes:
@@ -80,24 +84,33 @@ class News:
         """Subscribe.
 
         Raises:
-            LostError: nobody answers there.
+            LostError: nobody answers there, or not to this.
         """
+        from redis.exceptions import ResponseError
+
         connection = await connected(url)
         try:
             async with asyncio.timeout(ANSWERS_WITHIN_S):
                 await connection.send_command("SUBSCRIBE", channel)
                 await connection.read_response(timeout=math.inf)
         except Exception as error:  # noqa: BLE001  whatever it is, there will be no news
-            raise LostError(str(error) or type(error).__name__) from None
+            await connection.disconnect(nowait=True)
+            kind = RefusedError if isinstance(error, ResponseError) else LostError
+            raise kind(str(error) or type(error).__name__) from None
         return cls(connection, told)
 
     async def _read(self, told: Orphan) -> None:
         from redis.exceptions import RedisError
 
-        with suppress(RedisError, OSError):  # the other connection knows it too, and acts on it
+        with suppress(RedisError, OSError):  # whoever uses it looks at `lost`
             while True:
                 _, _, what = await self._connection.read_response(timeout=math.inf)
                 told(what)
+
+    @property
+    def lost(self) -> bool:
+        """Whether its connection is gone: no more news will come."""
+        return self._task.done()
 
     async def aclose(self) -> None:
         await end([self._task])
@@ -111,7 +124,7 @@ class Link:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._out: list[bytes] = []
-        self._waiting: deque[tuple[asyncio.Future[bytes], float, Orphan | None]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[bytes], Orphan | None]] = deque()
         self._more = asyncio.Event()
         self.lost: LostError | None = None
         self.calls = 0
@@ -142,10 +155,16 @@ class Link:
             raise self.lost
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._out.append(command)
-        self._waiting.append((future, time.monotonic(), orphan))
+        self._waiting.append((future, orphan))
         self.calls += 1
         self._more.set()
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            came = future.done() and not future.cancelled() and future.exception() is None
+            if came and orphan is not None:  # it came, and the caller hadn't gone on yet
+                orphan(future.result())
+            raise
 
     async def _write(self) -> None:
         try:
@@ -166,7 +185,7 @@ class Link:
                     said = await self._connection.read_response(timeout=math.inf)
                 except ResponseError as error:
                     said = error
-                future, _, orphan = self._waiting.popleft()
+                future, orphan = self._waiting.popleft()
                 if future.cancelled():
                     if orphan is not None and isinstance(said, bytes):
                         orphan(said)
@@ -178,15 +197,18 @@ class Link:
             self._lose(error)
 
     async def _watch(self) -> None:
+        looks, last = 0, None
         while self.lost is None:
-            await asyncio.sleep(ANSWERS_WITHIN_S / 4)
-            if self._waiting and time.monotonic() - self._waiting[0][1] > ANSWERS_WITHIN_S:
+            await asyncio.sleep(ANSWERS_WITHIN_S / LOOKS)
+            first = self._waiting[0][0] if self._waiting else None
+            looks, last = looks + 1 if first is not None and first is last else 0, first
+            if looks == LOOKS:
                 self._lose(TimeoutError(f"no answer within {ANSWERS_WITHIN_S:.0f} s"))
 
     def _lose(self, error: Exception) -> None:
         if self.lost is None:
             self.lost = LostError(str(error) or type(error).__name__)
-            for future, _, _ in self._waiting:
+            for future, _ in self._waiting:
                 if not future.done():
                     future.set_exception(LostError(*self.lost.args))
             self._waiting.clear()

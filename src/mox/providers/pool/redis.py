@@ -15,7 +15,7 @@ from mox.errors import EngineError
 from mox.providers.pool.desk import Desk, Tell, TellOf
 from mox.providers.pool.forms import Ask, Booked, Closing, Refused, View
 from mox.providers.pool.limits import Account
-from mox.providers.pool.link import Link, LostError, News, end, number, words
+from mox.providers.pool.link import Link, LostError, News, RefusedError, end, number, words
 from mox.providers.pool.outage import SHARED, Outages
 from mox.providers.pool.script import (
     Heads,
@@ -179,7 +179,7 @@ class _Shared:
                 await link.call(b"*3\r\n" + words([b"SCRIPT", b"LOAD", script()[0]]))
                 said = await link.call(command, orphan=orphan)
         except ResponseError as error:  # a full disk or memory, a replica: it books nothing
-            raise LostError(str(error)) from None
+            raise RefusedError(str(error)) from None
         if op != "state":
             self._time = (said_at(said), time.monotonic())
         return said
@@ -191,54 +191,62 @@ class _Shared:
             if self._link is not None:
                 return
             try:
-                link = await Link.open(self._url)
-                await self._beat(link)
-                self._news = await self._listen()
+                self._link = await self._connect()
+            except RefusedError as error:
+                raise EngineError(
+                    f"the Redis at {redact(self._url)} refuses the pool's books ({error}).",
+                    mend="allow its user EVALSHA, SCRIPT LOAD, PUBLISH and SUBSCRIBE, name a main"
+                    " server rather than a replica, or give it more memory.",
+                ) from None
             except LostError as error:
                 raise EngineError(
                     f"no Redis answers at {redact(self._url)} ({error}).",
                     mend="start it, correct MOX_REDIS_URL, or unset it: Mox starts one then.",
                 ) from None
-            self._link = link
             self._beats = asyncio.create_task(self._keep_beating())
+
+    async def _connect(self) -> Link:
+        """A connection on which this process is counted and hears the news."""
+        link = await Link.open(self._url)
+        try:
+            await self._beat(link)
+            await self._subscribe()
+        except BaseException:
+            await link.aclose()
+            raise
+        return link
 
     async def _beat(self, link: Link) -> None:
         said = await self._send(link, "beat", [], [number(0)], None)
         self._outages.workers = max(1, int(float(said.split(b" ")[2])))
 
     async def _keep_beating(self) -> None:
-        """Be counted; notice when Redis is away, and when it is back."""
+        """Be counted, and hear the news; notice when Redis is away, and when it is back."""
         while True:
             away = self._outages.books is not None
             await asyncio.sleep(TRIES_AGAIN_S if away else BEAT_S)
             try:
                 if self._outages.books is None and self._link is not None:
                     await self._beat(self._link)
+                    if self._news is None or self._news.lost:
+                        await self._subscribe()
                 else:
                     await self._come_back()
             except LostError as error:
                 self._outages.begin(str(error))
 
     async def _come_back(self) -> None:
-        link = await Link.open(self._url)
-        try:
-            await self._beat(link)
-        except BaseException:
-            await link.aclose()
-            raise
+        link = await self._connect()
         old, self._link, self._outages.books = self._link, link, None
         # Before anything else is said on it: what this process gave out meanwhile.
         queued = self._outages.waiting()
         accounts = [account for account, _ in queued]
         tail = [number(cost) for _, costs in queued for cost in costs]
         await self._send(link, "rejoin", accounts, tail, None)
-        if self._news is not None:
-            await self._news.aclose()
-        self._news = await self._listen()
         if old is not None:
             await old.aclose()
 
-    async def _listen(self) -> News:
+    async def _subscribe(self) -> None:
         """Hear what other processes' calls met: an account that is held, a provider that fails."""
 
         def told(what: bytes) -> None:
@@ -249,7 +257,9 @@ class _Shared:
                 numbers = list(map(float, rest.split(b" ")))
                 self._tell(self._heads.account(name.decode()), view_of(numbers[1:]))
 
-        return await News.open(self._url, self._heads.news, told)
+        old, self._news = self._news, await News.open(self._url, self._heads.news, told)
+        if old is not None:
+            await old.aclose()
 
     def _later(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
