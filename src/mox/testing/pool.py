@@ -295,25 +295,53 @@ class PoolContract:
     def test_a_provider_that_fails_is_left_alone_then_tried_by_one_call(
         self, run: Callable[..., Any]
     ) -> None:
-        async def work(pool: Pool) -> tuple[str, float, float]:
+        async def work(pool: Pool) -> tuple[str, float, list[float]]:
             sick, well = openai("sick"), Account("well", openai().limits, "other")
             for _ in range(5):
                 lease = await pool.acquire([sick], Need(input=1))
                 await pool.settle(lease, Outcome(error="overloaded"))
             other = (await pool.acquire([sick, well], Need(input=1))).account.name
             probe = await pool.acquire([sick], Need(input=1))
-            behind = asyncio.create_task(pool.acquire([sick], Need(input=1), deadline_s=18))
+            behind = [
+                asyncio.create_task(pool.acquire([sick], Need(input=1), deadline_s=5))
+                for _ in range(3)
+            ]
             await asyncio.sleep(0.3)
-            assert not behind.done()
+            assert not any(each.done() for each in behind)
+            settled = time.monotonic()
             await pool.settle(probe, DONE)
-            behind.cancel()
-            await asyncio.gather(behind, return_exceptions=True)
-            return other, probe.waited_s, (await pool.acquire([sick], Need(input=1))).waited_s
+            later = await asyncio.gather(*behind, pool.acquire([sick], Need(input=1)))
+            return other, probe.waited_s, [one.began_s - settled for one in later]
 
         other, waited, after = run(work)
         assert other == "well"
         assert on_time(waited, 1.0)  # closed for a second
-        assert after < LATE_S
+        assert max(after) <= 0.5 + LATE_S
+
+    def test_a_provider_that_is_tried_keeps_a_deadline_and_no_other_provider_waiting(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> tuple[float, float]:
+            sick, well = openai("sick"), Account("well", openai().limits, "other")
+            for _ in range(5):
+                lease = await pool.acquire([sick], Need(input=1))
+                await pool.settle(lease, Outcome(error="overloaded"))
+            await pool.acquire([sick], Need(input=1))  # tries it, and says nothing
+            began = time.monotonic()
+
+            async def refused() -> float:
+                with pytest.raises(PoolError, match="sick"):
+                    await pool.acquire([sick], Need(input=1), deadline_s=0.5)
+                return time.monotonic() - began
+
+            waits = [asyncio.create_task(refused()) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            other = await pool.acquire([well], Need(input=1))
+            return other.waited_s, max(await asyncio.gather(*waits))
+
+        other, took = run(work)
+        assert other < LATE_S
+        assert on_time(took, 0.5)
 
     def test_headers_that_say_less_are_followed(self, run: Callable[..., Any]) -> None:
         async def work(pool: Pool) -> tuple[float, float]:
@@ -344,6 +372,30 @@ class PoolContract:
             return lease.waited_s
 
         assert run(work) <= 2.5 + 0.5 + LATE_S  # two seconds ahead, the last one, and its own
+
+    def test_behind_others_in_a_queue_a_deadline_holds_and_other_accounts_do_not_wait(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> tuple[float, float]:
+            async def batch(account: Account, deadline_s: float = 60) -> Lease:
+                need = Need(input=50)
+                return await pool.acquire([account], need, deadline_s=deadline_s, priority="batch")
+
+            many = [asyncio.create_task(batch(openai())) for _ in range(20)]  # 10 s of the rate
+            await asyncio.sleep(0.1)
+            idle = await batch(openai("idle"))
+            began = time.monotonic()
+            with pytest.raises(PoolError, match="one had no turn for it by the deadline"):
+                await batch(openai(), 0.5)
+            took = time.monotonic() - began
+            for each in many:
+                each.cancel()
+            await asyncio.gather(*many, return_exceptions=True)
+            return idle.waited_s, took
+
+        idle, took = run(work)
+        assert idle < LATE_S
+        assert on_time(took, 0.5)
 
     def test_tenants_share_alike_however_many_callers_each_has(
         self, run: Callable[..., Any]

@@ -126,7 +126,7 @@ def test_a_closed_provider_is_tried_by_one_call_and_by_the_next_when_that_is_los
     assert isinstance(books.place(PLAIN, 1), Booked)
     behind = books.place(PLAIN, 1)
     assert isinstance(behind, Refused)
-    assert (behind.why, behind.wait_s) == ("closed", about(15))
+    assert (behind.why, behind.wait_s) == ("tried", about(15))
     books.go(15.5)  # nothing was heard of it: its process is gone
     assert isinstance(books.place(PLAIN, 1), Booked)
     books.settle(PLAIN, verdict=0)  # nor does it say anything where it was cancelled

@@ -241,7 +241,7 @@ end
 
 local function book_place()
   local lease, max_wait, ahead_s, tenant, weight = word(), number(), number(), word(), number()
-  local best, free, closed, aside, why = nil, 0, INF, INF, ''
+  local best, free, closed, tried, aside, why = nil, 0, INF, false, INF, ''
   for i, one in ipairs(accounts) do
     one.speed, one.costs = number(), {}
     for j = 1, one.size do one.costs[j] = number() end
@@ -254,6 +254,7 @@ local function book_place()
       if book.aside - now <= aside then aside, why = book.aside - now, book.why end
     elseif closed_until > now then
       closed = math.min(closed, closed_until - now)
+      tried = tried or breaker['until'] <= now
     else
       free = free + 1
       local found = start_of(i)
@@ -264,7 +265,7 @@ local function book_place()
     end
   end
   if not best then
-    if closed < INF then return refused('closed', closed) end
+    if closed < INF then return refused(tried and 'tried' or 'closed', closed) end
     return refused('aside', aside, why)
   end
   if best.start > max_wait then return refused('late', best.start) end

@@ -63,7 +63,7 @@ class Books:
         """Book on the account where a call can start first, or nowhere."""
         best: _Best | None = None
         free = 0
-        closed, aside, why = INF, INF, ""
+        closed, aside, why, tried = INF, INF, "", False
         for at, account in enumerate(ask.accounts):
             book = self.book(account, now)
             if book.aside > now:
@@ -73,6 +73,7 @@ class Books:
             until = self._breakers.refuses_until(account.fails_with, now)
             if until > now:
                 closed = min(closed, until - now)
+                tried = tried or self._breakers.until(account.fails_with) <= now
                 continue
             free += 1
             found = self._start(ask, at, book, now)
@@ -84,7 +85,7 @@ class Books:
                 best = found
         if best is None:
             if closed < INF:
-                return Refused("closed", closed)
+                return Refused("tried" if tried else "closed", closed)
             return Refused("aside", aside, why)
         if best.start > ask.max_wait_s:
             return Refused("late", best.start)

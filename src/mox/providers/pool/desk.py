@@ -1,7 +1,8 @@
 """Where callers of one process wait: it asks the books, holds tickets, and lets calls go.
 
 The books (`memory`, `redis`) say where a booking begins; when its turn comes is worked out here,
-anew whenever a reply says how an account stands. Nobody asks again and again.
+anew whenever a reply says how an account stands. Nobody asks again and again, but for the first of
+those whom the books send away for others' sake.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from mox.providers.pool.limits import Account
 from mox.providers.pool.line import Line, Ticket
 from mox.providers.pool.nouns import AHEAD_S, DEADLINE_S, Lease, Need, Needs, Outcome, Priority
 
-LEAST_S = 0.005
-"""Between two questions of a caller that others are before."""
+LEAST_S, TRIED_S = 0.005, 0.25
+"""Between two questions of a caller that others are before, at least; and at most, where one of
+them tries a provider that failed: how long that takes nobody knows."""
 
 
 Tell = Callable[[str, View], None]
@@ -54,7 +56,7 @@ class Desk:
         self._keeper = keeper
         self._weights = dict(weights or {})
         self._lines: dict[tuple[str, int], Line] = {}
-        self._turns: dict[tuple[str, str], _Turn] = {}
+        self._turns: dict[_Queue, _Turn] = {}
         self._name = uuid4().hex[:12]
         self._leases = 0
         self._closed = False
@@ -84,7 +86,9 @@ class Desk:
             lease = f"{self._name}.{self._leases}"
             left = until - time.monotonic()
             ask = Ask(accounts, costs, lease, left, ahead, tenant, weight, speeds)
-            booked = await self._placed(ask, (tenant, priority), until)
+            booked = await self._placed(
+                ask, (tenant, priority, *(each.name for each in accounts)), until
+            )
             account = accounts[booked.account]
             held = Lease(
                 account, costs[booked.account], lease, asked, mark=booked.marks,
@@ -94,46 +98,60 @@ class Desk:
             if await self._leave(held, booked, until):
                 return held
 
-    async def _placed(self, ask: Ask, key: tuple[str, str], until: float) -> Booked:
-        """A booking; behind those of the same tenant and priority who may not book yet."""
-        turn = self._turns.get(key)
+    async def _placed(self, ask: Ask, key: _Queue, until: float) -> Booked:
+        """A booking; behind those of the same queue who may not book yet."""
+        turn, wait = self._turns.get(key), 0.0
         if turn is None:
             placed = await self._keeper.place(ask)
             if isinstance(placed, Booked):
                 return placed
-            self._refuse(placed, ask, until)
+            wait = self._wait_s(placed, ask, until)
             turn = self._turns.setdefault(key, _Turn())
-            wait = placed.wait_s
-        else:
-            wait = 0.0
-        async with turn:
-            try:
-                while True:
-                    if wait > 0:
-                        await asyncio.sleep(max(wait, LEAST_S))
-                    self._check_open()
-                    ask = ask._replace(max_wait_s=until - time.monotonic())
-                    placed = await self._keeper.place(ask)
-                    if isinstance(placed, Booked):
-                        return placed
-                    self._refuse(placed, ask, until)
-                    wait = placed.wait_s
-            finally:
-                if turn.last and self._turns.get(key) is turn:
-                    del self._turns[key]
+        await self._come_first(turn, ask, until)
+        try:
+            while True:
+                if wait > 0:
+                    await asyncio.sleep(max(wait, LEAST_S))
+                self._check_open()
+                ask = ask._replace(max_wait_s=until - time.monotonic())
+                placed = await self._keeper.place(ask)
+                if isinstance(placed, Booked):
+                    return placed
+                wait = self._wait_s(placed, ask, until)
+        finally:
+            turn.leave()
+            if turn.users == 0 and self._turns.get(key) is turn:
+                del self._turns[key]
 
-    def _refuse(self, refused: Refused, ask: Ask, until: float) -> None:
-        """Refuse at once what can't be had in time; return where it is worth waiting."""
-        wait, names = refused.wait_s, ", ".join(each.name for each in ask.accounts)
-        if refused.why != "late" and time.monotonic() + wait <= until:
-            return
+    async def _come_first(self, turn: _Turn, ask: Ask, until: float) -> None:
+        """Wait until those who came before have booked."""
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await turn.take()
+        except TimeoutError:
+            raise PoolError(
+                f"{_names(ask)} had no turn for it by the deadline, others being first.",
+                mend="allow a longer deadline, or add an account.",
+            ) from None
+
+    def _wait_s(self, refused: Refused, ask: Ask, until: float) -> float:
+        """How long to wait before asking again; refuses at once what can't be had in time."""
+        wait, names, left = refused.wait_s, _names(ask), until - time.monotonic()
+        if refused.why == "tried" and left > 0:
+            return min(wait, left, TRIED_S)
+        if refused.why != "late" and wait <= left:
+            return wait
         if refused.why == "aside":
             raise PoolError(
                 f"every account is put aside ({names}: {refused.detail}).",
                 mend="mend that and take it back (`take_back`), or add another account.",
                 would_wait_s=None if wait == INF else wait,
             )
-        because = {"closed": ", since its provider keeps failing", "turn": ", others being first"}
+        because = {
+            "closed": ", since its provider keeps failing",
+            "tried": " at the latest: its provider failed, and one call tries it again",
+            "turn": ", others being first",
+        }
         raise PoolError(
             f"{names} would be free in {wait:.2f} s{because.get(refused.why, '')}, and the"
             f" deadline is {max(0.0, ask.max_wait_s):.2f} s away.",
@@ -248,25 +266,29 @@ class Desk:
             raise PoolError("the pool is closed.", mend="open another one.")
 
 
+_Queue = tuple[str, ...]
+"""Tenant, priority, and the accounts' names."""
+
+
+def _names(ask: Ask) -> str:
+    return ", ".join(each.name for each in ask.accounts)
+
+
 class _Turn:
-    """A lock that hands itself on in the order of asking, and knows its last user."""
+    """A lock that hands itself on in the order of asking, and knows how many want it."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._users = 0
+        self.users = 0
 
-    @property
-    def last(self) -> bool:
-        return self._users == 1
-
-    async def __aenter__(self) -> None:
-        self._users += 1
+    async def take(self) -> None:
+        self.users += 1
         try:
             await self._lock.acquire()
         except BaseException:
-            self._users -= 1
+            self.users -= 1
             raise
 
-    async def __aexit__(self, *_: object) -> None:
-        self._users -= 1
+    def leave(self) -> None:
+        self.users -= 1
         self._lock.release()

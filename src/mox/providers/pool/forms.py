@@ -56,8 +56,8 @@ class Booked(NamedTuple):
 
 class Refused(NamedTuple):
     why: str
-    """`late`: after the deadline. `turn`: others are first. `closed`: the provider fails.
-    `aside`: every account is put aside."""
+    """`late`: after the deadline. `turn`: others are first. `closed`: the provider fails. `tried`:
+    one call tries a provider that failed. `aside`: every account is put aside."""
     wait_s: float
     """Until it would start, or may be asked again; infinite where nobody knows."""
     detail: str = ""
