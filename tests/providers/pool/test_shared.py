@@ -298,6 +298,26 @@ def test_who_waits_in_another_process_hears_of_a_429_at_once(valkey, name: str) 
     assert asyncio.run(whole()) >= 2.0
 
 
+@pytest.mark.parametrize(
+    ("until_s", "kept_s"), [(None, -1), (3 * 86400.0, 3 * 86400), (9.0, 86400)]
+)
+def test_who_is_put_aside_is_so_for_as_long_as_was_said(
+    valkey, name: str, until_s: float | None, kept_s: int
+) -> None:
+    async def whole() -> float:
+        pool = redis_pool(valkey.url, name=name)
+        lease = await pool.acquire([ONE], Need(input=1))
+        await pool.put_aside(ONE, "it rains", until_s)
+        await pool.settle(lease, DONE)
+        with redis.Redis.from_url(valkey.url) as client:
+            [key] = client.keys(f"{{{name}}}:account:*")
+            kept: int = client.ttl(key)  # -1: for ever
+        await pool.aclose()
+        return kept
+
+    assert asyncio.run(whole()) == pytest.approx(kept_s, abs=2)
+
+
 def test_an_acquire_and_a_settle_are_two_calls(valkey, name: str) -> None:
     async def whole() -> float:
         pool = redis_pool(valkey.url, name=name)

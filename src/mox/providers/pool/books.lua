@@ -176,13 +176,23 @@ local function line(said, numbers)
   return table.concat(out, ' ')
 end
 
+-- Keep an account's book for a day, and as long as it is put aside: where nobody said until when,
+-- until it is taken back.
+local function store(one)
+  local packed, aside_ms = cmsgpack.pack(one.book), (one.book.aside - now) * 1000
+  if aside_ms == INF then
+    redis.call('SET', one.key, packed)
+  else
+    local keep_ms = math.max(KEEP_MS, math.ceil(aside_ms))
+    redis.call('SET', one.key, packed, 'PX', string.format('%.0f', keep_ms))
+  end
+end
+
 local function leave(said, numbers)
   if changed then redis.call('SET', KEYS[1], cmsgpack.pack(room), 'PX', KEEP_MS) end
   for _, one in ipairs(accounts) do
     -- Also where only time passed, if somebody may have begun in it.
-    if one.book and (one.changed or one.out > 0) then
-      redis.call('SET', one.key, cmsgpack.pack(one.book), 'PX', KEEP_MS)
-    end
+    if one.book and (one.changed or one.out > 0) then store(one) end
   end
   return line(said, numbers)
 end
