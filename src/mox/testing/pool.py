@@ -318,6 +318,28 @@ class PoolContract:
         assert on_time(waited, 1.0)  # closed for a second
         assert max(after) <= 0.5 + LATE_S
 
+    def test_a_provider_that_fails_stops_what_is_booked_on_its_other_accounts_too(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> list[float]:
+            one, two = openai("one"), openai("two")
+
+            async def call() -> float:
+                lease = await pool.acquire([two], Need(input=10))
+                await pool.settle(lease, DONE)
+                return lease.began_s
+
+            leases = [await pool.acquire([one], Need(input=1)) for _ in range(5)]
+            await pool.acquire([two], Need(input=50))
+            waits = [asyncio.create_task(call()) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            for lease in leases:
+                await pool.settle(lease, Outcome(error="overloaded"))
+            closed = time.monotonic()
+            return [began - closed for began in await asyncio.gather(*waits)]
+
+        assert min(run(work)) >= 0.9  # closed for a second; their turns were 0.1 to 0.3 s off
+
     def test_a_provider_that_is_tried_keeps_a_deadline_and_no_other_provider_waiting(
         self, run: Callable[..., Any]
     ) -> None:

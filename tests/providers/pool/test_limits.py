@@ -77,7 +77,7 @@ def test_a_small_limit_of_requests_is_never_met_however_late_they_arrive(per_min
     mean, a twentieth of the requests above 60 ms."""
     account = Account("a", Limits(requests_per_min=per_min))
     gate = Gate(Strict(accounting="openai", rpm=per_min, tpm=1e9, burst_s=1), now_s=0.0)
-    books, draws, now, arrivals = Books(), random.Random(1), 0.0, []  # noqa: S311
+    books, draws, now, arrivals = Books(lambda *_: None), random.Random(1), 0.0, []  # noqa: S311
     for number in range(1000):
         booked = books.place(Ask([account], [(1.0,)], f"l{number}", 1e9, 1e9, speeds=[0.0]), now)
         assert isinstance(booked, Booked)

@@ -51,7 +51,7 @@ def numbers(found: Any) -> list[float]:
 
 
 async def play(url: str, steps: list[tuple[Any, ...]], let_pass: Callable[..., Any]) -> None:
-    shared, books = _Shared(url, uuid.uuid4().hex), Books()
+    shared, books = _Shared(url, uuid.uuid4().hex), Books(lambda *_: None)
     held: list[tuple[str, Account, tuple[float, ...], Booked]] = []
     try:
         for number, step in enumerate(steps):

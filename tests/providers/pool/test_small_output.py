@@ -28,7 +28,7 @@ class World:
         self.draws = random.Random(seed)  # noqa: S311
         self.accounts = [Account(f"a{at}", limits, "p") for at in range(3)]
         self.gates = [Gate(strict, now_s=0.0) for _ in self.accounts]
-        self.books = Books()
+        self.books = Books(lambda *_: None)
         self.heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self.numbers = itertools.count()
         self.lines: dict[tuple[int, int], deque[dict[str, Any]]] = {

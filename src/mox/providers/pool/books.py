@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,15 @@ class _Best:
 
 
 class Books:
-    """All accounts of one process. `now` is monotonic seconds."""
+    """All accounts of one process. `now` is monotonic seconds.
 
-    def __init__(self, origin: int = 0) -> None:
+    Args:
+        tell_of: told which provider is closed, and for how many seconds: nothing of it may start,
+            on whichever account it is booked.
+    """
+
+    def __init__(self, tell_of: Callable[[str, float], None], *, origin: int = 0) -> None:
+        self._tell_of = tell_of
         self._origin = origin
         self._books: dict[str, Book] = {}
         self._breakers = Breakers()
@@ -162,7 +168,11 @@ class Books:
     def settle(self, account: Account, closing: Closing, now: float) -> View:
         """End a booking."""
         settle(self.book(account, now), account.limits, closing, now)
-        self._breakers.judge(account.fails_with, closing.verdict, closing.hold_s, now)
+        provider = account.fails_with
+        before = self._breakers.until(provider)
+        self._breakers.judge(provider, closing.verdict, closing.hold_s, now)
+        if (until := self._breakers.until(provider)) > before:
+            self._tell_of(provider, until - now)
         return self.view(account, now)
 
     def aside(self, account: Account, reason: str, until_s: float, now: float) -> None:

@@ -22,11 +22,11 @@ def memory_pool(*, weights: Mapping[str, float] | None = None) -> Desk:
 
 
 class _Memory:
-    def __init__(self) -> None:
-        self._books = Books()
+    _books: Books
 
     def listen(self, tell: Tell, tell_of: TellOf) -> None:
-        """There is nobody else."""
+        """Nobody else settles: an account's own calls say how it stands."""
+        self._books = Books(tell_of)
 
     async def place(self, ask: Ask) -> Booked | Refused:
         return self._books.place(ask, time.monotonic())

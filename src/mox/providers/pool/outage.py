@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 
 from mox.errors import PoolWarning
@@ -28,6 +29,8 @@ class Outages:
         self._url = url
         self._count = 0
         self._queued: dict[str, deque[tuple[float, Account, tuple[float, ...]]]] = {}
+        self.tell_of: Callable[[str, float], None] = lambda *_: None
+        """Told which provider is closed, and for how many seconds."""
         self.workers = 1
         """Who share the limits, as was last heard."""
         self.books: Books | None = None
@@ -42,7 +45,7 @@ class Outages:
         """This process's own books: made when Redis goes, with what waits already in them."""
         if self.books is None:
             self._count += 1
-            self.books = Books(self._count)
+            self.books = Books(self.tell_of, origin=self._count)
             now = time.monotonic()
             for account, costs in self.waiting():
                 self.books.owe(self.share(account), costs, now)

@@ -76,6 +76,7 @@ class _Shared:
 
     def listen(self, tell: Tell, tell_of: TellOf) -> None:
         self._tell, self._tell_of = tell, tell_of
+        self._outages.tell_of = tell_of
 
     async def place(self, ask: Ask) -> Booked | Refused:
         def orphan(said: bytes) -> None:
