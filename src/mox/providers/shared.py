@@ -67,8 +67,10 @@ while bytes + #value + row > limit do
 end
 redis.call('HSET', rows, id, value, '#bytes', string.format('%.0f', bytes + #value + row))
 redis.call('ZADD', ends, now + ttl, id)
-redis.call('PEXPIRE', rows, ttl)
-redis.call('PEXPIRE', ends, ttl)
+-- As long as the last of them, whoever wrote it.
+local last = string.format('%.0f', redis.call('ZRANGE', ends, -1, -1, 'WITHSCORES')[2])
+redis.call('PEXPIREAT', rows, last)
+redis.call('PEXPIREAT', ends, last)
 return 1
 """
 

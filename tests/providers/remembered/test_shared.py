@@ -92,6 +92,17 @@ def test_shared_rows_end_after_their_time(valkey: str) -> None:
     shared.close()
 
 
+def test_a_machine_whose_rows_end_soon_ends_no_others(valkey: str) -> None:
+    lasting, short = SharedAnswers(valkey, ttl_s=3600), SharedAnswers(valkey, ttl_s=0.2)
+    lasting.put("k", b"row")
+    short.put("other", b"short")
+    time.sleep(0.3)
+    assert short.get("other") is None
+    assert lasting.get("k") == b"row"
+    for shared in (lasting, short):
+        shared.close()
+
+
 def test_all_shared_rows_stay_within_a_size_and_the_oldest_go_first(valkey: str) -> None:
     import redis
 
