@@ -272,6 +272,18 @@ class PoolContract:
         assert on_time(second - first, 0.25)
         assert on_time(third - second, 0.25)
 
+    def test_an_account_is_left_alone_as_long_as_its_provider_asks(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> float:
+            lease = await pool.acquire([openai()], Need(input=10))
+            await pool.settle(lease, Outcome(error="rate_limit_tokens", retry_after_s=3600))
+            with pytest.raises(PoolError, match="one would be free in") as refused:
+                await pool.acquire([openai()], Need(input=10))
+            return refused.value.would_wait_s or 0
+
+        assert run(work) == pytest.approx(3600, abs=5)
+
     def test_an_account_without_quota_is_put_aside_and_can_be_taken_back(
         self, run: Callable[..., Any]
     ) -> None:

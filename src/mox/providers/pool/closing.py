@@ -10,8 +10,9 @@ from mox.providers.pool.nouns import Lease, Outcome, limited
 from mox.types.providers import Resource
 
 NAN = float("nan")
-HELD_S, HELD_AT_LEAST_S, HELD_AT_MOST_S = 1.0, 0.05, 120.0
-"""How long a 429 stops an account: where it doesn't say, and the bounds of what is believed."""
+HELD_S, HELD_AT_LEAST_S, HELD_AT_MOST_S = 1.0, 0.05, 86_400.0
+"""How long a 429 stops an account: where it doesn't say, and the bounds of what is believed. A
+limit by the day is the longest there is; who doesn't wait so long hears of it at once."""
 QUOTA_S = 600.0
 """How long an account whose quota is used up is put aside, unless somebody takes it back."""
 FAILS = frozenset({"overloaded", "server"})
