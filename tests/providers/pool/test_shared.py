@@ -16,7 +16,7 @@ import redis
 
 from mox.errors import EngineError, PoolWarning
 from mox.providers.pool import Account, Lease, Limits, Need, Outcome, Pool, redis_pool
-from mox.testing.pool import on_time
+from mox.testing.pool import anthropic, on_time
 from mox.types.providers import Usage
 
 pytestmark = pytest.mark.timeout(90)
@@ -137,6 +137,25 @@ def test_a_redis_that_hangs_is_away(own_valkey, name: str) -> None:
             await pool.aclose()
 
     assert asyncio.run(whole()) < 4
+
+
+def test_who_waits_in_another_process_moves_up_at_once_when_much_comes_back(
+    valkey, name: str
+) -> None:
+    account = anthropic()  # 100 tokens of output a second
+
+    async def whole() -> float:
+        here, there = (redis_pool(valkey.url, name=name) for _ in range(2))
+        lease = await here.acquire([account], Need(output=500))
+        waits = asyncio.create_task(there.acquire([account], Need(output=50)))
+        await asyncio.sleep(0.2)
+        await here.settle(lease, Outcome(usage=Usage(1, output_tokens=10)))
+        waited = (await waits).waited_s
+        for pool in (here, there):
+            await pool.aclose()
+        return waited
+
+    assert on_time(asyncio.run(whole()), 0.2)
 
 
 def test_a_loop_that_somebody_blocks_is_not_taken_for_a_redis_that_is_away(

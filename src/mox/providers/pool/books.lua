@@ -368,7 +368,7 @@ local function book_settle()
   local one, lease = accounts[1], word()
   local undo, hold_s, slower, verdict = number() > 0, number(), number() > 0, number()
   local aside_s, why, flow = number(), word(), number()
-  local book, by, lowered, dug = open(one), {}, false, false
+  local book, by, news = open(one), {}, hold_s > 0 or aside_s > 0
   for j = 1, one.size do  -- '-' is not known
     by[j] = {back = number(), ends = number(), hit = number(), left = number(), share = number()}
   end
@@ -381,13 +381,14 @@ local function book_settle()
   end
   for j, each in ipairs(by) do
     if undo then
-      dug = undo_place(one, j, each.ends - each.back, each.ends) or dug
+      news = undo_place(one, j, each.ends - each.back, each.ends) or news
     else
       book.granted[j] = book.granted[j] + each.back
+      news = news or each.back > SAFE * one.caps[j] * book.share[j]  -- those who wait move up far
     end
     if each.share then
       book.target[j] = math.min(1, each.share)
-      lowered = lowered or book.target[j] < book.share[j]
+      news = news or book.target[j] < book.share[j]
       book.share[j] = math.min(book.share[j], book.target[j])
     end
     if each.left then
@@ -410,7 +411,7 @@ local function book_settle()
   judge(one.fails, verdict, hold_s)
   open(one)
   keep(one)
-  if hold_s > 0 or aside_s > 0 or lowered or dug then tell_of(one) end
+  if news then tell_of(one) end
   return leave('+', view(one, {}))
 end
 
