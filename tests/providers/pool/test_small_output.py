@@ -73,7 +73,7 @@ class World:
         length = min(MOST, max(1, int(self.draws.lognormvariate(5, 0.5))))
         call = {
             "lease": ask.lease, "marks": booked.marks, "input": given, "cost": mean,
-            "length": length, "speed": speeds[0],
+            "length": length, "speed": booked.speed,
         }  # fmt: skip
         self.lines[process, booked.account].append(call)
         self.hear(now, process, booked.account, booked.view)

@@ -14,10 +14,10 @@ among those who wait (`holes`).
 Output that is charged as it is made needs one thing more. Bookings pace how many answers begin;
 how much they make meanwhile is noise, and where the provider's bucket runs over or empty by it
 the pool's doesn't. So a book keeps `flow` too, the provider's bucket as it should be now: it
-refills, and falls by what the running answers make (their number times the speed of one, put
-right whenever one reports). The next answer begins only where `flow` covers what is yet to come
-above the rate from those that run: with long answers that is Little's law, their number times
-their speed within the limit.
+refills, and falls by what the running answers make (each by its own speed, put right whenever one
+reports). The next answer begins only where `flow` covers what is yet to come above the rate from
+it and those that run: with long answers that is Little's law, their number times their speed
+within the limit.
 """
 
 from __future__ import annotations
@@ -40,6 +40,19 @@ WEIGHT = 0.2
 """Of the newest in a mean."""
 SAFE = 0.5
 """Of the cap: how much more than the pool's level the provider's should be."""
+
+
+@dataclass(slots=True)
+class Coming:
+    """An answer that waits or runs, where output is limited."""
+
+    marks: tuple[float, ...]
+    speed: float
+    """In tokens a second."""
+    length: float
+    """In tokens, as is set aside."""
+    until: float = 0.0
+    """When it counts no more if nobody reports of it."""
 
 
 @dataclass(slots=True)
@@ -68,13 +81,11 @@ class Book:
     begins: float = 0.0
     """The mark of that answer."""
     speed: float = 0.0
-    """Of one answer, in tokens a second."""
+    """Of one answer, in the mean."""
     length: float = 0.0
-    """Of one answer, as is set aside."""
-    waiting: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    """Lease → its marks, in order: who hasn't begun, where output is limited."""
-    running: dict[str, float] = field(default_factory=dict)
-    """Lease → when its answer counts no more if nobody reports of it."""
+    waiting: dict[str, Coming] = field(default_factory=dict)
+    """By lease, in order: who hasn't begun."""
+    running: dict[str, Coming] = field(default_factory=dict)
 
 
 def opened(limits: Limits, now: float) -> Book:
@@ -113,28 +124,30 @@ def _follow(book: Book, limits: Limits, out: int, passed: float, now: float) -> 
     """Follow the provider's own bucket of output, and let nobody begin on what isn't there."""
     rate = limits.rates[out] * book.share[out]
     cap = limits.caps[out] * book.share[out]
-    for name in [name for name, end in book.running.items() if end < now]:
+    for name in [name for name, one in book.running.items() if one.until < now]:
         del book.running[name]
-    made = rate - len(book.running) * book.speed
-    book.flow = min(2 * cap, book.flow + made * passed)
+    speed = sum(one.speed for one in book.running.values())
+    length = sum(one.length for one in book.running.values())
+    book.flow = min(2 * cap, book.flow + (rate - speed) * passed)
     while True:
-        book.free = book.flow - cap - _to_come(book, rate)
-        name, marks = next(iter(book.waiting.items()), ("", None))
-        book.begins = book.booked[out] if marks is None else marks[out]
-        if marks is None or book.free < 0 or any(map(gt, marks, book.granted)):
+        name, one = next(iter(book.waiting.items()), ("", None))
+        speed += book.speed if one is None else one.speed
+        length += book.length if one is None else one.length
+        book.free = book.flow - cap - _to_come(speed, length, rate)
+        book.begins = book.booked[out] if one is None else one.marks[out]
+        if one is None or book.free < 0 or any(map(gt, one.marks, book.granted)):
             break
         del book.waiting[name]
-        lasts = book.length / book.speed if book.speed > 0 else 0.0
-        book.running[name] = now + lasts + GRACE_S
+        lasts = one.length / one.speed if one.speed > 0 else 0.0
+        one.until = now + lasts + GRACE_S
+        book.running[name] = one
     book.granted[out] = min(book.granted[out], book.begins + max(0.0, book.free))
 
 
-def _to_come(book: Book, rate: float) -> float:
-    """What all answers that run, and one more, will make above the rate: half of each is left."""
-    if book.speed <= 0:
-        return 0.0
-    count = len(book.running) + 1
-    return max(0.0, 1 - rate / (count * book.speed)) * count * book.length / 2
+def _to_come(speed: float, length: float, rate: float) -> float:
+    """What answers of so much speed and length together will make above the rate: half of each is
+    left."""
+    return max(0.0, 1 - rate / speed) * length / 2 if speed > 0 else 0.0
 
 
 def level(book: Book, j: int) -> float:
@@ -145,7 +158,7 @@ def level(book: Book, j: int) -> float:
 def heard_of(book: Book, lease: str, now: float) -> None:
     """An answer runs, and counts a while longer if nobody reports of it again."""
     if lease in book.running:
-        book.running[lease] = max(book.running[lease], now + GRACE_S)
+        book.running[lease].until = max(book.running[lease].until, now + GRACE_S)
 
 
 def settle(book: Book, limits: Limits, closing: Closing, now: float) -> None:

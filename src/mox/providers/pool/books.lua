@@ -42,40 +42,56 @@ local now = clock + room.shift
 local function text(value) return string.format('%.17g', value) end
 local function mean(old, new) return old == 0 and new or old + WEIGHT * (new - old) end
 
--- Who hasn't begun, in order; their marks; who runs, until it counts no more.
-local function queues_of(one) return one.key .. ':waiting', one.key .. ':marks', one.key .. ':running' end
+-- Who hasn't begun, in order; what is known of who waits or runs; who runs, until it counts no
+-- more. The speeds and lengths of those that run are summed in the book.
+local function queues_of(one)
+  return one.key .. ':waiting', one.key .. ':coming', one.key .. ':running'
+end
 
--- What all answers that run, and one more, will make above the rate: half of each is left.
-local function to_come(book, rate, running)
-  if book.speed <= 0 then return 0 end
-  return math.max(0, 1 - rate / ((running + 1) * book.speed)) * (running + 1) * book.length / 2
+-- What answers of so much speed and length together will make above the rate: half of each is left.
+local function to_come(speed, length, rate)
+  if speed <= 0 then return 0 end
+  return math.max(0, 1 - rate / speed) * length / 2
+end
+
+-- An answer neither waits nor runs any more.
+local function ended(one, lease)
+  local book, waiting, coming, running = one.book, queues_of(one)
+  redis.call('ZREM', waiting, lease)
+  if redis.call('ZREM', running, lease) > 0 then
+    local each = cmsgpack.unpack(redis.call('HGET', coming, lease))
+    book.speeds, book.lengths = book.speeds - each.speed, book.lengths - each.length
+    if redis.call('ZCARD', running) == 0 then book.speeds, book.lengths = 0, 0 end
+  end
+  redis.call('HDEL', coming, lease)
 end
 
 -- Follow the provider's own bucket of output, and let nobody begin on what isn't there.
 local function follow(one, passed)
   local book, out = one.book, one.out
-  local waiting, marks_of, running = queues_of(one)
+  local waiting, coming, running = queues_of(one)
   local rate, cap = one.rates[out] * book.share[out], one.caps[out] * book.share[out]
-  redis.call('ZREMRANGEBYSCORE', running, '-inf', '(' .. text(now))
-  local count = redis.call('ZCARD', running)
-  book.flow = math.min(2 * cap, book.flow + (rate - count * book.speed) * passed)
+  for _, lease in ipairs(redis.call('ZRANGEBYSCORE', running, '-inf', '(' .. text(now))) do
+    ended(one, lease)
+  end
+  book.flow = math.min(2 * cap, book.flow + (rate - book.speeds) * passed)
   while true do
-    book.free = book.flow - cap - to_come(book, rate, count)
-    local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
-    book.begins = first[2] and tonumber(first[2]) or book.booked[out]
-    local may = first[1] and book.free >= 0
+    local lease = redis.call('ZRANGE', waiting, 0, 0)[1]
+    local each = lease and cmsgpack.unpack(redis.call('HGET', coming, lease)) or book
+    local speeds, lengths = book.speeds + each.speed, book.lengths + each.length
+    book.free = book.flow - cap - to_come(speeds, lengths, rate)
+    book.begins = lease and each.marks[out] or book.booked[out]
+    local may = lease and book.free >= 0
     if may then
-      for j, mark in ipairs(cmsgpack.unpack(redis.call('HGET', marks_of, first[1]))) do
-        may = may and mark <= book.granted[j]
-      end
+      for j, mark in ipairs(each.marks) do may = may and mark <= book.granted[j] end
     end
     if not may then break end
-    redis.call('ZREM', waiting, first[1])
-    redis.call('HDEL', marks_of, first[1])
-    local lasts = book.speed > 0 and book.length / book.speed or 0
-    redis.call('ZADD', running, text(now + lasts + GRACE_S), first[1])
+    redis.call('ZREM', waiting, lease)
+    local lasts = each.speed > 0 and each.length / each.speed or 0
+    redis.call('ZADD', running, text(now + lasts + GRACE_S), lease)
     redis.call('PEXPIRE', running, KEEP_MS)
-    count = count + 1
+    redis.call('PEXPIRE', coming, KEEP_MS)
+    book.speeds, book.lengths = speeds, lengths
   end
   book.granted[out] = math.min(book.granted[out], book.begins + math.max(0, book.free))
 end
@@ -134,10 +150,11 @@ local function open(one)
     local kept = redis.call('GET', one.key)
     book = kept and cmsgpack.unpack(kept)
   end
-  if not book or #book.granted ~= one.size then
+  if not book or #book.granted ~= one.size or not book.speeds then  -- or of an older Mox
     book = {at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {}, holes = {},
       ramp = one.ramp > 0 and RAMP_START or 1, used = now, held = 0, aside = 0, why = '',
-      flow = one.out > 0 and 2 * one.caps[one.out] or 0, free = 0, begins = 0, speed = 0, length = 0}
+      flow = one.out > 0 and 2 * one.caps[one.out] or 0, free = 0, begins = 0, speed = 0, length = 0,
+      speeds = 0, lengths = 0}
     for j = 1, one.size do
       book.granted[j], book.booked[j], book.corrected[j] = one.caps[j], 0, 0
       book.share[j], book.target[j], book.holes[j] = 1, 1, {}
@@ -294,7 +311,7 @@ local function book_place()
   if wait > 0 then return refused('turn', wait) end
 
   local one = accounts[best.at]
-  local book, longest, numbers, marks = one.book, 0, {best.at - 1, best.start}, {}
+  local book, longest, numbers, marks = one.book, 0, {best.at - 1, best.start, 0}, {}
   for j, cost in ipairs(one.costs) do
     marks[j] = book.booked[j] + (j == one.out and 0 or math.min(cost, one.caps[j] * book.share[j]))
     book.booked[j] = book.booked[j] + cost
@@ -303,13 +320,16 @@ local function book_place()
     longest = math.max(longest, cost / (one.rates[j] * book.share[j] * book.ramp))
   end
   if one.out > 0 then
-    local waiting, marks_of = queues_of(one)
-    redis.call('ZADD', waiting, text(marks[one.out]), lease)
-    redis.call('HSET', marks_of, lease, cmsgpack.pack(marks))
-    redis.call('PEXPIRE', waiting, KEEP_MS)
-    redis.call('PEXPIRE', marks_of, KEEP_MS)
+    local waiting, coming = queues_of(one)
     book.length = mean(book.length, one.costs[one.out])
     if one.speed > 0 then book.speed = mean(book.speed, one.speed) end
+    local speed = one.speed > 0 and one.speed or book.speed
+    numbers[3] = speed
+    redis.call('ZADD', waiting, text(marks[one.out]), lease)
+    redis.call('HSET', coming, lease,
+      cmsgpack.pack({marks = marks, speed = speed, length = one.costs[one.out]}))
+    redis.call('PEXPIRE', waiting, KEEP_MS)
+    redis.call('PEXPIRE', coming, KEEP_MS)
   end
   book.used = now
   if mine then
@@ -373,10 +393,7 @@ local function book_settle()
     by[j] = {back = number(), ends = number(), hit = number(), left = number(), share = number()}
   end
   if one.out > 0 then
-    local waiting, marks_of, running = queues_of(one)
-    redis.call('ZREM', waiting, lease)
-    redis.call('HDEL', marks_of, lease)
-    redis.call('ZREM', running, lease)
+    ended(one, lease)
     book.flow = book.flow - flow
   end
   for j, each in ipairs(by) do

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mox.providers.pool.book import Book, advance, heard_of, level, mean, opened, settle
+from mox.providers.pool.book import Book, Coming, advance, heard_of, level, mean, opened, settle
 from mox.providers.pool.breaker import Breakers
 from mox.providers.pool.forms import INF, Ask, Booked, Closing, Refused, View
 from mox.providers.pool.limits import Account
@@ -134,7 +134,7 @@ class Books:
     def _booked(self, ask: Ask, best: _Best, free: int, now: float) -> Booked:
         account, costs = ask.accounts[best.at], ask.costs[best.at]
         limits, book = account.limits, self._books[account.name]
-        marks, ends, longest = [], [], 0.0
+        marks, ends, longest, speed = [], [], 0.0, 0.0
         for j, cost in enumerate(costs):
             first = 0.0 if j == limits.output else min(cost, limits.caps[j] * book.share[j])
             marks.append(book.booked[j] + first)
@@ -142,17 +142,20 @@ class Books:
             ends.append(book.booked[j])
             longest = max(longest, cost / (limits.rates[j] * book.share[j] * book.ramp))
         if limits.output is not None:
-            book.waiting[ask.lease] = tuple(marks)
-            book.length = mean(book.length, costs[limits.output])
-            if ask.speeds[best.at] > 0:
-                book.speed = mean(book.speed, ask.speeds[best.at])
+            length, speed = costs[limits.output], ask.speeds[best.at]
+            book.length = mean(book.length, length)
+            if speed > 0:
+                book.speed = mean(book.speed, speed)
+            else:
+                speed = book.speed
+            book.waiting[ask.lease] = Coming(tuple(marks), speed, length)
         book.used = now
         if ask.tenant:
             mine = self._tenants[ask.tenant]
             mine[0] = max(mine[0], now) + longest / free / self._share(ask.tenant, now)
         self._breakers.booked(account.fails_with, now + best.start)
         view = self.view(account, now)
-        return Booked(best.at, best.start, tuple(marks), tuple(ends), view)
+        return Booked(best.at, best.start, tuple(marks), tuple(ends), view, speed)
 
     def progress(
         self, account: Account, lease: str, flow: float, beyond: float, now: float

@@ -92,7 +92,7 @@ class Desk:
             account = accounts[booked.account]
             held = Lease(
                 account, costs[booked.account], lease, asked, mark=booked.marks,
-                ends=booked.ends, origin=booked.view.origin, speed=speeds[booked.account],
+                ends=booked.ends, origin=booked.view.origin, speed=booked.speed,
                 tenant=tenant,
             )  # fmt: skip
             if await self._leave(held, booked, until):

@@ -52,6 +52,8 @@ class Booked(NamedTuple):
     ends: tuple[float, ...]
     """Where the next booking begins."""
     view: View
+    speed: float = 0.0
+    """Tokens a second that its answer is taken to make."""
 
 
 class Refused(NamedTuple):

@@ -105,10 +105,10 @@ def read_placed(said: bytes, ask: Ask) -> Booked | Refused:
         _, _, wait, why, detail = said.split(b" ", 4)
         return Refused(why.decode(), float(wait), detail.decode())
     numbers = list(map(float, said[2:].split(b" ")))
-    index, wait_s = int(numbers[1]), numbers[2]
-    middle = 3 + 2 * len(ask.costs[index])
-    marks, ends = tuple(numbers[3:middle:2]), tuple(numbers[4:middle:2])
-    return Booked(index, wait_s, marks, ends, view_of(numbers[middle:]))
+    index, wait_s, speed = int(numbers[1]), numbers[2], numbers[3]
+    middle = 4 + 2 * len(ask.costs[index])
+    marks, ends = tuple(numbers[4:middle:2]), tuple(numbers[5:middle:2])
+    return Booked(index, wait_s, marks, ends, view_of(numbers[middle:]), speed)
 
 
 def read_view(said: bytes) -> View:
