@@ -19,6 +19,7 @@ from mox.providers.pool.forms import INF, Ask, Booked, Closing, Refused, View
 from mox.providers.pool.limits import Account
 from mox.providers.pool.line import Line, Ticket
 from mox.providers.pool.nouns import AHEAD_S, DEADLINE_S, Lease, Need, Needs, Outcome, Priority
+from mox.providers.pool.turns import Queue, Sleepers, Turn
 
 LEAST_S, TRIED_S = 0.005, 0.25
 """Between two questions of a caller that others are before, at least; and at most, where one of
@@ -56,7 +57,8 @@ class Desk:
         self._keeper = keeper
         self._weights = dict(weights or {})
         self._lines: dict[tuple[str, int], Line] = {}
-        self._turns: dict[_Queue, _Turn] = {}
+        self._turns: dict[Queue, Turn] = {}
+        self._sleepers = Sleepers()
         self._name = uuid4().hex[:12]
         self._leases = 0
         self._closed = False
@@ -98,7 +100,7 @@ class Desk:
             if await self._leave(held, booked, until):
                 return held
 
-    async def _placed(self, ask: Ask, key: _Queue, until: float) -> Booked:
+    async def _placed(self, ask: Ask, key: Queue, until: float) -> Booked:
         """A booking; behind those of the same queue who may not book yet."""
         turn, wait = self._turns.get(key), 0.0
         if turn is None:
@@ -106,12 +108,12 @@ class Desk:
             if isinstance(placed, Booked):
                 return placed
             wait = self._wait_s(placed, ask, until)
-            turn = self._turns.setdefault(key, _Turn())
+            turn = self._turns.setdefault(key, Turn())
         await self._come_first(turn, ask, until)
         try:
             while True:
                 if wait > 0:
-                    await asyncio.sleep(max(wait, LEAST_S))
+                    await self._sleepers.sleep(max(wait, LEAST_S))
                 self._check_open()
                 ask = ask._replace(max_wait_s=until - time.monotonic())
                 placed = await self._keeper.place(ask)
@@ -123,7 +125,7 @@ class Desk:
             if turn.users == 0 and self._turns.get(key) is turn:
                 del self._turns[key]
 
-    async def _come_first(self, turn: _Turn, ask: Ask, until: float) -> None:
+    async def _come_first(self, turn: Turn, ask: Ask, until: float) -> None:
         """Wait until those who came before have booked."""
         try:
             async with asyncio.timeout(until - time.monotonic()):
@@ -229,6 +231,7 @@ class Desk:
     async def aclose(self) -> None:
         """See `Pool`."""
         self._closed = True
+        self._sleepers.wake()
         for line in self._lines.values():
             line.dismiss()
         await asyncio.sleep(0)  # those who waited give back
@@ -266,29 +269,5 @@ class Desk:
             raise PoolError("the pool is closed.", mend="open another one.")
 
 
-_Queue = tuple[str, ...]
-"""Tenant, priority, and the accounts' names."""
-
-
 def _names(ask: Ask) -> str:
     return ", ".join(each.name for each in ask.accounts)
-
-
-class _Turn:
-    """A lock that hands itself on in the order of asking, and knows how many want it."""
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self.users = 0
-
-    async def take(self) -> None:
-        self.users += 1
-        try:
-            await self._lock.acquire()
-        except BaseException:
-            self.users -= 1
-            raise
-
-    def leave(self) -> None:
-        self.users -= 1
-        self._lock.release()
