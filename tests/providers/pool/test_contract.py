@@ -7,7 +7,8 @@ import uuid
 import pytest
 
 from mox.providers.pool import memory_pool, redis_pool
-from mox.testing.pool import Opens, PoolContract
+from mox.testing.pool import PoolContract
+from mox.testing.pool_asking import Opens
 
 
 class TestMemory(PoolContract):

@@ -16,7 +16,7 @@ import redis
 
 from mox.errors import EngineError, PoolWarning
 from mox.providers.pool import Account, Lease, Limits, Need, Outcome, Pool, redis_pool
-from mox.testing.pool import anthropic, on_time
+from mox.testing.pool_asking import anthropic, on_time
 from mox.types.providers import Usage
 
 pytestmark = pytest.mark.timeout(90)
