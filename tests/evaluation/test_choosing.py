@@ -154,3 +154,41 @@ def test_a_bound_on_agreement_adds_no_error_by_10_000_sets(groups):
             wrong = wrongly_held(groups, gap, within, cheaper, 10_000 if cheaper < 20 else 2500)
             print(f"n={groups} cheaper={cheaper} gap={gap}: {wrong:.4f}")  # noqa: T201
             assert wrong <= 0.05 + 2.33 * 0.0044
+
+
+def wrongly_within(sizes, together, gap, within, cheaper, sets):
+    """Share of 100 groups' sets in which a trial that is `gap` worse than the best is within the
+    margin, where groups are of unequal sizes, which come in turn: the best loses nothing, and
+    each cheaper trial loses some questions, beta-binomial by group with an intraclass correlation
+    of `together`.
+    """
+    rng, wrong = np.random.default_rng(11), 0
+    sizes = np.resize(sizes, 100)
+    names, weight = np.repeat(np.arange(100), sizes), (1 - together) / together
+    for start in range(0, sets, BLOCK // 2):
+        shape = (100, min(BLOCK // 2, sets - start), cheaper)
+        chance = rng.beta(gap * weight, (1 - gap) * weight, shape)
+        lost = rng.binomial(sizes[:, None, None], chance) / sizes[:, None, None]
+        differences = -np.repeat(lost, sizes, axis=0)
+        bounds = simultaneous(differences, names, seed=start, resamples=400)
+        wrong += (bounds.lower > -within).any(axis=1).sum()
+    return wrong / sets
+
+
+def test_groups_of_unequal_size_hide_no_loss_that_a_large_one_may_bring():
+    wrong = wrongly_within([1, 1, 1, 1, 10], 0.8, 0.1005, 0.1, 5, 250)
+    assert wrong <= 0.05 + 2.33 * 0.0138  # 250 sets know 5 % to 1.38 points
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("sizes", [[1, 2, 3, 5, 8], [1, 1, 1, 1, 10], [1, 2, 3, 5, 8, 20]])
+def test_choosing_by_groups_of_unequal_size_by_2_000_sets(sizes):
+    for together in (0.3, 0.5, 0.8):
+        for gap, within in ((0.1005, 0.1), (0.051, 0.05)):
+            for cheaper in (1, 5):
+                wrong = wrongly_within(sizes, together, gap, within, cheaper, 2000)
+                print(  # noqa: T201
+                    f"sizes={sizes} correlation={together} cheaper={cheaper} gap={gap}: {wrong:.4f}"
+                )
+                assert wrong <= 0.05 + 2.33 * 0.0049  # 2,000 sets know 5 % to 0.49 points

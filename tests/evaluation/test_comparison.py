@@ -73,6 +73,15 @@ def test_zero_differences_are_counted_by_group():
     )
 
 
+def test_zero_differences_leave_room_for_an_unseen_group_as_large_as_those_that_hold_the_questions():
+    # 80 groups of one question and 20 of ten: as many equal groups as tell as much are
+    # 280²/(80 · 1² + 20 · 10²) = 37.69 (Kish), and 1 - 0.05**(1/37.69) = 0.0764. One more group
+    # of ten lost whole is 10/290 = 0.034, which the bound must leave room for.
+    groups = np.repeat(np.arange(100), np.resize([1, 1, 1, 1, 10], 100))
+    lower = simultaneous_lower(np.zeros((280, 1)), groups, **MANY)[0]
+    assert lower == pytest.approx(-0.0764, rel=0.03)
+
+
 def test_few_groups_are_counted_by_question_for_these_documents():
     # 60 questions of 3 documents: 1 - 0.05**(1/60) = 0.0487, as if of 60.
     groups = np.repeat(np.arange(3), 20)
@@ -269,6 +278,13 @@ def test_questions_needed_at_zero_differences_is_three_over_the_margin():
     # ln 0.05 / ln 0.95 = 58.4.
     assert questions_needed(np.zeros(30), range(30), margin=0.05) == 59
     assert smallest_margin(59) < 0.05 < smallest_margin(58)
+
+
+def test_groups_of_unequal_size_need_more_questions():
+    # As many groups of one size as 58.4: of 80 groups of one and 20 of ten questions 37.69 tell
+    # as much (280²/2080), so 280/37.69 = 7.429 questions to each: 433.8.
+    groups = np.repeat(np.arange(100), np.resize([1, 1, 1, 1, 10], 100))
+    assert questions_needed(np.zeros(280), groups, margin=0.05) == 434
 
 
 def test_no_number_of_questions_shows_what_isn_t_so():

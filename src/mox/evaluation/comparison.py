@@ -4,7 +4,9 @@ Differences are paired by question and resampled by group. Losses are often rare
 share most hits differ on a few questions), and a plain bootstrap can't resample a loss that it
 hasn't seen. So a bound is taken from the sample with one group more, in which the trial loses
 (for an upper bound: wins) everything, under Dirichlet weights, as in `intervals`. For a single
-trial of 0/1 scores that is Clopper and Pearson's bound.
+trial of 0/1 scores that is Clopper and Pearson's bound. Where groups differ in size, what was not
+seen weighs as in as many groups of one size as tell as much (`GroupSums.effective`): a large group
+may be what is missing.
 
 For many trials the bound is max-t's, balanced: each trial's draws are brought to normal scores by
 its own mean, spread and skewness, the largest of all trials' scores is noted in each draw, and
@@ -67,7 +69,8 @@ def simultaneous(
     """Bounds that hold for all trials at once with probability `level`.
 
     Where all differences of F families are zero the lower bound is some −ln(F/0.05)/groups: a
-    loss that no group shows may still befall so many.
+    loss that no group shows may still befall so many. Groups of unequal size count as
+    `GroupSums.effective` of them.
 
     Args:
         differences: (questions, trials) a trial's score less the best's, within [-1, 1]; or
@@ -146,13 +149,13 @@ class _Draws:
         """
         seen = (self._weights @ table.sums).reshape(-1, *self._shape)
         count = int(self._family.max()) + 1
-        shares = self._rng.random((len(seen), *self._shape[:-1], count)) ** (1 / len(self._sample))
+        shares = self._rng.random((len(seen), *self._shape[:-1], count)) ** (1 / table.effective)
         means = shares[..., self._family] * (seen + 1) - 1
         law = self._law(table, seen)
         return law, law.scores(means)
 
     def _law(self, table: GroupSums, seen: Reals) -> _Law:
-        units = len(self._sample)
+        units = table.effective
         if self._sample.nested is None:
             mean, variance, third = (part.reshape(self._shape) for part in _moments(table))
         else:

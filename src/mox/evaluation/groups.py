@@ -37,6 +37,15 @@ class GroupSums:
         """(trials,) means over questions."""
         return np.asarray(self.sums.sum(axis=0) / self.counts.sum())
 
+    @property
+    def effective(self) -> float:
+        """As many groups of one size would tell as much: (Σ counts)² / Σ counts², the number of
+        groups where all are of one size, else fewer.
+
+        Source: Kish, *Survey Sampling* (1965).
+        """
+        return float(self.counts.sum() ** 2 / (self.counts**2).sum())
+
     def resampled(self, weights: Reals) -> Reals:
         """(draws, trials) means under (draws, groups) weights."""
         return (weights @ self.sums) / (weights @ self.counts)[:, None]

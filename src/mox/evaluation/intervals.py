@@ -8,14 +8,18 @@
   and the bootstrap-t. At 100 groups and means of 0.9 to 0.95 of clustered or graded scores these
   cover 91 to 98 %, this one 93 to 97 %; and it needs no seed.
 - `bounded`, where the mean lies near a bound, or hardly a group departs from the commonest
-  value: the values that matter may be missing from the sample. One group more is put at the
-  bound itself, and all weighed by Dirichlet's distribution. It covers 95 % or more, at the price
-  of width; for 0/1 values it is Clopper and Pearson's interval.
+  value, or the questions lie in a few large groups: the values that matter may be missing from
+  the sample. One group more is put at the bound itself, and all weighed by Dirichlet's
+  distribution. It covers 95 % or more, at the price of width; for 0/1 values it is Clopper and
+  Pearson's interval.
 - `exact`, where all groups are equal: what n groups don't show befalls less than a share of
   1 − 0.025^(1/n) (some 3.7/n). It is the limit of `bounded`, so no interval has zero width.
 - `two-stage`, under 20 groups: percentiles of a bootstrap of groups and then of questions within
   them; near a bound, or where all are equal, the two above, with the question as the unit. It
   holds for these documents only (`resampling.scope`).
+
+Groups of unequal size count as so many of one size as tell as much (`GroupSums.effective`), and
+the group more is as large as the one that a question drawn at random belongs to.
 
 A single question gives no interval at all (`none`, NaN).
 
@@ -36,7 +40,7 @@ import numpy as np
 
 from mox.errors import DataError
 from mox.evaluation.groups import Groups, GroupSums
-from mox.evaluation.resampling import Sample, sample
+from mox.evaluation.resampling import FEW, Sample, sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,12 +54,13 @@ INSIDE = (0.02, 0.98)
 WELL_INSIDE = (0.25, 0.75)
 """The same under 100 groups."""
 
-ENOUGH = 100
-"""So many groups tell their spread nearer the bounds too."""
+ENOUGH, EFFECTIVE = 100, 60
+"""So many groups tell their spread nearer the bounds too, if as many of one size tell as much."""
 
 APART, HITS_APART = 8, 5
 """How many groups must differ from the median for Wilson's interval: of scores between, and of
-scores that are 0 or 1, whose spread follows from their mean."""
+scores that are 0 or 1, whose spread follows from their mean. Groups of unequal size must tell as
+much as the latter number of one size, whatever their scores."""
 
 EQUAL = 1e-9
 
@@ -128,11 +133,18 @@ def _methods(taken: Sample) -> tuple[str, ...]:
         return ("none",) * len(table.means)
     means = table.sums / table.counts[:, None]
     apart = (np.abs(means - np.median(means, axis=0)) > EQUAL).sum(axis=0)
+    as_many = apart * (table.effective / units)
     hits = (np.minimum(np.abs(means), np.abs(means - 1)) < EQUAL).all(axis=0)
-    inside = INSIDE if units >= ENOUGH else WELL_INSIDE
-    well = (apart >= APART) & (table.means >= inside[0]) & (table.means <= inside[1])
-    told = np.where(hits, apart >= HITS_APART, well)
+    inside = INSIDE if units >= ENOUGH and table.effective >= EFFECTIVE else WELL_INSIDE
+    well = (
+        (apart >= APART)
+        & (as_many >= HITS_APART)
+        & (table.means >= inside[0])
+        & (table.means <= inside[1])
+    )
     plain = "wilson" if taken.nested is None else "two-stage"
+    enough = plain == "two-stage" or table.effective >= FEW
+    told = enough & np.where(hits, as_many >= HITS_APART, well)
     named = np.where(told, plain, "bounded")
     return tuple(str(name) for name in np.where(apart == 0, "exact", named))
 
@@ -143,7 +155,7 @@ def _wilson(taken: Sample, alpha: float, _: np.random.Generator, __: int) -> Pai
     means = table.means
     rest = table.sums - means * table.counts[:, None]
     variance = (rest**2).sum(axis=0) * units / (units - 1) / table.counts.sum() ** 2
-    return _score_interval(means, variance, student(1 - alpha, units - 1))
+    return _score_interval(means, variance, student(1 - alpha, table.effective - 1))
 
 
 def _score_interval(means: Reals, variance: Reals, quantile: float) -> Pair:
@@ -172,7 +184,7 @@ def _bounded(taken: Sample, alpha: float, rng: np.random.Generator, resamples: i
 
 
 def _exact(taken: Sample, alpha: float, _: np.random.Generator, __: int) -> Pair:
-    unseen, means = unseen_share(len(taken), alpha), taken.table.means
+    unseen, means = unseen_share(taken.table.effective, alpha), taken.table.means
     return means - unseen * means, means + unseen * (1 - means)
 
 
@@ -184,7 +196,7 @@ _INTERVALS: dict[str, Callable[[Sample, float, np.random.Generator, int], Pair]]
 }
 
 
-def student(level: float, freedom: int) -> float:
+def student(level: float, freedom: float) -> float:
     """Student's t quantile, to 1e-3 from 19 degrees of freedom on.
 
     Source: Abramowitz and Stegun 26.7.5, three terms.
@@ -195,7 +207,7 @@ def student(level: float, freedom: int) -> float:
     return z + first / freedom + second / freedom**2
 
 
-def unseen_share(groups: int, alpha: float) -> float:
+def unseen_share(groups: float, alpha: float) -> float:
     """The largest share of values that n groups may all miss with probability `alpha`.
 
     Clopper and Pearson's bound at no success: 1 − alpha^(1/n), some 3/n at alpha = 0.05.
@@ -210,8 +222,9 @@ def dirichlet(rng: np.random.Generator, draws: int, groups: int) -> Reals:
 
 
 def with_bound(table: GroupSums, weights: Reals, bound: float) -> Reals:
-    """(draws, trials) means with one group more, of mean size, whose every value is `bound`."""
-    size = table.counts.mean()
+    """(draws, trials) means with one group more, whose every value is `bound`, of the size that a
+    question's group has in the mean."""
+    size = (table.counts**2).sum() / table.counts.sum()
     seen = GroupSums(
         np.vstack([table.sums, np.full(table.sums.shape[1], bound * size)]),
         np.append(table.counts, size),

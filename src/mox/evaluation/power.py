@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mox.errors import SpecError
-from mox.evaluation.groups import Groups
+from mox.evaluation.groups import Groups, GroupSums
 from mox.evaluation.intervals import unseen_share
 from mox.evaluation.resampling import Sample, sample
 
@@ -25,10 +25,11 @@ DETECTED = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(POWER)
 """Standard errors between 0 and a difference that a two-sided test at 5 % finds so surely: 2.80."""
 
 
-def smallest_margin(groups: int, families: int = 1) -> float:
+def smallest_margin(groups: float, families: int = 1) -> float:
     """The smallest `within` that so many groups can show, at zero differences.
 
     Args:
+        groups: of unequal size count as `GroupSums.effective` of them.
         families: of trials that are compared at once (`simultaneous`).
 
     Returns:
@@ -58,14 +59,16 @@ def questions_needed(
     """
     if not 0 < margin < 1:
         raise SpecError(f"a margin of {margin}.", mend="give one between 0 and 1.")
-    mean, spread, size, units = _spread(differences, groups)
+    mean, spread, table = _spread(differences, groups)
     slack = margin + mean
-    if slack <= 0 or (units < 2 and mean):
+    if slack <= 0 or (len(table) < 2 and mean):
         return None
     level = 0.95 ** (1 / families)
     by_spread = (NormalDist().inv_cdf(level) * spread / slack) ** 2
     unseen = math.log(1 - level) / math.log(1 - margin)
-    return math.ceil(max(by_spread, unseen) * size)
+    # The second counts groups of one size; of unequal ones it takes more to tell as much.
+    size, as_one_size = table.counts.mean(), table.counts.sum() / table.effective
+    return math.ceil(max(by_spread * size, unseen * as_one_size))
 
 
 def questions_to_separate(differences: Reals, groups: Groups) -> int | None:
@@ -80,8 +83,12 @@ def questions_to_separate(differences: Reals, groups: Groups) -> int | None:
     Returns:
         A number of questions; None where no difference was observed.
     """
-    mean, spread, size, _ = _spread(differences, groups)
-    return math.ceil((DETECTED * spread / mean) ** 2 * size) if abs(mean) > 1e-12 else None
+    mean, spread, table = _spread(differences, groups)
+    return (
+        math.ceil((DETECTED * spread / mean) ** 2 * table.counts.mean())
+        if abs(mean) > 1e-12
+        else None
+    )
 
 
 def smallest_difference(differences: Reals, groups: Groups) -> float:
@@ -100,7 +107,7 @@ def smallest_difference(differences: Reals, groups: Groups) -> float:
     spread, taken = _spreads(differences, groups)
     told = spread[spread > 0] / math.sqrt(len(taken))
     found = DETECTED * float(np.median(told)) if len(told) else 0.0
-    return min(1.0, max(found, smallest_margin(len(taken))))
+    return min(1.0, max(found, smallest_margin(taken.table.effective)))
 
 
 def _spreads(differences: Reals, groups: Groups) -> tuple[Reals, Sample]:
@@ -112,8 +119,7 @@ def _spreads(differences: Reals, groups: Groups) -> tuple[Reals, Sample]:
     return np.sqrt(variance) / table.counts.mean(), taken
 
 
-def _spread(differences: Reals, groups: Groups) -> tuple[float, float, float, int]:
-    """Mean, standard deviation between units, questions in a unit, number of units."""
+def _spread(differences: Reals, groups: Groups) -> tuple[float, float, GroupSums]:
+    """Mean, standard deviation between units, and the units."""
     spread, taken = _spreads(differences[:, None], groups)
-    table = taken.table
-    return float(table.means[0]), float(spread[0]), float(table.counts.mean()), len(taken)
+    return float(taken.table.means[0]), float(spread[0]), taken.table
