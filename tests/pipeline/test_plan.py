@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,20 @@ def test_the_smallest_margin_that_dev_can_show_is_said(small_corpus: Path) -> No
     assert "12 dev questions can show a margin of 0.305 at best, 4 kinds of trials" in notes
     assert "So only the best can qualify" in notes
     assert "for these documents only" in notes
+
+
+def test_the_margin_is_that_of_as_many_groups_of_one_size(small_corpus: Path) -> None:
+    path = small_corpus / "questions.jsonl"
+    asked = [json.loads(line) for line in path.read_text().splitlines()]
+    for at, one in enumerate(asked):
+        one |= {"group": f"topic {min(at, 19)}", "split": "dev"}
+    path.write_text("".join(json.dumps(one) + "\n" for one in asked))
+    settings = experiment(small_corpus, choose={"maximise": "ndcg@60t", "within": 0.05})
+    notes = " ".join(mox.plan(settings).notes)
+    # 19 topics of one question and one of 5: as many as 24²/44 = 13.09 of one size, and
+    # 1 - (1 - 0.95**(1/4))**(1/13.09) = 0.2834.
+    assert "20 dev groups, of such sizes that they tell as much as 13 of one, can show" in notes
+    assert "a margin of 0.283 at best" in notes
 
 
 def test_choosing_without_dev_questions_is_refused_before_anything_runs(small_corpus: Path) -> None:

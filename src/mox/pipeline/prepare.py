@@ -4,6 +4,7 @@ refused before anything runs."""
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -161,18 +162,21 @@ def _bound_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
 
 def _margin_notes(experiment: Experiment, groups: list[str]) -> list[str]:
     """What the dev side can show, before anything runs."""
-    few = scope(len(set(groups)))
-    units, named = (len(groups), "questions") if few else (len(set(groups)), "groups")
+    sizes = Counter(groups).values()
+    few = scope(len(sizes))
+    units, named = (len(groups), "questions") if few else (len(sizes), "groups")
+    as_many = units if few else len(groups) ** 2 / sum(size**2 for size in sizes)
+    unequal = f", of such sizes that they tell as much as {as_many:.0f} of one,"
     kin = {
         (t.chunk, t.embed, t.search.retriever, t.index if _holds_texts(t) else None)
         for t in experiment.trials
     }
-    margin = smallest_margin(units, len(kin))
+    margin = smallest_margin(as_many, len(kin))
     assert experiment.choose is not None  # noqa: S101  asked for only then
     within = experiment.choose.within
     said = (
-        f"{units} dev {named} can show a margin of {margin:.3f} at best, {len(kin)} kinds of trials"
-        f" at once; within: {within}."
+        f"{units} dev {named}{unequal if as_many < units else ''} can show a margin of {margin:.3f}"
+        f" at best, {len(kin)} kinds of trials at once; within: {within}."
     )
     if within is not None and within < margin:
         said += " So only the best can qualify, or a trial with the same hits."
