@@ -73,7 +73,7 @@ def test_zero_differences_are_counted_by_group():
     )
 
 
-def test_zero_differences_leave_room_for_an_unseen_group_as_large_as_those_that_hold_the_questions():
+def test_zero_differences_leave_room_for_an_unseen_group_that_is_large():
     # 80 groups of one question and 20 of ten: as many equal groups as tell as much are
     # 280²/(80 · 1² + 20 · 10²) = 37.69 (Kish), and 1 - 0.05**(1/37.69) = 0.0764. One more group
     # of ten lost whole is 10/290 = 0.034, which the bound must leave room for.
