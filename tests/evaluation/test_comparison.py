@@ -218,6 +218,17 @@ def test_a_sample_of_signs_agrees_with_all_of_them():
     )
 
 
+def test_what_a_few_draws_reach_is_told_exactly_and_the_rest_is_drawn_on():
+    # 12 of 14 questions won: 2 · (1 + 14 + 91)/2^14 = 0.01294, some 13 of 1,000 draws. 10 of 14:
+    # 2 · (1 + 14 + 91 + 364 + 1001)/2^14 = 0.1796, far over 20 of 1,000, where it ends.
+    rare, common = column([1.0] * 12 + [-1.0] * 2), column([1.0] * 10 + [-1.0] * 4)
+    both = np.hstack([rare, common])
+    short = randomisation_ps(both, range(14), seed=0, draws=1000)
+    longer = randomisation_ps(both, range(14), seed=0, draws=1000, at_most=100_000)
+    assert longer[0] == pytest.approx(0.01294, abs=0.0012)  # three standard errors of 100,000
+    assert longer[1] == short[1] == pytest.approx(0.1796, abs=0.04)
+
+
 def test_p_is_never_0_and_1_for_no_difference():
     assert randomisation_p(np.ones(40), range(40), seed=0, draws=999) == 1 / 1000
     assert randomisation_p(np.zeros(40), range(40), seed=0) == 1

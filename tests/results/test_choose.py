@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -159,6 +160,20 @@ def test_holm_s_correction_is_for_all_trials_that_are_tested(many: Any) -> None:
     assert by_name["worse"].p_holm == 2 / 10_001
     assert by_name["worse"].mean == -0.5
     assert by_name["equal"].p_holm == 1
+
+
+def test_600_trials_that_win_everywhere_are_all_told_from_the_baseline(many: Any) -> None:
+    """p is 2/2^60 for each, and 600 times that is next to nothing still."""
+    wins = [1.0] * 4
+    many.trial("base", {"kind": "recursive", "size": 16}, ("recall@2",),
+               values={"recall@2": [0.0] * 120})  # fmt: skip
+    many.trial("better", {"kind": "recursive", "size": 17}, ("recall@2",),
+               values={"recall@2": wins * 30})  # fmt: skip
+    better = many.trials.pop()
+    many.trials += [replace(better, id=f"better{at}") for at in range(600)]
+    found = many.results(("recall@2",), choose=RULE).versus
+    assert len(found) == 600
+    assert max(one.p_holm for one in found) <= 0.05
 
 
 def test_the_best_s_optimism_stands_beside_the_confirmed_value(many: Any) -> None:
