@@ -197,6 +197,7 @@ class TestGrown:
         assert not kinds & {"grow", "rehearse", "load", "build", "search"}
         holders = {one.kind for one in swept.found.holders}
         assert "growth" in holders
+        assert "artifacts: growth " in swept.text()
 
     def test_an_experiment_says_auto_and_gets_what_the_curves_pick(
         self, grown: Growth, shared_data: Path

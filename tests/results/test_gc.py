@@ -20,6 +20,7 @@ from mox.pipeline.stages import Ref
 from mox.pipeline.store import REMOVED, Store
 from mox.results import Results, Run
 from mox.results import run as records
+from mox.results.collect.garbage import Holder
 from mox.results.collect.gc import BUSY, Standing, Swept, sweep
 from mox.settings import settings
 from mox.spec import digest
@@ -348,3 +349,17 @@ def test_text_and_json_tell_the_same_on_one_screen(made: Any, two: Any) -> None:
         "removed": {"artifacts": 30, "bytes": shown["freed_bytes"]},
         "kept": {"artifacts": 3, "bytes": shown["by_kind"]["chunk"]["kept"]["bytes"]},
     }
+
+
+def test_everything_that_holds_artifacts_has_a_line(made: Any, two: Any) -> None:
+    roots = frozenset({Ref("score", "a")})
+    standing = [
+        Standing("shelf/r.yaml", "first", "a", roots),
+        Standing("growth/grown.json", "grown", "", roots, kind="growth"),
+    ]
+    found = collect(made.store, dry=True, releases=standing).found
+    going = Holder("sweep", "third", "made", "2026-03-01T00:00:00Z", 1, 10, 10)
+    text = Swept(replace(found, holders=(*found.holders, going)), dry=True).text()
+    for what in ("run first made", "run second made", "release shelf/r.yaml",
+                 "growth growth/grown.json", "run third made, which goes on now"):  # fmt: skip
+        assert f"artifacts: {what}" in text

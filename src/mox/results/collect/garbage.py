@@ -39,7 +39,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Holder:
-    """What keeps artifacts: a run, a release, or a sweep that goes on.
+    """What keeps artifacts: a run, a release, a growth's curves, or a sweep that goes on.
 
     `only_bytes`: what nothing else keeps, and what would be freed without it.
     """

@@ -152,6 +152,7 @@ def _holder_line(one: Holder) -> str:
     what = {
         "run": f"run {one.id} {one.name}, {one.at[:10]}",
         "release": f"release {one.name}",
+        "growth": f"growth {one.name}",
         "sweep": f"run {one.id} {one.name}, which goes on now",
     }[one.kind]
     alone = f"{_mb(one.only_bytes)} for it alone"
