@@ -117,7 +117,12 @@ class Made:
         table = chunk_corpus(chunkers.parse(chunk), self.documents, open_tokenizer())
         found = hits(table) if hits else permuted(table, len(self.questions), seed=len(name), k=6)
         given = score(
-            prepare(table, self.questions, ends=token_ends(table, self.documents)),
+            prepare(
+                table,
+                self.questions,
+                ends=token_ends(table, self.documents),
+                sources={document.id: document.text for document in self.documents},
+            ),
             [Measure.parse(measure) for measure in measures],
             found,
         ).values

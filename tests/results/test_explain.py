@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import create_model
 
 import mox
 from mox.errors import SpecError, StoreError
+from mox.evaluation import metrics
 from mox.pipeline import codec
 from mox.pipeline.stages import VERSIONS, Ref
 from mox.pipeline.store import Store
@@ -19,9 +21,10 @@ from mox.results import Results
 from mox.results import run as runs
 from mox.results.document import document
 from mox.results.lineage.asked import asked
+from mox.spec import Spec
 
 METRICS = ("recall", "precision", "iou", "set_precision", "set_iou", "hit", "full", "span_recall",
-           "mrr", "ndcg")  # fmt: skip
+           "mrr", "ndcg", "omega", "set_omega")  # fmt: skip
 WORDS = ["river", "mountain", "copper", "lantern", "harbour", "winter", "violin", "saddle"]
 
 
@@ -137,6 +140,32 @@ def test_every_score_of_every_question_adds_up_to_what_is_stored(results: Result
                 assert one.sum.value == pytest.approx(one.stored, abs=1e-9), one
 
 
+def _quotes(_: Any, shown: Any) -> float:
+    """1 where the best hit is a slice of a document of which there are other chunks."""
+    best = shown.passages[0]
+    whole = best.text in shown.documents[best.document]
+    return float(whole and len(shown.chunks) > len(shown.passages))
+
+
+def test_a_third_party_s_metric_is_worked_out_anew_by_its_own_code(made: Any) -> None:
+    """It is shown the documents' texts and all chunks, as the stage showed them."""
+    metrics.kinds()  # ours come first
+    kind = create_model("quoting", __base__=Spec, kind=(str, "quoting"))
+    metrics.register(kind, fingerprint=lambda _: {"mine": "1"})(_quotes)
+    try:
+        made.trial("t", {"kind": "recursive", "size": 32}, ("recall@2", "quoting@2"))
+        results = made.results(("recall@2", "quoting@2"))
+        view = results.explain("t", "q0")
+        assert results.explain("t").holds
+        assert view.asked is not None
+        assert view.asked.problems == ()
+        [_, quoting] = view.asked.scores
+    finally:
+        metrics._entries.pop("quoting")
+    assert quoting.anew == quoting.stored == 1
+    assert "quoting is a plugin's metric" in quoting.sum.formula
+
+
 def test_a_mean_is_that_of_its_questions_in_so_many_groups(results: Results) -> None:
     view = results.explain(results.finished[0].id)
     for one in view.measures:
@@ -169,7 +198,7 @@ def test_the_chain_follows_the_data_and_proves_its_keys(results: Results) -> Non
     assert set(found["chunk"]["fingerprint"]) >= {"semchunk", "bpe-openai"}
     assert found["lexical"]["fingerprint"]["bm25s"]
     assert found["embed"]["rows"] == found["chunk"]["rows"] == found["chunk"]["facts"]["chunks"]
-    assert found["score"]["unit"] == "questions × 20 measures"
+    assert found["score"]["unit"] == "questions × 24 measures"
     for link in found.values():
         assert link["at"].endswith("Z")
         assert link["bytes"] > 0

@@ -68,15 +68,24 @@ class SpanLabels:
     @cached_property
     def omega(self) -> Reals:
         """(questions,) Chroma's precision_omega; see `spans.omega`."""
-        return self._overlap_of_all(touching=True)
+        return self._jaccard(touching=True)
 
     @cached_property
     def set_omega(self) -> Reals:
         """(questions,) the same by sets of characters."""
-        return self._overlap_of_all(touching=False)
+        return self._jaccard(touching=False)
 
-    def _overlap_of_all(self, *, touching: bool) -> Reals:
-        """(questions,) Jaccard's index of the evidence and all chunks that have to do with it."""
+    def _jaccard(self, *, touching: bool) -> Reals:
+        shared, both = self.chunked(touching=touching)
+        return shared / both
+
+    def chunked(self, *, touching: bool) -> tuple[Reals, Reals]:
+        """(questions,) characters of evidence that lie in all the chunks that have to do with it,
+        and of these chunks and the evidence together.
+
+        Args:
+            touching: whether chunks that merely touch evidence have to do with it too.
+        """
         gold, chunks, rows = self.gold, self.chunks, len(self.chunks.first) - 1
         span, chunk = overlaps(gold, chunks, touching=touching)
         question, row = np.divmod(np.unique(gold.asked[span] * rows + chunks.row[chunk]), rows)
@@ -88,7 +97,7 @@ class SpanLabels:
             union_lengths(owner, start, end, len(self.demand))
             for owner, start, end in (taken, evidence, both)
         )
-        return (of_chunks + of_evidence - of_both) / of_both
+        return of_chunks + of_evidence - of_both, of_both
 
 
 def lay(table: ChunkTable, texts: RowTexts, questions: Sequence[Question]) -> SpanLabels:

@@ -14,6 +14,7 @@ from typing import Any
 from mox.evaluation.documents import DocumentsSeen
 from mox.evaluation.measures import Measure
 from mox.evaluation.seen import SpansSeen
+from mox.results.lineage.seen import OF_CHUNKS
 
 Numbers = Mapping[str, float]
 Step = Mapping[str, Any]
@@ -53,6 +54,9 @@ def over_spans(measure: Measure, seen: SpansSeen) -> Sum:
         "a span whole": float(seen.whole[0]),
         "first hit with evidence": float(next((s["rank"] for s in steps if s["touches"]), 0)),
     }
+    if measure.metric in OF_CHUNKS:
+        shared, both = seen.labels.chunked(touching=measure.metric == "omega")
+        numbers |= {"evidence in chunks": float(shared[0]), "chunks and evidence": float(both[0])}
     made = _SPANS.get(measure.metric)
     if made is None:
         return _unknown(measure, steps)
@@ -211,6 +215,18 @@ _SPANS: Mapping[str, tuple[str, tuple[str, ...], _Work]] = {
         "Σ gain / log₂(rank + 1), gain = covered / ceiling; the ideal is 1",
         ("coverage", "ceiling"),
         lambda _, steps: _sum(steps),
+    ),
+    "omega": (
+        "evidence in chunks / chunks and evidence together, of all chunks that touch evidence,"
+        " found or not",
+        ("evidence in chunks", "chunks and evidence"),
+        lambda n, _: _share(n["evidence in chunks"], n["chunks and evidence"]),
+    ),
+    "set_omega": (
+        "evidence in chunks / chunks and evidence together, of all chunks that hold evidence,"
+        " found or not",
+        ("evidence in chunks", "chunks and evidence"),
+        lambda n, _: _share(n["evidence in chunks"], n["chunks and evidence"]),
     ),
 }
 _DOCUMENTS: Mapping[str, tuple[str, tuple[str, ...], _Work]] = {

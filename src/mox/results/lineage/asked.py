@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.documents import DocumentsSeen
 from mox.evaluation.measures import Measure
+from mox.evaluation.ours import OURS
 from mox.results.lineage.arithmetic import Sum, over_documents, over_spans
 from mox.results.lineage.inspection import Inspection, closeup, find
 from mox.results.lineage.seen import Closely, closely
@@ -129,7 +130,8 @@ def asked(results: Results, trial: TrialRun, question: str, marks: str = "") -> 
     at = find(results, question)
     measures = [Measure.parse(name) for name in results.run.measures]
     tokens = any(measure.unit == "tokens" for measure in measures)
-    close = closely(results, trial, at, tokens=tokens)
+    whole = any(measure.metric not in OURS for measure in measures)
+    close = closely(results, trial, at, tokens=tokens, whole=whole)
     view = closeup(results, at, [(trial, marks)])
     sides, problems = _sides(results, trial, at)
     kept = {_cut(measure): close.kept(measure) for measure in measures}
@@ -153,7 +155,7 @@ def _scored(close: Closely, hits: tuple[ShownHit, ...], measure: Measure, stored
     from mox.evaluation.score import view
 
     value = close.value(measure)
-    if not close.rows:
+    if close.nothing(measure):
         return Scored(str(measure), stored, value, Sum("nothing was found", {}, (), 0.0))
     seen = view(close.relevance, measure, close.hits)
     if isinstance(seen, DocumentsSeen):

@@ -46,7 +46,8 @@ def worked_out(
     if "tokens" in link.inputs:
         arrays = results.store.read(*link.inputs["tokens"]).arrays
         ends = TokenEnds(arrays["first"], arrays["ends"])
-    relevance = prepare(results.chunks(trial), results.questions_asked, ends=ends)
+    sources = {document.id: document.text for document in results.documents.values()}
+    relevance = prepare(results.chunks(trial), results.questions_asked, ends=ends, sources=sources)
     measures = [Measure.parse(name) for name in results.run.measures]
     anew = score(relevance, measures, results.hits(trial)).values
     stored = results.scores(trial).arrays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 
+OF_CHUNKS = ("omega", "set_omega")
+"""Our metrics of a chunking: of all the chunks that touch evidence, found or not."""
+
+
 @dataclass(frozen=True)
 class Closely:
     """One question's hits by themselves.
 
-    `rows`: (hits,) their rows in the trial's chunk table, by rank. `table`: only those rows;
-    `hits` counts in it. `ends`: their tokens, made from the documents' text.
+    `rows`: (hits,) their rows in the trial's chunk table, by rank. `table`: only those rows and
+    those that touch the evidence, or the whole; `hits` counts in it. `ends`: their tokens, made
+    from the documents' text. `sources`: text of each document by id, for third parties' metrics.
     """
 
     question: Question
@@ -34,18 +40,23 @@ class Closely:
     table: ChunkTable
     hits: Hits
     ends: TokenEnds | None
+    sources: Mapping[str, str]
 
     @cached_property
     def relevance(self) -> Relevance:
         from mox.evaluation.relevance import prepare
 
-        return prepare(self.table, [self.question], ends=self.ends)
+        return prepare(self.table, [self.question], ends=self.ends, sources=self.sources)
+
+    def nothing(self, measure: Measure) -> bool:
+        """Whether there is nothing to measure: no hit, or no chunk where chunks are measured."""
+        return not (len(self.table) if measure.metric in OF_CHUNKS else self.rows)
 
     def value(self, measure: Measure) -> float:
         """The measure by the evaluation's own code; NaN for an unanswerable question."""
         from mox.evaluation.score import score
 
-        if not self.rows:
+        if self.nothing(measure):
             return 0.0 if self.question.answerable else float("nan")
         return float(score(self.relevance, [measure], self.hits).values[str(measure)][0])
 
@@ -70,11 +81,14 @@ class Closely:
         return tuple(found.tolist())
 
 
-def closely(results: Results, trial: TrialRun, at: int, *, tokens: bool) -> Closely:
+def closely(
+    results: Results, trial: TrialRun, at: int, *, tokens: bool, whole: bool = False
+) -> Closely:
     """A trial's hits for question number `at`, by themselves.
 
     Args:
         tokens: whether to measure their tokens, which a context budget is cut by.
+        whole: whether to keep the whole chunk table, which third parties' metrics are shown.
     """
     import numpy as np
 
@@ -84,11 +98,13 @@ def closely(results: Results, trial: TrialRun, at: int, *, tokens: bool) -> Clos
     found = results.hits(trial)
     ids, scores = found.ids[at], found.scores[at]
     ids, scores = ids[ids >= 0].astype(np.int64), scores[ids >= 0]
-    rows = np.unique(ids)
-    table = part_of(results.chunks(trial), rows)
+    chunks = results.chunks(trial)
+    rows = np.arange(len(chunks)) if whole else np.union1d(ids, _touching(chunks, question))
+    table = part_of(chunks, rows)
+    sources = {name: document.text for name, document in results.documents.items()}
     ends = _token_ends(results, trial, table) if tokens and len(rows) else None
     here = ranked(np.searchsorted(rows, ids)[None], scores[None], k=len(ids))
-    return Closely(question, tuple(ids.tolist()), table, here, ends)
+    return Closely(question, tuple(ids.tolist()), table, here, ends, sources)
 
 
 def seen(
@@ -121,6 +137,19 @@ def part_of(table: ChunkTable, rows: Whole) -> ChunkTable:
         end=table.end[spans],
         texts=tuple(table.texts[row] for row in rows.tolist()),
     )
+
+
+def _touching(table: ChunkTable, question: Question) -> Whole:
+    """Rows that share a character with the question's evidence, or merely touch it."""
+    import numpy as np
+
+    row = np.repeat(np.arange(len(table)), np.diff(table.first))
+    document = table.document[row]
+    touched = np.zeros(len(row), dtype=bool)
+    for one in (span for group in question.evidence.groups for span in group):
+        same = document == table.documents.index(one.document)
+        touched |= same & (table.start <= one.end) & (table.end >= one.start)
+    return np.unique(row[touched])
 
 
 def _token_ends(results: Results, trial: TrialRun, table: ChunkTable) -> TokenEnds:
