@@ -1,7 +1,7 @@
 """Choosing by a cost: throughput, latency, size. A point estimate with its spread, no inference.
 
 Nothing on dev says how sure a throughput is; its rounds do. Trials that differ by no more than
-their spreads are tied, and the first written of them is taken, or the preferred one.
+their spreads are tied, and the best of them as measured is taken, or the preferred one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Cheapest:
 
 
 def cheapest(results: Results, rule: Mapping[str, Any], kept: Sequence[int]) -> Cheapest:
-    """The trial with the best figure of those kept; ties go to the order of the file."""
+    """The trial with the best figure of those kept, or what is preferred of those tied with it;
+    equal figures go to the order of the file."""
     goal, more = results.run.goal, bool(rule.get("maximise"))
     trials = results.finished
     known = {at: found for at in kept if (found := figure(results, trials[at], goal)) is not None}
@@ -45,7 +46,7 @@ def cheapest(results: Results, rule: Mapping[str, Any], kept: Sequence[int]) -> 
     sign = -1.0 if more else 1.0
     best = min(known, key=lambda at: (sign * known[at].value, at))
     alike = np.zeros(len(trials))  # no trial is better by a mean: ties go to the file's order
-    taken = preferred(results, ties, rule["prefer"], alike, ties[0])
+    taken = preferred(results, ties, rule["prefer"], alike, best)
     said = _reason(results, rule, known, ties, taken, best)
     return Cheapest(taken, best, tuple(ties), known[taken], said)
 
@@ -68,15 +69,21 @@ def _reason(
     else:
         said += f"tied with the {most} ({results.label(trials[best])}, {known[best]})"
     if len(ties) > 1:
-        said += ": a difference inside the spread is none, so " + (
-            "the preferred one is taken" if rule["prefer"] else "the first written is taken"
-        )
+        said += ": a difference inside the spread is none, so " + _taken(rule, known, ties)
     parts = (
         f"{said}.",
         _spread(results, goal, taken),
         _known(results, known),
     )
     return " ".join(part for part in parts if part)
+
+
+def _taken(rule: Mapping[str, Any], known: Mapping[int, Worth], ties: Sequence[int]) -> str:
+    """Which of those that are tied is taken."""
+    if rule["prefer"]:
+        return "the preferred one is taken"
+    equal = len({known[at].value for at in ties}) == 1
+    return "the first written is taken" if equal else "the best as measured is taken"
 
 
 def _spread(results: Results, goal: str, taken: int) -> str:

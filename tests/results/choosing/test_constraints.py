@@ -201,19 +201,36 @@ def test_a_cost_is_the_goal_as_a_point_estimate_with_its_spread(
     assert not [line for line in sureness(found) if "being the best" in line]
 
 
-def test_a_difference_inside_the_spread_is_a_tie_and_the_first_written_is_taken(
+def test_a_difference_inside_the_spread_is_a_tie_and_the_best_as_measured_is_taken(
     many: Any, add: Any, facts: Any
 ) -> None:
     add("far", GOOD, load=facts(qps=(50.0, 45.0, 55.0)))
     add("first", GOOD, load=facts(qps=(100.0, 90.0, 106.0)), at=1, size=900_000)
     add("second", GOOD, load=facts(qps=(110.0, 105.0, 120.0)), at=2, size=100_000)
     found = choice(many, maximise="qps")
-    assert found.trial == "first"
-    assert found.best == "second"
+    assert found.trial == found.best == "second"
     assert found.candidates == found.indistinguishable == ("first", "second")
-    assert "a difference inside the spread is none, so the first written is taken" in found.reason
-    prefer = {"minimise": "index_mb", "maximise": None}
-    assert choice(many, maximise="qps", prefer=prefer).trial == "second"
+    assert "so the best as measured is taken" in found.reason
+    prefer = {"minimise": "build_s", "maximise": None}  # 2 and 3 seconds
+    assert choice(many, maximise="qps", prefer=prefer).trial == "first"
+
+
+def test_the_noisiest_trial_is_not_taken_for_being_written_first(
+    many: Any, add: Any, facts: Any
+) -> None:
+    add("noisy", GOOD, load=facts(qps=(50.0, 10.0, 96.0)))
+    add("fast", GOOD, load=facts(qps=(100.0, 95.0, 105.0)), at=1)
+    found = choice(many, maximise="qps")
+    assert found.trial == "fast"
+    assert found.candidates == ("noisy", "fast")
+
+
+def test_of_equal_figures_the_first_written_is_taken(many: Any, add: Any) -> None:
+    add("first", GOOD)
+    add("second", GOOD, at=1)
+    found = choice(many, minimise="index_mb", maximise=None)
+    assert found.trial == "first"
+    assert "so the first written is taken" in found.reason
 
 
 def test_of_single_rounds_the_spread_is_said_to_be_unknown(many: Any, add: Any, facts: Any) -> None:
