@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import SpecError
-from mox.evaluation.groups import group_sums
+from mox.evaluation.intervals import student
+from mox.evaluation.resampling import sample
 from mox.experiment.constraints import AGREEMENT, COSTS, more_is_better
 from mox.registry import nearest
-from mox.results.paired import ranked_on, rows_of
+from mox.results.paired import TIED, ranked_on, rows_of
 from mox.results.worth import Worth, columns_of, figure, lacks
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from mox.results.run import TrialRun
 
     Mask = NDArray[np.bool_]
+    Reals = NDArray[np.float64]
 
-Z = NormalDist().inv_cdf(0.975)
+LEAST = 6
+"""Where fewer units differ, the p of a paired test is over 5 %: 2/2^5 is 0.0625."""
 
 BUILD_TELLS = 1.25
 """A build is timed once and beside others: under this ratio two of them took as long."""
@@ -240,18 +242,42 @@ def dominates(rows: Sequence[Mapping[str, Worth]], surely: Mapping[str, Mask]) -
 
 def _surely_more(results: Results, trials: Sequence[TrialRun], measure: str) -> Mask:
     """(trials, trials) whether a trial's mean exceeds another's by more than the 95 % interval of
-    their paired difference, by groups of questions."""
+    their paired difference, by groups of questions; by questions under 20 groups (`resampling`).
+
+    Nothing where so few units differ that no paired test tells two trials apart (`LEAST`).
+    """
     import numpy as np
 
     rows = rows_of(results, ranked_on(results))
     columns = columns_of(results, trials)
-    table = group_sums(results.values(measure)[rows][:, columns], results.groups(rows))
+    table = sample(results.values(measure)[rows][:, columns], results.groups(rows)).table
     means, units = table.means, len(table)
+    if table.effective < LEAST:
+        return np.zeros((len(columns), len(columns)), dtype=bool)
     rest = table.sums - means * table.counts[:, None]
-    shared = rest.T @ rest * (units / max(units - 1, 1)) / table.counts.sum() ** 2
+    shared = rest.T @ rest * (units / (units - 1)) / table.counts.sum() ** 2
     own = np.diag(shared)
     variance = np.maximum(own[:, None] + own[None, :] - 2 * shared, 0.0)
-    if units < 2:  # one group tells nothing of how sure a difference is
-        return np.zeros(shared.shape, dtype=bool)
     difference = means[:, None] - means[None, :]
-    return np.asarray(difference > Z * np.sqrt(variance) + 1e-12)
+    reach = student(0.975, table.effective - 1) * np.sqrt(variance)
+    sure = difference > reach + 1e-12
+    return np.asarray(sure & _enough_differ(table.sums, sure))
+
+
+def _enough_differ(sums: Reals, where: Mask) -> Mask:
+    """(trials, trials) whether (units, trials) sums differ in `LEAST` units or more, `where` it
+    is asked for.
+
+    By Cauchy and Schwarz (Σd)²/Σd² of them differ at least, which settles all but close calls.
+    """
+    import numpy as np
+
+    totals, raw = sums.sum(axis=0), sums.T @ sums
+    squares = np.diag(raw)[:, None] + np.diag(raw)[None, :] - 2 * raw
+    enough = (totals[:, None] - totals[None, :]) ** 2 > (LEAST - 0.5) * squares
+    doubtful = where & ~enough
+    for at in np.flatnonzero(doubtful.any(axis=1)):
+        others = np.flatnonzero(doubtful[at])
+        apart = np.abs(sums[:, others] - sums[:, [at]]) > TIED
+        enough[at, others] = apart.sum(axis=0) >= LEAST
+    return np.asarray(enough)

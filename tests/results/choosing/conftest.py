@@ -85,6 +85,12 @@ def add(many: Any) -> Add:
 
 
 @pytest.fixture
+def add_to() -> Add:
+    """Adds a trial to any store: see `indexed`."""
+    return indexed
+
+
+@pytest.fixture
 def facts() -> Callable[..., dict[str, Any]]:
     """Makes what a load test finds: see `load_facts`."""
     return load_facts

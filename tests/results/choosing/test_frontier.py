@@ -167,6 +167,25 @@ def test_an_unknown_figure_is_refused_with_the_nearest(many: Any, add: Any) -> N
         found.frontier(("qps",))
 
 
+def test_documents_that_agree_tell_no_more_than_their_questions(few: Any, add_to: Any) -> None:
+    """Four documents of ten questions. `a` is ahead by a half on one question of each: the sums
+    of the documents agree, but of 40 questions four differ, and 2/2^4 is p = 0.125."""
+    add_to(few, "a", [1.0] * 4 + [0.5] * 36)
+    add_to(few, "b", [0.5])
+    assert few.results(("recall@2",)).frontier(("quality", "memory")).dominated == {}
+
+
+@pytest.mark.parametrize(("ahead", "dominated"), [(5, {}), (6, {"b": "a"})])
+def test_fewer_differences_than_a_paired_test_needs_tell_nothing(
+    many: Any, add: Any, ahead: int, dominated: dict[str, str]
+) -> None:
+    # 2/2^5 = 0.0625 and 2/2^6 = 0.031, though of 120 questions each mean is sure by its spread:
+    # 5/240 = 0.0208 ahead, a standard error of 0.0092.
+    add("a", [1.0] * ahead + [0.5] * (120 - ahead))
+    add("b", [0.5])
+    assert run(many).frontier(("quality", "memory")).dominated == dominated
+
+
 def test_a_single_group_tells_no_qualities_apart(lone: Results) -> None:
     assert lone.frontier(("quality",)).trials == ("only",)
     assert np.isfinite(lone.frontier().figures["only"]["recall@2"].low)
