@@ -182,6 +182,9 @@ BAD: list[tuple[str, str, str, str]] = [
     ("throughput without load", GOAL, "maximise: qps", "e.yaml:13: choose.maximise names qps, and nothing measures it.\n  mend: add a `load` axis"),
     ("neither way", f"  {GOAL}\n", "", "give one of maximise and minimise"),
     ("preferring a latency without load", "{minimise: index_mb}", "{minimise: p95_ms}", "e.yaml:18: choose.prefer names p95_ms, and nothing measures it.\n  mend: add a `load` axis"),
+    ("preferring the larger index", "{minimise: index_mb}", "{maximise: index_mb}", "e.yaml:18: choose.prefer.maximise names index_mb, of which less is better.\n  mend: write `minimise: index_mb`"),
+    ("preferring the worse", "{minimise: index_mb}", "{minimise: recall@5}", "e.yaml:18: choose.prefer.minimise names recall@5, of which more is better"),
+    ("preferring where only the best qualifies", "  within: 0.05\n", "", "e.yaml:17: choose.prefer does nothing: without `within` the best by recall@1000t is taken.\n  mend: add `within: 0.05`"),
 ]  # fmt: skip
 
 

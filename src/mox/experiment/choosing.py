@@ -84,7 +84,8 @@ class Choose(Section):
     """Margin in the measure's own units: trials that are surely not worse than the best by more
     qualify. The best is taken where it is null."""
     prefer: Prefer | None = None
-    """Of those that qualify, which one; the best by the measure where null."""
+    """Of those that qualify, which one; the best by the measure where null. Trials qualify within
+    a margin of a measure, or tie by a cost."""
 
     @field_validator("subject_to", mode="before")
     @classmethod
@@ -142,6 +143,7 @@ def choosing(
         if name not in known.measured:
             raise source.error(place, known.unknown(".".join(map(str, place)), name))
     _check_goal(source, choose, known)
+    _check_preferred(source, choose, known)
     _check_constraints(source, choose, known)
     _check_loads(source, choose, trials)
     return choose
@@ -234,16 +236,8 @@ def _check_written(source: Source, raw: Mapping[str, Any]) -> None:
 
 def _check_goal(source: Source, choose: Choose, known: _Known) -> None:
     """The goal goes the way that its figure is better, and a margin belongs to a measure."""
-    goal, way = choose.goal, "maximise" if choose.maximise else "minimise"
-    if more_is_better(goal) != (way == "maximise"):
-        better, other = ("more", "maximise") if more_is_better(goal) else ("less", "minimise")
-        raise source.error(
-            ("choose", way),
-            SpecError(
-                f"choose.{way} names {goal}, of which {better} is better.",
-                mend=f"write `{other}: {goal}`.",
-            ),
-        )
+    goal = choose.goal
+    _check_way(source, ("choose",), "maximise" if choose.maximise else "minimise", goal)
     if choose.within is not None and goal not in known.measures:
         raise source.error(
             ("choose", "within"),
@@ -252,6 +246,35 @@ def _check_goal(source: Source, choose: Choose, known: _Known) -> None:
                 mend="leave `within` out: a difference inside the spread is a tie as it is.",
             ),
         )
+
+
+def _check_preferred(source: Source, choose: Choose, known: _Known) -> None:
+    """What is preferred goes the way that it is better, and there may be several to prefer of."""
+    if choose.prefer is None:
+        return
+    way = "maximise" if choose.prefer.maximise else "minimise"
+    _check_way(source, ("choose", "prefer"), way, choose.prefer.name)
+    if choose.within is None and choose.goal in known.measures:
+        raise source.error(
+            ("choose", "prefer"),
+            SpecError(
+                f"choose.prefer does nothing: without `within` the best by {choose.goal} is taken.",
+                mend="add `within: 0.05`, the margin by which trials qualify, or leave `prefer` out.",
+            ),
+        )
+
+
+def _check_way(source: Source, place: tuple[str, ...], way: str, name: str) -> None:
+    if more_is_better(name) == (way == "maximise"):
+        return
+    better, other = ("more", "maximise") if more_is_better(name) else ("less", "minimise")
+    raise source.error(
+        (*place, way),
+        SpecError(
+            f"{'.'.join((*place, way))} names {name}, of which {better} is better.",
+            mend=f"write `{other}: {name}`.",
+        ),
+    )
 
 
 def _check_constraints(source: Source, choose: Choose, known: _Known) -> None:

@@ -102,15 +102,15 @@ def test_a_bare_name_is_meant_at_whatever_depth_a_trial_asks(many: Any, add: Any
 def test_trials_that_fall_out_by_what_they_cost_leave_the_family(many: Any, add: Any) -> None:
     """The margin is shown over those that remain; one that its agreement keeps out stays."""
     for at in range(6):
-        add(f"t{at}", GOOD, size=(1 + at) * 1_000_000, at=at, agreement=1.0)
+        add(f"t{at}", GOOD, size=(6 - at) * 1_000_000, at=at, agreement=1.0)
     every = choice(many, within=0.3).may_lose
-    wide = results(many, "index_mb <= 3", within=0.3, prefer={"maximise": "index_mb",
-                                                              "minimise": None})  # fmt: skip
-    assert wide.sifted.family == wide.sifted.kept == ("t0", "t1", "t2")
+    prefer = {"minimise": "index_mb", "maximise": None}
+    wide = results(many, "index_mb <= 3", within=0.3, prefer=prefer)
+    assert wide.sifted.family == wide.sifted.kept == ("t3", "t4", "t5")
     assert wide.choice is not None
-    assert wide.choice.trial == "t2"
+    assert wide.choice.trial == "t5"
     few = wide.choice.may_lose
-    alone = results(many, within=0.3, prefer={"maximise": "index_mb", "minimise": None})
+    alone = results(many, within=0.3, prefer=prefer)
     assert alone.choice is not None
     assert every == 0
     assert few is not None
