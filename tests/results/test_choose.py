@@ -176,6 +176,25 @@ def test_600_trials_that_win_everywhere_are_all_told_from_the_baseline(many: Any
     assert max(one.p_holm for one in found) <= 0.05
 
 
+def test_so_few_questions_that_none_can_be_told_apart_are_said_to_be(graded: Any) -> None:
+    # Three questions without a dev side; of 2^3 signs two are as far: p is 2/8 at least.
+    rule = {"maximise": None, "minimise": "index_mb", "within": None, "prefer": None}
+    said = " ".join(sureness(type(graded)(replace(graded.run, choose=rule), graded.store)))
+    assert "Of 1 other trial on all questions, 0 are better" in said
+    assert "None could be: the least p of 3 questions is 0.25." in said
+
+
+def test_a_single_dev_question_is_said_to_tell_nothing(lone: Any) -> None:
+    first = lone.run.trials[0]
+    run = replace(lone.run, trials=(first, replace(first, id="other")),
+                  choose={**RULE, "within": None, "prefer": None})  # fmt: skip
+    said = " ".join([*sureness(type(lone)(run, lone.store)), *verdict(type(lone)(run, lone.store))])
+    assert "nan" not in said
+    assert "(of one question, without an interval)" in said
+    assert "One dev question tells no two trials apart." in said
+    assert "None could be: the least p of 1 question is 1." in said
+
+
 def test_the_best_s_optimism_stands_beside_the_confirmed_value(many: Any) -> None:
     lucky = {f"t{at}": (flipped(ALIKE, 3 + at), 100 + at) for at in range(6)}
     found = choice(many, lucky, within=None)

@@ -5,11 +5,11 @@ question is a draw of its own from the load; but questions of one topic lie near
 are missed together, and the distance of a bound from the mean is widened by the square root of
 the design effect wherever the groups show one (Kish, *Survey Sampling* (1965), 5.4).
 
-That holds while a group's questions go together moderately: tested to an intraclass correlation of
-0.2, five trials at once. Where a few groups lose nearly all (0.5, or 0.8), groups that would show it
-may be missing from the sample, and a bound of 95 % is too high in some 10, or 30, of 100 sets at
-means of 0.95 to 0.97. A bound by groups, as `simultaneous` gives it, is never too high, but no more
-than 0.91 of five trials by 54 groups: it would refuse every index there.
+That holds while a group's questions go together moderately: tested to an intraclass correlation
+of 0.2, five trials at once. Where a few groups lose nearly all (0.5, or 0.8), those that would show
+it may be missing from the sample, and a bound of 95 % is too high in some 10, or 30, of 100 sets at
+means of 0.95 to 0.97. A bound by groups, as `simultaneous` gives it, was too high in next to none,
+but is no more than 0.91 for five trials by 54 groups: it would refuse every index there.
 """
 
 from __future__ import annotations

@@ -259,7 +259,7 @@ def _check_preferred(source: Source, choose: Choose, known: _Known) -> None:
             ("choose", "prefer"),
             SpecError(
                 f"choose.prefer does nothing: without `within` the best by {choose.goal} is taken.",
-                mend="add `within: 0.05`, the margin by which trials qualify, or leave `prefer` out.",
+                mend="add `within: 0.05`, so that others can qualify, or leave `prefer` out.",
             ),
         )
 

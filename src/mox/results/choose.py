@@ -259,7 +259,10 @@ def _against_baseline(results: Results, taken: int) -> dict[str, Any] | None:
 
 
 def _looks(results: Results) -> int:
-    """How many runs of this store have looked at these questions' test side, this one included."""
+    """How many runs of this store have looked at these questions' test side, this one included.
+
+    Those of these very questions: a run of some of them is another.
+    """
     print_ = results.run.corpus["questions_fingerprint"]
     others = {
         run.id

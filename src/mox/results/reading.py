@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ class Interval:
     n: int
 
     def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{self.mean:.3f} (of one question, without an interval)"
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 

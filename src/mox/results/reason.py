@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import questions_needed
-from mox.results.worth import family, worth
+from mox.results.worth import family, lacks, worth
 
 if TYPE_CHECKING:
     from mox.results.results import Results
@@ -71,6 +71,8 @@ def _nearest_cheaper(
     ]
     asked = len(results.rows("dev"))
     said = f" No other can be shown to be within {rule['within']:g} of it by {asked} dev questions"
+    if limit is None:
+        return f"{said}; {lacks(results, trials[best], name)}, so that none is known to be cheaper."
     if not cheaper:
         return f"{said}, and no trial has a better {name}."
     rows = results.rows("dev")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from mox.evaluation.statistics import FEW
 from mox.results.going import GOING
 from mox.results.sift import sifting
-from mox.results.versus import Versus
 
 if TYPE_CHECKING:
     from mox.results.choose import Choice
@@ -43,7 +44,7 @@ def sureness(results: Results) -> list[str]:
         _confirmed(choice) or "Not confirmed: there is no test side.",
         _optimism(results, choice),
         _against_baseline(results, choice),
-        _corrected(results.versus),
+        _corrected(results),
         _alternatives(results, choice),
         _alike(choice),
         _power(results, choice),
@@ -60,7 +61,7 @@ def _confirmed(choice: Choice) -> str:
     looks = "once" if choice.test_looks == 1 else f"by {choice.test_looks} runs"
     return (
         f"Confirmed on test: {choice.measure} {found} (n = {found.n}; this test side has been"
-        f" looked at {looks})."
+        f" looked at {looks}, counting runs of these very questions)."
     )
 
 
@@ -87,18 +88,42 @@ def _against_baseline(results: Results, choice: Choice) -> str:
         return ""
     return (
         f"Against the baseline on {found['on']}: {found['mean']:+.3f}"
-        f" [{found['low']:+.3f}, {found['high']:+.3f}], p = {found['p']:.2g}."
+        f"{_bounds(found['low'], found['high'])}, p = {found['p']:.2g}."
     )
 
 
-def _corrected(found: list[Versus]) -> str:
+def _bounds(low: float, high: float) -> str:
+    """An interval of a difference; empty where a single question gives none."""
+    return "" if math.isnan(low) else f" [{low:+.3f}, {high:+.3f}]"
+
+
+def _corrected(results: Results) -> str:
+    found = results.versus
     if not found:
         return ""
+    on = "dev" if len(results.rows("dev")) else "all questions"
+    trials = "other trial" if len(found) == 1 else "other trials"
     better = sum(one.p_holm <= 0.05 and one.mean > 0 for one in found)
     worse = sum(one.p_holm <= 0.05 and one.mean < 0 for one in found)
     return (
-        f"Of {len(found)} other trials on dev, {better} are better and {worse} worse than the"
+        f"Of {len(found)} {trials} on {on}, {better} are better and {worse} worse than the"
         " baseline (paired randomisation tests, Holm's correction, 5 % for all together)."
+        f"{_beyond_showing(results, len(found))}"
+    )
+
+
+def _beyond_showing(results: Results, tests: int) -> str:
+    """Where no difference is large enough to be called one: of n signs the least p is 2/2^n."""
+    rows = results.rows("dev" if len(results.rows("dev")) else None)
+    groups = len(set(results.groups(rows)))
+    units, named = (groups, "groups") if groups >= FEW else (len(rows), "questions")
+    least = 2.0 ** (1 - units)
+    if tests * least <= 0.05:
+        return ""
+    times = f", times {tests}" if tests > 1 else ""
+    return (
+        f" None could be: the least p of {units} {named if units > 1 else named[:-1]} is"
+        f" {least:.2g}{times}."
     )
 
 
@@ -128,8 +153,11 @@ def _power(results: Results, choice: Choice) -> str:
         return ""
     rows = results.rows("dev")
     groups = len(set(results.groups(rows)))
+    if len(rows) < 2:
+        return "One dev question tells no two trials apart."
+    in_groups = "one group" if groups == 1 else f"{groups} groups"
     said = (
-        f"{len(rows)} dev questions in {groups} groups find a difference of"
+        f"{len(rows)} dev questions in {in_groups} find a difference of"
         f" {choice.smallest_difference:.3f} between two trials in 80 % of cases"
     )
     if choice.separating is None:

@@ -250,6 +250,18 @@ def test_a_latency_preferred_is_a_tie_inside_its_spread(many: Any, add: Any, fac
     assert choice(many, within=0.2, prefer=prefer).trial == "a"
 
 
+def test_a_best_whose_own_load_is_invalid_is_not_said_to_be_the_fastest(
+    many: Any, add: Any, facts: Any
+) -> None:
+    add("best", GOOD, load=facts(p95_ms=(10.0, 9.0, 11.0), invalid="the client took 40 %"))
+    add("worse", POOR, load=facts(p95_ms=(5.0, 4.0, 6.0)), at=1)
+    found = choice(many, within=0.1, prefer={"minimise": "p95_ms", "maximise": None})
+    assert found.trial == "best"
+    assert "no trial has a better" not in found.reason
+    assert "its load test is INVALID: the client took 40 %" in found.reason
+    assert "so that none is known to be cheaper" in found.reason
+
+
 def test_quality_may_be_a_bound_where_a_cost_is_the_goal(many: Any, add: Any) -> None:
     """By the lower bound of all trials at once, on dev: 0.5 of 60 doesn't surely reach 0.45."""
     add("small", POOR, size=1_000_000)
