@@ -67,7 +67,7 @@ def questions_needed(
     by_spread = (NormalDist().inv_cdf(level) * spread / slack) ** 2
     unseen = math.log(1 - level) / math.log(1 - margin)
     # The second counts groups of one size; of unequal ones it takes more to tell as much.
-    size, as_one_size = table.counts.mean(), table.counts.sum() / table.effective
+    size, as_one_size = float(table.counts.mean()), float(table.counts.sum()) / table.effective
     return math.ceil(max(by_spread * size, unseen * as_one_size))
 
 
