@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mox.types.providers import ErrorKind
+    from mox.types.providers import ErrorKind, Usage
 
 
 class MoxError(Exception):
@@ -72,6 +72,9 @@ class ProviderError(MoxError):
         status: of HTTP, where there was one.
         retry_after_s: how long the provider asks to wait.
         request_id: the provider's own, for its support.
+        usage: what the provider counted all the same; it is charged.
+        billable: whether it may be charged though nobody counted (`mox.providers.charging`); None
+            where its kind tells.
     """
 
     def __init__(
@@ -83,12 +86,16 @@ class ProviderError(MoxError):
         status: int | None = None,
         retry_after_s: float | None = None,
         request_id: str | None = None,
+        usage: Usage | None = None,
+        billable: bool | None = None,
     ) -> None:
         super().__init__(message, mend=mend)
         self.kind = kind
         self.status = status
         self.retry_after_s = retry_after_s
         self.request_id = request_id
+        self.usage = usage
+        self.billable = billable
 
 
 class PoolError(MoxError):

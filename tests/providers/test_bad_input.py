@@ -7,6 +7,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from mox.providers.ledger import Ledger
 from mox.settings import settings
 from mox.simulation.naming import even
 from mox.simulation.serving import Served, serving
-from mox.types.providers import Message, Request
+from mox.types.providers import Message, Provider, Request
 
 FREE = {"unlimited": True}
 KEY = "sk-ant-pl4nted-0123456789-0123456789"
@@ -120,7 +121,7 @@ STREAM = Request("sim-swift", (Message("user", "Why?"),), max_output_tokens=20)
         ("truncated", "truncated"),
         ("cut", "connection"),
         ("spend_cap", "quota_exhausted"),
-        ("no_usage", "malformed"),
+        ("no_usage", "unusable"),
     ],
 )
 def test_what_a_provider_does_wrong(served: Served, fault: str, kind: str) -> None:
@@ -128,8 +129,15 @@ def test_what_a_provider_does_wrong(served: Served, fault: str, kind: str) -> No
     error = refused(ProviderError, "compatible", spec, limits=FREE)
     assert isinstance(error, ProviderError)
     assert error.kind == kind
-    [*failed] = [line["error"] for line in Ledger(settings().root).rows()]
-    assert set(failed) == {kind}  # each attempt stands in the ledger, by its name
+    lines = list(Ledger(settings().root).rows())
+    assert {line["error"] for line in lines} == {kind}  # each attempt is there, by its name
+    # What was refused cost nothing; what was sent, and isn't known to have, the most that it may.
+    billed = kind not in ("server", "quota_exhausted")
+    for line in lines:
+        assert line["usd"] == (line["held_usd"] if billed else "0")
+        assert (line["note"] is not None) == billed
+    # A whole answer that nobody counted isn't asked for, and paid, again.
+    assert len(lines) == {"unusable": 1, "quota_exhausted": 1}.get(kind, 4)
 
     async def alone() -> str:
         """The same without the door: a provider by itself makes one attempt."""
@@ -155,31 +163,78 @@ def test_half_a_character_across_chunks_is_no_fault(served: Served) -> None:
     assert "\ufffd" not in text
 
 
-class Page(BaseHTTPRequestHandler):
-    """A proxy that answers all with its page of welcome, of status 200."""
+@contextmanager
+def saying(kind: str, body: bytes) -> Iterator[str]:
+    """The address of a server that answers all with the same, of status 200."""
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<html><body>Welcome</body></html>")
+    class Same(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
 
-
-def test_a_page_in_place_of_an_answer(served: Served) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Same)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     try:
-        spec = at(served, base_url=f"http://127.0.0.1:{server.server_port}/v1")
-        error = refused(ProviderError, "no stream of events but text/html", spec, limits=FREE)
+        yield f"http://127.0.0.1:{server.server_port}/v1"
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_page_in_place_of_an_answer(served: Served) -> None:
+    with saying("text/html", b"<html><body>Welcome</body></html>") as url:
+        spec = at(served, base_url=url)
+        error = refused(ProviderError, "no stream of events but text/html", spec, limits=FREE)
     assert isinstance(error, ProviderError)
     assert error.kind == "malformed"
+
+
+def test_an_answer_that_ends_for_an_unknown_reason_is_asked_once_and_paid(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "prices.yaml"
+    file.write_text(
+        "prices:\n  - {provider: compatible, model: sim-swift, per: 1M, input: 1, output: 10}\n"
+    )
+    monkeypatch.setenv("MOX_PRICES", str(file))
+    said = (
+        b'data: {"choices":[{"index":0,"delta":{"content":"A whole answer."},'
+        b'"finish_reason":"daydream"}],"usage":{"prompt_tokens":11,"completion_tokens":7}}\n\n'
+        b"data: [DONE]\n\n"
+    )
+    with saying("text/event-stream", said) as url:
+        spec = at(served, base_url=url)
+        error = refused(ProviderError, "unknown reason, 'daydream'", spec, limits=FREE)
+    assert isinstance(error, ProviderError)
+    assert error.kind == "unusable"
+    (line,) = Ledger(settings().root).rows()
+    # 11 × 1 + 7 × 10, of a million
+    assert (line["usd"], line["error"], line["output_tokens"]) == ("0.000081", "unusable", 7)
+
+
+def test_a_stream_that_its_reader_leaves_counts_in_the_budget(served: Served) -> None:
+    """Its provider made some of it, and bills that; how much, nobody here is told."""
+    ask = Request("sim-swift", (Message("user", "Why?"),), max_output_tokens=20)
+
+    async def left(model: Provider) -> None:
+        async with aclosing(model.stream(ask)) as events:
+            async for _ in events:
+                break
+
+    async def main() -> None:
+        async with mox.model(at(served), limits=FREE, remember=False) as model:
+            await left(model)
+
+    asyncio.run(main())
+    (line,) = Ledger(settings().root).rows()
+    assert line["error"] == "cancelled"
+    assert line["usd"] == line["held_usd"] != "0"
 
 
 def test_a_provider_that_never_answers_costs_its_time_and_no_more(served: Served) -> None:

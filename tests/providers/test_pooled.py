@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from mox.errors import BudgetError, PoolError, ProviderError
+from mox.errors import BudgetError, PoolError, ProviderError, SpecError, StoreError
 from mox.providers.pool import Account, Limits, memory_pool
 from mox.providers.pooled import Manner, Pooled, Trip
 from mox.providers.simulated import Simulated, open_simulated
@@ -239,6 +239,7 @@ class Purse:
 
     left: int
     lines: list[tuple[str, Usage | None, ErrorKind | None]] = field(default_factory=list)
+    billable: list[bool | None] = field(default_factory=list)
 
     def before(self, call: Call, *, input_tokens: int, max_output_tokens: int) -> str:
         if input_tokens + max_output_tokens > self.left:
@@ -246,8 +247,16 @@ class Purse:
         self.left -= input_tokens + max_output_tokens
         return call.account
 
-    def after(self, booking: str, usage: Usage | None, *, error: ErrorKind | None = None) -> None:
+    def after(
+        self,
+        booking: str,
+        usage: Usage | None,
+        *,
+        error: ErrorKind | None = None,
+        billable: bool | None = None,
+    ) -> None:
         self.lines.append((booking, usage, error))
+        self.billable.append(billable)
 
 
 def test_each_attempt_is_booked_and_none_is_made_that_can_not_be_paid() -> None:
@@ -266,3 +275,51 @@ def test_each_attempt_is_booked_and_none_is_made_that_can_not_be_paid() -> None:
     assert purse.lines == [("a", None, "server"), ("a", usage, None)]
     assert world.whom == "aa"
     assert level > -0.5  # the one that was not sent is free again
+
+
+def test_what_broke_off_is_told_as_billable_and_what_was_refused_is_not() -> None:
+    refused, cut = World({"kind": "server", "attempts": 1}), World({"kind": "cut", "attempts": 1})
+    told = {}
+    for name, world in (("refused", refused), ("cut", cut)):
+        purse = Purse(left=10_000)
+        asks(world, [account("a")], completed, book=purse)
+        told[name] = purse.billable
+    assert told == {"refused": [False, None], "cut": [True, None]}
+
+
+def test_only_what_was_refused_is_asked_again_where_that_is_wanted() -> None:
+    only = Manner(only_refused=True)
+    world = World({"kind": "server", "attempts": 1})
+    assert isinstance(asks(world, [account("a")], completed, manner=only), Answer)
+    assert world.whom == "aa"
+    world = World({"kind": "cut", "attempts": 1})
+    with pytest.raises(ProviderError) as raised:
+        asks(world, [account("a")], completed, manner=only)
+    assert (raised.value.kind, world.whom) == ("connection", "a")
+
+
+def test_a_request_that_cannot_be_put_was_never_sent() -> None:
+    purse, world = Purse(left=10_000), World()
+    wrong = Request("m", ASKED.messages, max_output_tokens=100, extra={"stream": False})
+
+    async def work(pooled: Pooled) -> None:
+        with pytest.raises(SpecError, match="sets 'stream'"):
+            await pooled.complete(wrong)
+
+    asks(world, [account("a")], work, book=purse)
+    assert (world.whom, purse.billable) == ("", [False])
+
+
+def test_a_book_that_cannot_be_written_holds_up_no_account() -> None:
+    class Full(Purse):
+        def after(self, *_: Any, **__: Any) -> None:
+            raise StoreError("the disk is full.", mend="free some space.")
+
+    async def work(pooled: Pooled) -> float:
+        with pytest.raises(StoreError, match="disk is full"):
+            await pooled.complete(ASKED)
+        state = (await pooled._pool.state([only]))["a"]
+        return float(state["running"])
+
+    only = account("a", output_per_min=6e6)
+    assert asks(World(), [only], work, book=Full(left=10_000)) == 0

@@ -26,6 +26,10 @@ SIMULATED = "x-mox-simulated"
 """The header by which Mox' simulator says that it is one."""
 _SHAPE = (ValueError, TypeError, AttributeError, LookupError)
 """How an SDK, or who reads its objects, fails at an answer of another shape."""
+_UNSENT = (
+    httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError,
+)  # fmt: skip
+"""How the transport fails where there never was a connection, or nothing that could be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,7 @@ class Account:
             first_text=done if whole.text else None,
             last_text=done if whole.text else None, done=done,
         )  # fmt: skip
-        end = whole.end if whole.end.reason else None
-        return self._answer(request, stamps, end, (whole.text, whole.reasoning, timings))
+        return self._answer(request, stamps, whole.end, (whole.text, whole.reasoning, timings))
 
     async def _create(self, request: Request, stamps: Stamps, *, stream: bool) -> Any:
         body = self.wire.body(request, stream)
@@ -161,17 +164,20 @@ class Account:
     ) -> Answer:
         """The Answer, where it is whole."""
         place = self._place(request, stamps)
-        if end is None:
+        if end is None or not end.reason:
             raise failed(
-                "truncated", place, "the answer ended in order, but without its last event"
-            )
+                "truncated", place, "the answer ended in order, but without its last event",
+                usage=end and end.usage,
+            )  # fmt: skip
         if end.finish is None:
+            # Nobody can tell whether all of it is there: it is never returned as if it were.
             raise failed(
-                "malformed", place, f"the answer ended for an unknown reason, {end.reason!r}"
-            )
+                "unusable", place, f"the answer ended for an unknown reason, {end.reason!r}",
+                usage=end.usage,
+            )  # fmt: skip
         if end.usage is None:
             raise failed(
-                "malformed", place, "the answer came without a count of its tokens",
+                "unusable", place, "the answer came without a count of its tokens",
                 mend="let the server send usage (`stream_options.include_usage`): prices and"
                 " limits go by it.",
             )  # fmt: skip
@@ -191,7 +197,10 @@ class Account:
         inner = error.__cause__ if isinstance(error, sdk.APIConnectionError) else error
         if isinstance(error, TimeoutError):
             came = "not a byte had come" if stamps.first is None else "it was still answering"
-            return failed("timeout_total", place, f"no whole answer in time; {came}")
+            return failed(
+                "timeout_total", place, f"no whole answer in time; {came}",
+                billable=stamps.sent is not None,
+            )  # fmt: skip
         if isinstance(inner, httpx2.TransportError):
             return _lost(inner, place, stamps)
         if isinstance(error, sdk.APIConnectionError):
@@ -218,7 +227,7 @@ def _lost(error: httpx2.TransportError, place: Place, stamps: Stamps) -> Provide
         if stamps.first is None:
             return failed("timeout_first_byte", place, f"{error}, before the first byte")
         return failed("timeout_stall", place, f"{error}, in mid-answer")
-    return failed("connection", place, said)
+    return failed("connection", place, said, billable=not isinstance(error, _UNSENT))
 
 
 def _kind_of(stamps: Stamps) -> str:

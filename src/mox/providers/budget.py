@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
 from mox.errors import PriceError, SpecError
+from mox.providers.charging import UNCERTAIN, may_be_billed
 from mox.providers.ledger import Ledger, Purse, Standing
 from mox.providers.prices import Price, Prices, Terms
 from mox.types.providers import Call, ErrorKind, Usage
@@ -101,8 +102,19 @@ class RunBook:
         self._open[booking] = terms
         return booking
 
-    def after(self, booking: str, usage: Usage | None, *, error: ErrorKind | None = None) -> None:
-        """What it cost: by its usage; None where nothing was answered (a price of 0).
+    def after(
+        self,
+        booking: str,
+        usage: Usage | None,
+        *,
+        error: ErrorKind | None = None,
+        billable: bool | None = None,
+    ) -> None:
+        """What came of it: priced by its usage; the most that was held where nobody counted and it
+        may be billed; else 0 (`mox.providers.charging`).
+
+        Args:
+            billable: whether it may be billed though nobody counted; None where `error` tells.
 
         Raises:
             StoreError: no such booking, or the ledger can't be written.
@@ -111,13 +123,21 @@ class RunBook:
         price: Price | None = None
         note = None
         if usage is None:
-            price = Price()
+            if may_be_billed(error, billable):
+                note = UNCERTAIN
+            else:
+                price = Price()
         elif terms is not None:
             try:
                 price = self._prices.cost(terms, usage)
             except PriceError as said:  # it is paid all the same: what was held is written
                 note = said.message
         self._ledger.settle(booking, usage, price, error=error, note=note)
+
+    def release(self, booking: str) -> None:
+        """Hold nothing any more for a call that was never made: it leaves no line."""
+        self._open.pop(booking, None)
+        self._ledger.release(booking)
 
     def standing(self, *, simulated: bool = False) -> Standing:
         """What the run has spent and holds by now, over all of its processes."""

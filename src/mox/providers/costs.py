@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import SpecError
-from mox.providers.ledger import ABANDONED, Ledger
+from mox.providers.ledger import Ledger
 from mox.providers.ledger_file import COLUMNS
 from mox.providers.rates import ZERO, added
 from mox.registry import nearest
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 BY = ("day", "purpose", "model", "provider", "account", "trial", "run", "sweep")
 """What calls may be told apart by."""
-BROKE_OFF = frozenset(
-    {
-        ABANDONED, "connection", "timeout_first_byte", "timeout_stall", "timeout_total",
-        "stream_error", "truncated", "malformed",
-    }
-)  # fmt: skip
-"""Errors after which a provider may bill what it had done. Cancelled calls aren't among them: the
-most of them were never sent."""
 
 
 @dataclass(slots=True)
@@ -40,8 +32,8 @@ class Sum:
     failed: int = 0
     """Of the calls, those that ended in an error."""
     uncertain: int = 0
-    """Of those, which broke off after they were sent, or whose process died: whether their
-    provider bills them isn't known."""
+    """Of the calls, those of which isn't known what their provider bills: they broke off after
+    they were sent, or their process died (`mox.providers.charging`)."""
     unpriced: int = 0
     """Calls that have no price: they are in no sum."""
     input_tokens: int = 0
@@ -50,7 +42,7 @@ class Sum:
     reasoning_tokens: int = 0
     usd: Decimal = ZERO
     uncertain_usd: Decimal = ZERO
-    """What the uncertain calls may have cost at most; not in `usd`."""
+    """Of `usd`, what the uncertain calls may have cost at most."""
     tables: set[str] = field(default_factory=set)
     """The versions of the price tables that it goes by."""
 
@@ -114,9 +106,9 @@ def _add(to: Sum, row: Mapping[str, Any]) -> None:
         to.unpriced += 1
     else:
         to.usd = added([to.usd, Decimal(row["usd"])])
-    if row["error"] in BROKE_OFF and row["usd"] == "0":
+    if row["note"] is not None:
         to.uncertain += 1
-        to.uncertain_usd = added([to.uncertain_usd, Decimal(row["held_usd"] or "0")])
+        to.uncertain_usd = added([to.uncertain_usd, Decimal(row["usd"] or "0")])
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -135,19 +127,28 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return table
 
 
-def sums_frame(found: Sequence[Sum]) -> pd.DataFrame:
-    """Sums as a pandas frame, a line each; money as exact Decimals."""
+def sums_frame(found: Sequence[Sum], *by: str) -> pd.DataFrame:
+    """Sums as a pandas frame, a line each; money as exact Decimals.
+
+    Args:
+        by: what tells them apart: columns too where there is no sum.
+    """
     import pandas as pd
 
     money = ("usd", "uncertain_usd")
     rows = [{**one.document(), **{name: getattr(one, name) for name in money}} for one in found]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(Sum(False, dict.fromkeys(by, "")).document()))
 
 
-def text(found: Sequence[Sum]) -> str:
-    """Sums as a table for a reader: real money first, and what is simulated says so."""
+def text(found: Sequence[Sum], *, since: dt.date | None = None) -> str:
+    """Sums as a table for a reader: real money first, and what is simulated says so.
+
+    Args:
+        since: the first day that counts, to be said where there is none.
+    """
     if not found:
-        return "no call has been made here."
+        when = "here" if since is None else f"since {since.isoformat()}"
+        return f"no call has been made {when}."
     lines = []
     for simulated in (False, True):
         some = [one for one in found if one.simulated == simulated]
@@ -196,8 +197,8 @@ def _notes(some: Sequence[Sum]) -> Iterable[str]:
     if uncertain := sum(one.uncertain for one in some):
         most = shown(added(one.uncertain_usd for one in some))
         what, whose = ("call", "its") if uncertain == 1 else ("calls", "their")
-        said = f"{what} broke off or died with {whose}"
-        yield f"  {uncertain:,} {said} process: up to {most} USD more, if that is billed; in no sum"
+        said = f"{what} broke off or died with {whose} process"
+        yield f"  {uncertain:,} {said}: {most} USD of the sum is the most that may be billed for it"
 
 
 def shown(usd: Decimal) -> str:

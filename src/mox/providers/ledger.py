@@ -7,7 +7,8 @@ power failure may take the last moments' lines, and never damages earlier ones. 
 changed or removed: triggers refuse it.
 
 What a call may cost at most is held from before it is sent until it is settled. What a process
-held that has died is let go, by a line that says so: what its provider billed for it isn't known.
+held that has died is written by whoever comes next, as what it may have cost at most: nobody knows
+what its provider billed for it (`mox.providers.charging`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.errors import BudgetError, StoreError
 from mox.locks import Locks
+from mox.providers.charging import UNCERTAIN
 from mox.providers.ledger_file import (
     CALL,
     COLUMNS,
@@ -101,7 +103,7 @@ class Ledger:
         with self._writing() as (db, session):
             standing = _standing(db, purse)
             if self._over(standing, amount, limit) and self._let_go(db):
-                standing = _standing(db, purse)
+                standing = _standing(db, purse)  # the same sum, of which less is under way
             over = self._over(standing, amount, limit)
             if not over:
                 who = (purse.run, purse.sweep, *_fields(call), most.table, most.row)
@@ -128,7 +130,8 @@ class Ledger:
         """Write what a held call cost.
 
         Args:
-            price: None for the most that was held: what it cost can't be said.
+            price: None for the most that was held: what it cost can't be said, and `note` says
+                why.
 
         Raises:
             StoreError: no such booking, or the ledger can't be written.
@@ -143,6 +146,15 @@ class Ledger:
                 f"the ledger holds nothing for the call {booking!r}.",
                 mend="settle each call once; a call that outlives its process is let go.",
             )
+
+    def release(self, booking: str) -> None:
+        """Hold nothing any more for a call that was never made: it leaves no line.
+
+        Raises:
+            StoreError: the ledger can't be written.
+        """
+        with self._writing() as (db, _):
+            db.execute("DELETE FROM held WHERE booking = ?", (booking,))
 
     def standing(self, purse: Purse) -> Standing:
         """What a purse has spent, and what is held of it."""
@@ -172,7 +184,7 @@ class Ledger:
         """
         from mox.providers.costs import sums, sums_frame
 
-        return sums_frame(sums(self, *by))
+        return sums_frame(sums(self, *by), *by)
 
     def close(self) -> None:
         """Let go what this ledger's process still holds open; a later use opens it again."""
@@ -196,7 +208,7 @@ class Ledger:
             for session in dead:
                 booked = db.execute("SELECT * FROM held WHERE session = ?", (session,)).fetchall()
                 for one in booked:
-                    append(db, one, Usage(), "0", error=ABANDONED, note=None)
+                    append(db, one, Usage(), one["usd"], error=ABANDONED, note=UNCERTAIN)
         return bool(dead)
 
     @contextmanager
@@ -256,10 +268,12 @@ def _exceeded(call: Call, standing: Standing, most: Decimal, limit: Decimal) -> 
             f"the budget is 0 USD: {what}, which may cost up to {most:f}, was not made.",
             mend="raise the budget; 0 lets through only what costs nothing.",
         )
+    smaller = "" if call.purpose == "embed" else (
+        " A smaller max_output_tokens makes a call's most smaller."
+    )  # fmt: skip
     rest = f", {standing.held:f} are held for calls under way" if standing.held else ""
     return BudgetError(
         f"the budget of {limit:f} USD would be exceeded: {standing.spent:f} are spent{rest}, and"
         f" {what} may cost up to {most:f}. It was not made.",
-        mend="raise the budget and run again: what was done is kept. A smaller max_output_tokens"
-        " makes a call's most smaller.",
+        mend=f"raise the budget and run again: what was done is kept.{smaller}",
     )

@@ -28,7 +28,7 @@ _TOKENS = (
 )
 COLUMNS = ("at", *WHO, *_TOKENS, "usd", "held_usd", "error", "note")
 """Of a call. `usd` and `held_usd` are exact decimals as text; `usd` is null where a call without
-a price was allowed."""
+a price was allowed. A `note` says why `usd` is only the most that it may have cost."""
 
 TABLES = f"""
 CREATE TABLE IF NOT EXISTS calls (

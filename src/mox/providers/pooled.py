@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from mox.errors import ProviderError
+from mox.errors import MoxError, ProviderError
+from mox.providers.charging import may_be_billed
 from mox.providers.estimate import Estimates
 from mox.providers.pool.limits import Account
 from mox.providers.pool.nouns import Lease, Outcome, Pool, Priority
@@ -43,6 +44,8 @@ class Manner:
     purpose: str = "answer"
     trial: str | None = None
     simulated: bool = False
+    only_refused: bool = False
+    """Whether only what was refused is asked again, and nothing that may be billed."""
 
 
 @dataclass(slots=True)
@@ -151,6 +154,7 @@ class Pooled:
         trip.attempts += 1
         trip.account = account.called
         outcome, booking = Outcome(sent=False), None
+        billable: bool | None = None
         try:
             if self._book is not None:
                 booking = self._book.before(
@@ -169,12 +173,18 @@ class Pooled:
                     else:
                         yield event
         except ProviderError as error:
-            outcome = Outcome(error=error.kind, retry_after_s=error.retry_after_s)
+            outcome = Outcome(error.usage, error.kind, error.retry_after_s)
+            billable = error.billable
+            raise
+        except MoxError:  # it can't be put as this provider's request
+            outcome, billable = Outcome(error="bad_request", sent=False), False
             raise
         finally:
-            if self._book is not None and booking is not None:
-                self._book.after(booking, outcome.usage, error=outcome.error)
-            await self._pool.settle(lease, outcome)
+            try:
+                if self._book is not None and booking is not None:
+                    self._book.after(booking, outcome.usage, error=outcome.error, billable=billable)
+            finally:
+                await self._pool.settle(lease, outcome)
         yield answer
 
     async def _events(self, lease: Lease, request: Request, left: float) -> AsyncGenerator[Event]:
@@ -214,6 +224,10 @@ class Pooled:
         account = next(each for each in self._providers if each.called == trip.account)
         elsewhere = error.kind == "quota_exhausted"
         if trip.attempts >= self._manner.attempts or not (elsewhere or error.kind in TRANSIENT):
+            raise error
+        if error.usage is not None:
+            raise error  # what was made is paid
+        if self._manner.only_refused and may_be_billed(error.kind, error.billable):
             raise error
         if account not in failed:
             failed.append(account)

@@ -72,7 +72,14 @@ class _Free:
     def before(self, call: Call, *, input_tokens: int, max_output_tokens: int) -> str:
         return ""
 
-    def after(self, booking: str, usage: Usage | None, *, error: ErrorKind | None = None) -> None:
+    def after(
+        self,
+        booking: str,
+        usage: Usage | None,
+        *,
+        error: ErrorKind | None = None,
+        billable: bool | None = None,
+    ) -> None:
         return
 
 

@@ -32,6 +32,7 @@ ErrorKind = Literal[
     "stream_error",  # an error event inside a stream that began well
     "truncated",  # the stream ended in order, without its last event
     "malformed",  # HTML, no JSON, broken UTF-8
+    "unusable",  # whole, but it ended for an unknown reason, or nobody counted its tokens
     "bad_request",
     "auth",
     "model_not_found",
@@ -201,8 +202,20 @@ class Book(Protocol):
             PriceError: what it costs is not known.
         """
 
-    def after(self, booking: str, usage: Usage | None, *, error: ErrorKind | None = None) -> None:
-        """What it cost: by its usage; None where nothing was answered (a price of 0)."""
+    def after(
+        self,
+        booking: str,
+        usage: Usage | None,
+        *,
+        error: ErrorKind | None = None,
+        billable: bool | None = None,
+    ) -> None:
+        """What came of it (`mox.providers.charging`).
+
+        Args:
+            usage: what the provider counted; None where it didn't say.
+            billable: whether it may be charged though nobody counted; None where `error` tells.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,14 @@ class Notes:
         self._open[str(len(self._open))] = input_tokens
         return str(len(self._open) - 1)
 
-    def after(self, booking: str, usage: Usage | None, *, error: ErrorKind | None = None) -> None:
+    def after(
+        self,
+        booking: str,
+        usage: Usage | None,
+        *,
+        error: ErrorKind | None = None,
+        billable: bool | None = None,
+    ) -> None:
         self.lines.append((self._open[booking], usage, error))
 
 

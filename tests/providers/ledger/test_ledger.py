@@ -68,6 +68,61 @@ def test_a_call_without_an_answer_costs_nothing_and_is_a_line(
     assert book.standing().held == 0
 
 
+@pytest.mark.parametrize(
+    ("error", "billable", "usd"),
+    [
+        ("timeout_total", None, "0.000600"),
+        ("cancelled", None, "0.000600"),
+        ("unusable", None, "0.000600"),
+        ("overloaded", True, "0.000600"),  # in mid-answer
+        ("connection", False, "0"),  # there never was one
+        ("timeout_connect", None, "0"),
+        ("rate_limit_tokens", None, "0"),
+    ],
+)
+def test_what_was_sent_may_be_billed_and_counts_in_the_budget(
+    ledger: Ledger, prices: Prices, error: Any, billable: bool | None, usd: str
+) -> None:
+    book = RunBook(ledger, prices, run="r", budget=Budget.of("0.0006"))
+    # 100 × 1 + 50 × 10 at most, of a million
+    booking = book.before(CALL, input_tokens=100, max_output_tokens=50)
+    book.after(booking, None, error=error, billable=billable)
+    (row,) = ledger.rows()
+    assert (row["usd"], row["error"]) == (usd, error)
+    assert book.standing().spent == Decimal(usd)
+    left = Decimal("0.0006") - Decimal(usd)
+    if not left:
+        with pytest.raises(BudgetError, match=r"0\.000600 are spent"):
+            book.before(CALL, input_tokens=1, max_output_tokens=0)
+
+
+def test_a_failed_call_that_was_counted_is_priced_by_its_count(
+    ledger: Ledger, prices: Prices
+) -> None:
+    book = RunBook(ledger, prices, run="r")
+    booking = book.before(CALL, input_tokens=100, max_output_tokens=50)
+    book.after(booking, Usage(11, output_tokens=7), error="unusable")
+    (row,) = ledger.rows()
+    assert (row["usd"], row["error"], row["note"]) == ("0.000081", "unusable", None)
+
+
+def test_what_was_never_made_leaves_no_line(ledger: Ledger, prices: Prices) -> None:
+    book = RunBook(ledger, prices, run="r", budget=Budget.of("0.0006"))
+    for _ in range(2):
+        book.release(book.before(CALL, input_tokens=100, max_output_tokens=50))
+    assert list(ledger.rows()) == []
+    assert (book.standing().spent, book.standing().held) == (0, 0)
+
+
+def test_a_mend_speaks_of_output_only_where_there_is_some(ledger: Ledger, prices: Prices) -> None:
+    book = RunBook(ledger, prices, run="r", budget=Budget.of("0.0001"))
+    embed = Call("compatible", "first", "m", "embed")
+    for call, said in ((CALL, True), (embed, False)):
+        with pytest.raises(BudgetError, match="would be exceeded") as caught:
+            book.before(call, input_tokens=1_000, max_output_tokens=0)
+        assert ("max_output_tokens" in caught.value.mend) == said
+
+
 def test_a_usage_that_cannot_be_right_costs_the_most_and_says_why(
     ledger: Ledger, prices: Prices
 ) -> None:

@@ -78,6 +78,9 @@ def test_a_frame_has_a_line_for_each_call_and_exact_money(
         Decimal("0.001"),
     ]
     assert frame([]).empty
+    nothing = Ledger(ledger.file.parent / "elsewhere").sums("trial")
+    assert nothing.empty
+    assert list(nothing.columns) == list(ledger.sums("trial").columns)
     spend(book)
     by_trial = ledger.sums("trial", "day", "sweep", "purpose")
     assert list(by_trial["trial"]) == ["t1", ""]
@@ -117,6 +120,8 @@ def test_the_command_sums_up_and_tells_simulated_from_paid(
     assert "did you mean 'model'?" in refused.stderr
     assert mox("costs", "--since", "soon").exit_code == 2
     assert json.loads(mox("costs", "--json", "--since", "2999-01-01").stdout)["sums"] == []
+    later = mox("costs", "--since", "2999-01-01").stdout
+    assert "no call has been made since 2999-01-01" in later
     assert "simulated" in mox("costs", "--help").stdout
 
 
@@ -136,4 +141,10 @@ def test_calls_that_broke_off_and_unpriced_ones_are_named_beside_the_sums(
         book.after(booking, None, error=error)  # type: ignore[arg-type]
     said = text(sums(ledger, "purpose"))
     assert "1 call has no price and is in no sum" in said
-    assert "2 calls broke off or died with their process: up to 0.0025 USD more" in said
+    # The one that died held 1,000 × 1 + 100 × 10, the one that broke off 500 × 1, of a million.
+    broke = "2 calls broke off or died with their process: 0.0025 USD of the sum is the most"
+    assert broke in said
+    (found,) = sums(ledger)
+    assert (found.usd, found.uncertain, found.uncertain_usd) == (
+        Decimal("0.0025"), 2, Decimal("0.0025"),
+    )  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 
 from mox.errors import ProviderError, SpecError
 from mox.providers import providers
+from mox.providers.charging import may_be_billed
 from mox.providers.compatible import Compatible
 from mox.types.providers import Message
 
@@ -22,7 +23,9 @@ def test_a_connection_that_is_cut_in_mid_answer(lab: Any, wire: str, cut_at: int
     raw = b"".join(lab.STREAMS[wire]("one", "two"))
     pieces = [raw[:cut_at]] if cut_at else []
     reply = lab.Reply(pieces, headers=lab.OPENAI_HEADERS, ending="cut")
-    assert asyncio.run(lab.told(wire, reply)).kind == "connection"
+    error = asyncio.run(lab.told(wire, reply))
+    assert error.kind == "connection"
+    assert may_be_billed(error.kind, error.billable)
 
 
 def test_nobody_listening_is_a_connection_error(lab: Any) -> None:
@@ -40,6 +43,7 @@ def test_nobody_listening_is_a_connection_error(lab: Any) -> None:
     error = asyncio.run(main())
     assert error.kind == "connection"
     assert error.status is None
+    assert not may_be_billed(error.kind, error.billable)
 
 
 def test_an_address_that_takes_no_connection_is_a_timeout_of_its_own(lab: Any) -> None:

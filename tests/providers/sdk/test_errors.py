@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mox.errors import ProviderError
+from mox.providers.charging import may_be_billed
 from mox.providers.classify import MENDS
 from mox.types.providers import ErrorKind
 
@@ -173,6 +174,7 @@ def test_an_error_in_mid_answer_is_told_by_its_type(
     assert error.kind == kind
     assert error.request_id == "req_openai_1"
     assert "in mid-answer" in error.message
+    assert may_be_billed(error.kind, error.billable)
 
 
 def test_a_response_that_failed_is_told_by_its_code(lab: Any) -> None:
@@ -234,6 +236,7 @@ def test_a_response_that_was_cancelled_says_so(lab: Any) -> None:
 def test_a_stream_without_usage_is_refused_by_name(lab: Any) -> None:
     pieces = [piece for piece in lab.chat("a") if b'"prompt_tokens"' not in piece]
     error = asyncio.run(lab.told("chat", lab.Reply(pieces, headers=lab.OPENAI_HEADERS)))
-    assert error.kind == "malformed"
+    assert (error.kind, error.usage) == ("unusable", None)
+    assert may_be_billed(error.kind, error.billable)
     assert "count of its tokens" in error.message
     assert "include_usage" in error.mend

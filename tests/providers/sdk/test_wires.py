@@ -12,7 +12,7 @@ from mox.errors import ProviderError, SpecError
 from mox.providers import providers
 from mox.providers.compatible import Compatible
 from mox.providers.wire.schemas import is_closed
-from mox.types.providers import Answer, Event, Message
+from mox.types.providers import Answer, Event, Message, Usage
 
 JSON = {"content-type": "application/json"}
 
@@ -124,7 +124,9 @@ def test_an_end_for_an_unknown_reason_is_refused_by_name(lab: Any) -> None:
             provider = lab.open_at("chat", raw)
             with pytest.raises(ProviderError, match="unknown reason, 'daydream'") as caught:
                 await lab.drained(provider, lab.ask())
-            assert caught.value.kind == "malformed"
+            assert caught.value.kind == "unusable"
+            assert "login" not in caught.value.mend
+            assert caught.value.usage == Usage(11, 4, 0, 7, 2)  # as the last chunk says
             await provider.aclose()
 
     asyncio.run(main())
