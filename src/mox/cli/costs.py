@@ -35,11 +35,12 @@ def costs(
 
     with refusals(as_json=as_json):
         names = [name.strip() for name in by.split(",") if name.strip()]
-        found = sums(Ledger(settings().root), *names, since=_day(since))
+        first = _day(since)
+        found = sums(Ledger(settings().root), *names, since=first)
         if as_json:
             show_json({"schema": 1, "by": names, "sums": [one.document() for one in found]})
         else:
-            say(text(found))
+            say(text(found, since=first))
 
 
 def _day(text: str | None) -> dt.date | None:

@@ -14,7 +14,7 @@ from typing import Any
 from mox.errors import ProviderError
 from mox.providers.standing import duration_s, retry_after_s, standing
 from mox.secrets import scrub
-from mox.types.providers import ErrorKind, Resource
+from mox.types.providers import ErrorKind, Resource, Usage
 
 LONGEST = 300
 """Characters of a provider's message that are repeated."""
@@ -37,6 +37,8 @@ MENDS: dict[ErrorKind, str] = {
     "stream_error": "try again, and name the request id to the provider if it stays.",
     "truncated": "try again: an answer that isn't whole is never returned.",
     "malformed": "check that the address is an API's; a proxy or a login page may answer instead.",
+    "unusable": "see what the provider says of that reason; what it made may be billed, so it"
+    " isn't asked again.",
     "bad_request": "change what the message names.",
     "auth": "check which key is used (`mox doctor` names the variable), and what it may do.",
     "model_not_found": "check the model's name, and that this account may use it.",
@@ -155,7 +157,7 @@ def refused(place: Place, said: Said) -> ProviderError:
     named = _CODES.get(said.code.lower())
     if named is None or (named == "auth" and status not in {0, 401, 403}):
         named = _by_status(place, said)
-    return failed(named, place, _quoted(said, status), wait_s=_wait(place, said))
+    return failed(named, place, _quoted(said, status), wait_s=_wait(place, said), billable=False)
 
 
 def broken(place: Place, said: Said) -> ProviderError:
@@ -165,12 +167,12 @@ def broken(place: Place, said: Said) -> ProviderError:
         kind = _which_limit(place, said)
     message = _quoted(said, None)
     return failed(kind or "stream_error", place, f"in mid-answer: {message}",
-                  wait_s=_wait(place, said))  # fmt: skip
+                  wait_s=_wait(place, said), billable=True)  # fmt: skip
 
 
 def failed(
     kind: ErrorKind, place: Place, what: str, *, mend: str | None = None,
-    wait_s: float | None = None,
+    wait_s: float | None = None, usage: Usage | None = None, billable: bool | None = None,
 ) -> ProviderError:  # fmt: skip
     """An error of a kind, with its mend, its place and nothing secret in it."""
     return ProviderError(
@@ -180,6 +182,8 @@ def failed(
         status=place.status,
         retry_after_s=wait_s,
         request_id=place.request_id,
+        usage=usage,
+        billable=billable,
     )
 
 
