@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mox.errors import BudgetError, ProviderError, SpecError
+from mox.errors import BudgetError, MoxError, ProviderError, SpecError
 from mox.types.providers import TRANSIENT, Bought, Call, Embedded, Usage
 
 if TYPE_CHECKING:
@@ -87,12 +87,14 @@ class ApiEmbedder:
                 counted = max(most, sum(map(len, texts)) // 4)
                 found: Embedded = self._endpoint.embed(texts, counted)
             except ProviderError as error:
-                book.after(booking, None, error=error.kind)
+                book.after(booking, error.usage, error=error.kind, billable=error.billable)
                 if error.kind not in TRANSIENT or attempt + 1 == ATTEMPTS:
                     raise
                 time.sleep(_wait_s(attempt, error.retry_after_s))
-            except BaseException:
-                book.after(booking, None, error="cancelled")
+            except BaseException as error:
+                # Ours: the pool had no turn for it, and nothing was sent.
+                sent = not isinstance(error, MoxError)
+                book.after(booking, None, error="cancelled", billable=sent)
                 raise
             else:
                 book.after(booking, found.usage)

@@ -136,12 +136,14 @@ class Endpoint:
             indices = [row["index"] for row in rows]
             vectors = [_vector(row["embedding"]) for row in rows]
             usage = said.get("usage") or {}
-            tokens = int(usage.get("prompt_tokens") or usage.get("total_tokens") or 0)
+            counted = usage.get("prompt_tokens") or usage.get("total_tokens")
+            used = Usage(input_tokens=int(counted or 0))
         except (ValueError, KeyError, TypeError, AttributeError):
             start = body[:80].decode(errors="replace")
             said_ = "an HTML page" if said_in(body).html else f"{start!r}"
             raise failed("malformed", place, f"{said_} instead of vectors") from None
         self._check_simulated(place)
+        paid = used if counted else None
         if indices != list(range(n)):
             # Not asked again, which would be paid again.
             raise failed(
@@ -149,6 +151,8 @@ class Endpoint:
                 place,
                 f"it returned {len(indices)} vectors for {n} texts",
                 mend="lower `batch`: its server leaves texts out of a request.",
+                usage=paid,
+                billable=True,
             )
         if wrong := next((len(v) for v in vectors if len(v) != self._spec.size), None):
             raise failed(
@@ -156,9 +160,11 @@ class Endpoint:
                 place,
                 f"it returned vectors of {wrong} dimensions, not {self._spec.size}",
                 mend=f"write `dims: {wrong}`, or use a model that can be shortened.",
+                usage=paid,
+                billable=True,
             )
         left = standing(place.headers)
-        return Embedded(_stacked(vectors), Usage(input_tokens=tokens), place.request_id, left)
+        return Embedded(_stacked(vectors), used, place.request_id, left)
 
     def _check_simulated(self, place: Place) -> None:
         """What is simulated is said to be, and nothing else is."""
@@ -190,7 +196,8 @@ class Endpoint:
             return refused(place, said_in(error.body or error.response.text))
         if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
             said = f"could not be reached ({type(cause).__name__}: {cause})"
-            return failed("connection", self._place, said)
+            met = not isinstance(cause, httpx2.ConnectError)
+            return failed("connection", self._place, said, billable=met)
         return failed("malformed", self._place, f"{type(error).__name__}: {error}")
 
 
