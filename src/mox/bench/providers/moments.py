@@ -44,6 +44,7 @@ class Moments:
     late_ms: float
     """From the intended start to the send: the pool's wait, and the client's own lateness."""
     pool_wait_ms: float | None
+    """For the pool's leave, of all attempts together."""
 
     @property
     def e2e_from_schedule_ms(self) -> float:
@@ -90,7 +91,7 @@ def moments(record: Record, *, time_scale: float = 1.0) -> Moments:
         gaps_ms=tuple(ms(one.at_ns, two.at_ns) for one, two in pairwise(text)),
         e2e_ms=ms(sent, done),
         late_ms=ms(record.scheduled_ns, sent),
-        pool_wait_ms=None if leased is None else ms(record.scheduled_ns, leased),
+        pool_wait_ms=None if leased is None else ms(0, _waited_ns(record, leased)),
     )
 
 
@@ -140,3 +141,10 @@ def _between_tokens(usage: Usage, every: Sequence[Chunk], time_scale: float) -> 
     if after <= 0:
         return None
     return (text[-1].at_ns - text[0].at_ns) / 1e6 / time_scale / after
+
+
+def _waited_ns(record: Record, leased_ns: int) -> int:
+    """As the pool says it; of older records, from the intended start to the last leave, which may
+    have refused attempts in it."""
+    said_ns = record.pool_wait_ns
+    return leased_ns - record.scheduled_ns if said_ns is None else said_ns

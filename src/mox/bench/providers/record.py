@@ -60,10 +60,15 @@ class Record:
     usage: Usage = field(default_factory=Usage)
     request_id: str | None = None
     attempts: int = 1
+    retried: tuple[ErrorKind, ...] = ()
+    """Why the attempts before the last one were refused. What may be billed isn't tried again."""
+    pool_wait_ns: int | None = None
+    """For the pool's leave, of all attempts; None without a pool."""
     account: str | None = None
     reused: bool = False
     """Whether its connection was open already."""
     usd: str | None = None
-    """Decimal, of all its attempts; None where it has no price."""
+    """Decimal, of all its attempts; the most that it may have cost where it broke off and nobody
+    counted (`mox.providers.charging`); None where it has no price."""
     quality: float | None = None
     """In [0, 1], where the workload can judge the answer."""

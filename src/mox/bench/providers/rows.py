@@ -87,6 +87,7 @@ class Row:
     stalls: Mapping[str, int]
     """`gaps`, how many of them are `stalled`, and the `answers` that have one."""
     errors: Mapping[str, int]
+    """How many requests ended in each."""
     attained: Share | None
     """Requests that are answered in time; None without bounds. A load can't mend an answer's
     quality, so that is no part of it."""
@@ -108,6 +109,8 @@ class Row:
     """Loads that a search tried."""
     ended: str | None = None
     """Why the search ended."""
+    retried: Mapping[str, int] = field(default_factory=dict)
+    """Attempts that were refused and made again by the pool, by class; those of none left out."""
 
     def usd_per(self, count: int, *, thousand: bool = True) -> float | None:
         """What one of so many cost, or a thousand of them; None of none."""
@@ -135,6 +138,7 @@ class Row:
             "stalls": dict(self.stalls),
             "throughput": dict(self.throughput),
             "errors": dict(self.errors),
+            "retried": dict(self.retried),
             "attained": self.attained.document() if self.attained else None,
             "quality": self.quality,
             "tokens": dict(self.tokens),
@@ -206,17 +210,24 @@ def row(
         simulated=about.simulated,
         time_scale=about.time_scale,
         client=client or {},
+        retried=retried(records),
     )
 
 
 def error_counts(records: Sequence[Record]) -> dict[str, int]:
     """Every class of errors, and how many requests ended in it."""
-    counts = Counter(
-        "rate_limit" if record.error in RATE_LIMITS else record.error
-        for record in records
-        if record.error is not None
-    )
+    counts = Counter(_class(record.error) for record in records if record.error is not None)
     return {name: counts[name] for name in ERRORS}
+
+
+def retried(records: Sequence[Record]) -> dict[str, int]:
+    """The classes of attempts that a pool made again, and how many of each."""
+    counts = Counter(_class(kind) for record in records for kind in record.retried)
+    return {name: counts[name] for name in ERRORS if counts[name]}
+
+
+def _class(kind: ErrorKind) -> str:
+    return "rate_limit" if kind in RATE_LIMITS else kind
 
 
 def spent(records: Sequence[Record]) -> Decimal | None:

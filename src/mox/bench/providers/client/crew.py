@@ -149,6 +149,8 @@ def _record(cell: Cell, round_: int, raw: Raw) -> tuple[Record, str]:
         usage=found.usage,
         request_id=request_id(raw),
         attempts=raw.attempts,
+        retried=raw.retried,
+        pool_wait_ns=raw.pool_wait,
         account=raw.account,
         reused=raw.reused,
     )

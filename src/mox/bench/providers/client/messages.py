@@ -33,6 +33,10 @@ class Raw:
     said: str | None = None
     reused: bool = False
     attempts: int = 1
+    retried: tuple[ErrorKind, ...] = ()
+    """Why the attempts before the last one failed."""
+    pool_wait: int | None = None
+    """How long it waited for the pool's leave, in ns, all attempts together."""
     account: str | None = None
 
 

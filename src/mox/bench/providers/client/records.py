@@ -64,6 +64,7 @@ def parsed(made: Mapping[str, Any]) -> Record:
     rest = {name: value for name, value in made.items() if name != "what"}
     rest["load"] = Load(**made["load"])
     rest["usage"] = Usage(**made["usage"])
+    rest["retried"] = tuple(made.get("retried", ()))  # older files have none
     rest["chunks"] = tuple(Chunk(*chunk) for chunk in made["chunks"])
     return Record(**rest)
 
