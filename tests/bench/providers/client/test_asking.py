@@ -36,7 +36,7 @@ RAW = {
     "no object": (["data: 7\n\n"], "malformed"),
     "no count of tokens": (
         ['data: {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}\n\n'],
-        "malformed",
+        "unusable",
     ),
     "half a character": (['data: {"choices": [{"delta": {"content": "\xc3"}}]}\n\n'], "malformed"),
 }

@@ -147,9 +147,9 @@ def _unfinished(found: Read, place: Place, raw: Raw) -> ProviderError | None:
         start = b"".join(raw.parts)[:80].decode(errors="replace")
         return failed("malformed", place, f"no stream of events but {media or 'no type'}: {start}")
     if end.finish is None:
-        return failed("malformed", place, f"it ended for an unknown reason, {end.reason!r}")
+        return failed("unusable", place, f"it ended for an unknown reason, {end.reason!r}")
     if end.usage is None or not isinstance(end.usage.output_tokens, int):
-        return failed("malformed", place, "it came without a count of its tokens")
+        return failed("unusable", place, "it came without a count of its tokens")
     return None
 
 
