@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,11 @@ from typing import Any
 import pytest
 
 from mox.bench.providers.client import Cell, Member, Pooling, Target, measure
+from mox.bench.providers.client.leasing import PROGRESS_S
+from mox.bench.providers.client.records import parsed, plain
+from mox.bench.providers.moments import moments
 from mox.bench.providers.record import Load
+from mox.bench.providers.rows import About, row
 from mox.errors import SpecError
 from mox.providers.pool import Account, Limits
 from mox.services.valkey import serving, stop
@@ -27,6 +32,7 @@ def pooling(target: Target, *limits: Limits, **changes: Any) -> Pooling:
     return Pooling(tuple(members), **changes)
 
 
+ABOUT = About("here", "m", "tried", {"kind": "closed", "value": 1})
 FREE = Limits(unlimited=True)
 CELLS: dict[str, dict[str, Any]] = {
     # 10 a second and 5 at once (half of the burst of 1 s); 1 of those is used to warm up.
@@ -38,6 +44,11 @@ CELLS: dict[str, dict[str, Any]] = {
                "pool": lambda target: pooling(target, FREE, FREE)},
     "failed": {"load": Load("closed", 1), "say": {"n": 2, "busy": 9}, "requests": 1, "warm_up": 0,
                "pool": lambda target: pooling(target, FREE, FREE, attempts=2)},
+    "broken": {"load": Load("closed", 1), "say": {"n": 3, "fault": "truncated"}, "requests": 1,
+               "warm_up": 0, "pool": lambda target: pooling(target, FREE, FREE)},
+    "broken late": {"load": Load("closed", 1), "requests": 1, "warm_up": 0,
+                    "say": {"n": 3, "fault": "truncated", "ttft": PROGRESS_S + 0.1},
+                    "pool": lambda target: pooling(target, FREE, FREE)},
     # 1 in 10 seconds.
     "late": {"load": Load("closed", 3), "say": {"n": 1}, "requests": 3, "warm_up": 0,
              "pool": lambda target: pooling(target, Limits(requests_per_min=6), deadline_s=1.0)},
@@ -74,14 +85,35 @@ def test_accounts_are_asked_with_their_own_keys(came: Mapping[str, Any]) -> None
     assert warmed == {"Bearer one": 1, "Bearer two": 1}
 
 
-def test_what_another_attempt_mends_is_tried_again_and_counted(came: Mapping[str, Any]) -> None:
-    found = [(one.error, one.attempts, len(one.chunks)) for one in came["mended"].records]
-    assert found == [(None, 2, 2)] * 2
+def test_what_was_refused_is_tried_again_and_counted(came: Mapping[str, Any]) -> None:
+    records = came["mended"].records
+    found = [(one.error, one.attempts, one.retried, len(one.chunks)) for one in records]
+    assert found == [(None, 2, ("overloaded",), 2)] * 2
+    assert row(ABOUT, [records]).document()["retried"] == {"overloaded": 2}
+
+
+def test_the_pools_wait_is_its_own_and_not_that_of_refused_attempts(
+    came: Mapping[str, Any],
+) -> None:
+    for one in came["mended"].records:
+        assert 0 <= one.pool_wait_ns < one.leased_ns - one.scheduled_ns
+        assert moments(one).pool_wait_ms == one.pool_wait_ns / 1e6
+    longest = max(one.pool_wait_ns for one in came["paced"].records)
+    assert longest >= 500_000_000  # the last of 12 has its turn 0.7 s after the first
+
+
+@pytest.mark.parametrize("name", ["broken", "broken late"])
+def test_what_broke_off_is_a_result_however_long_it_took(
+    came: Mapping[str, Any], name: str
+) -> None:
+    found = [(one.error, one.attempts, one.retried) for one in came[name].records]
+    assert found == [("truncated", 1, ())]
+    assert len(came[name].asked) == 1  # it may be billed: asked again, it would be twice
 
 
 def test_the_last_attempts_failure_is_the_requests(came: Mapping[str, Any]) -> None:
-    found = [(one.error, one.attempts, one.chunks) for one in came["failed"].records]
-    assert found == [("overloaded", 2, ())]
+    found = [(one.error, one.attempts, one.retried, one.chunks) for one in came["failed"].records]
+    assert found == [("overloaded", 2, ("overloaded",), ())]
 
 
 def test_who_gets_no_leave_in_time_was_never_sent(came: Mapping[str, Any]) -> None:
@@ -97,6 +129,15 @@ def test_a_pool_in_one_process_is_not_shared_by_two(
     cell = Cell(target, "w", prompts.say(n=1), Load("closed", 2), 1.0, workers=2, pool=pool)
     with pytest.raises(SpecError, match="2 processes can't share a pool"):
         list(measure([cell], out=tmp_path / "r.jsonl"))
+
+
+def test_what_was_tried_again_is_kept_in_the_file(came: Mapping[str, Any]) -> None:
+    (one, _) = came["mended"].records
+    kept = json.loads(json.dumps({"what": "record", **plain(one)}))
+    assert parsed(kept) == one
+    for name in ("retried", "pool_wait_ns"):  # a file of before they were kept
+        del kept[name]
+    assert (parsed(kept).retried, parsed(kept).pool_wait_ns) == ((), None)
 
 
 def test_a_pools_address_is_not_shown(target: Target) -> None:

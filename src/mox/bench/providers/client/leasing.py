@@ -44,7 +44,10 @@ class Leaser:
         timeouts, target = job.cell.timeouts, job.cell.target
         self._bare = {one.account: Bare(Way(one.target, timeouts)) for one in pooling.members}
         self._pool = _opened(pooling)
-        manner = Manner(attempts=pooling.attempts, purpose="bench", simulated=target.simulated)
+        manner = Manner(
+            attempts=pooling.attempts, purpose="bench", simulated=target.simulated,
+            only_refused=True,  # what fails otherwise is a result, and may be billed
+        )  # fmt: skip
         self._pooled = Pooled(self._bare, self._pool, manner=manner)
         self._ready: dict[int, Request] = {}
 
@@ -88,10 +91,11 @@ class Leaser:
             async for _ in pooled.stream(request, timeout_s=self._pooling.deadline_s, trip=trip):
                 pass
         except ProviderError:
-            pass  # it stands in `raw`, and is read there
+            del trip.errors[trip.attempts - 1 :]  # the last stands in `raw`, and is read there
         except PoolError as error:
             _unsent(raw, error)
         raw.attempts, raw.account = max(1, trip.attempts), trip.account or None
+        raw.retried, raw.pool_wait = tuple(trip.errors), round(1e9 * trip.waited_s)
 
     async def close(self) -> None:
         """Close all connections, and leave the pool."""
@@ -117,7 +121,8 @@ class Bare:
         told = 0
         try:
             while not (await asyncio.wait({asking}, timeout=PROGRESS_S))[0]:
-                if (came := len(raw.parts)) > told:
+                came = 0 if raw.status is None or raw.status >= 300 else len(raw.parts)
+                if came > told:
                     yield Delta(CHARACTERS * (came - told), at=perf_counter_ns())
                     told = came
             asking.result()
