@@ -164,7 +164,7 @@ class Run:
             reuse=self._reusable,
         ):
             one = self.conditions[turn.cell.name]
-            self.till.let_go()
+            self.till.let_go(ended=turn.failed is None)
             self.turns[one.name].append(self._priced(turn) if turn.resumed else turn)
             self._give_up(turn)
             self.watching.round(one.name, resumed=turn.resumed)
