@@ -156,10 +156,15 @@ def _opened(benchmark: Benchmark, store: Store, *, begin: bool = False) -> Itera
     prices = Prices.load(benchmark.prices, unpriced=benchmark.plain.unpriced)
     ledger = Ledger(store.root)
     try:
-        name = f"{kept.BEGINS}{benchmark.identity}"
-        yield _Opened(asked, Till(benchmark, prices, ledger, name), said.at)
+        yield _Opened(asked, Till(benchmark, prices, ledger, _purse(benchmark, said)), said.at)
     finally:
         ledger.close()
+
+
+def _purse(benchmark: Benchmark, begun: kept.Begun) -> str:
+    """The ledger's name for a benchmark: one that is measured again has a budget of its own."""
+    when = begun.at.replace("-", "").replace(":", "")
+    return f"{kept.BEGINS}{benchmark.identity} {when} {begun.salt}".strip()
 
 
 @contextmanager

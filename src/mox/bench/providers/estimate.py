@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mox.bench.providers.conditions import Condition, ladder, searches
+from mox.bench.providers.conditions import Condition, at, ladder, searches
+from mox.bench.providers.quantiles import Share
+from mox.bench.providers.slo import Search
 from mox.bench.providers.targets import simulated
-from mox.errors import BudgetError
+from mox.errors import BudgetError, PriceError
 
 if TYPE_CHECKING:
     from mox.bench.providers.file import Benchmark
+    from mox.bench.providers.sections import Search as SearchPart
     from mox.bench.providers.till import Till
     from mox.bench.providers.workloads import Workload
 
 PROBES = 8
-"""Loads that a search tries, usually: four doublings, and four halvings between."""
+"""Rounds that a search takes, usually: four doublings, and four halvings between."""
+NONE = Share(0, 0)
+"""Of requests that were not made."""
 FIRST_S, TOKEN_S = 1.0, 0.02
 """Guessed of a provider that isn't simulated: to its first token, and a token."""
 BETWEEN_S = 0.3
@@ -103,34 +109,81 @@ def estimate(benchmark: Benchmark, asked: Sequence[Workload], till: Till) -> Est
     """What a benchmark would do.
 
     Raises:
-        PriceError: a price isn't known; says what to write.
+        PriceError: a price isn't known, or there is none and a budget; says what to write.
         BudgetError: not even one round can be paid.
     """
-    steps = [(one, benchmark.plain.rounds) for one in ladder(benchmark, asked)]
-    steps += [(one, PROBES) for one, _ in searches(benchmark, asked)]
+    rounds = benchmark.plain.rounds
+    steps = [_Step(one, rounds, (one,), (one,)) for one in ladder(benchmark, asked)]
+    steps += [_search(one, part, till) for one, part in searches(benchmark, asked)]
+    _check(benchmark, [step.one for step in steps], till)
     found = tuple(
-        _part(provider.name, [step for step in steps if step[0].provider is provider], till)
+        _part(provider.name, [step for step in steps if step.one.provider is provider], till)
         for provider in benchmark.providers
     )
-    _check(benchmark, [one for one, _ in steps], till)
     return Estimate(benchmark, found)
 
 
-def _part(name: str, steps: Sequence[tuple[Condition, int]], till: Till) -> Part:
-    one = steps[0][0]
-    prices = [till.worst(step) for step, _ in steps]
-    usd = None if None in prices else sum(
-        (price * rounds for price, (_, rounds) in zip(prices, steps, strict=True) if price),
-        Decimal(0),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class _Step:
+    """A condition of the file, or a search."""
+
+    one: Condition
+    usual: int
+    """Rounds that it takes, most likely."""
+    dearest: tuple[Condition, ...]
+    """The loads that it tries, each for all rounds of the file, where that costs most."""
+    longest: tuple[Condition, ...]
+    """… and where it takes most requests."""
+
+
+def _part(name: str, steps: Sequence[_Step], till: Till) -> Part:
+    one = steps[0].one
+    rounds = one.benchmark.plain.rounds
+    prices = [till.worst(load) for step in steps for load in step.dearest]
+    known = [price for price in prices if price is not None]
     return Part(
         provider=name,
         model=one.provider.spec.model,
-        simulated=simulated(one.provider.spec),
-        requests=sum(step.requests * rounds for step, rounds in steps),
-        minutes=sum(rounds * _round_s(step) for step, rounds in steps) / 60,
-        usd=usd,
+        simulated=till.simulated(one),
+        requests=rounds * sum(load.requests for step in steps for load in step.longest),
+        minutes=sum(step.usual * _round_s(step.one) for step in steps) / 60,
+        usd=rounds * sum(known, Decimal(0)) if len(known) == len(prices) else None,
     )
+
+
+def _search(one: Condition, part: SearchPart, till: Till) -> _Step:
+    """What a search may take, whatever loads keep its bounds."""
+
+    def price(value: float) -> Decimal:
+        return till.worst(at(one, value)) or Decimal(0)
+
+    def requests(value: float) -> Decimal:
+        return Decimal(at(one, value).requests)
+
+    dearest, longest = (
+        tuple(at(one, value) for value in _way(part, cache(weight))[1])
+        for weight in (price, requests)
+    )
+    return _Step(one, PROBES, dearest, longest)
+
+
+def _way(
+    part: SearchPart,
+    weight: Callable[[float], Decimal],
+    kept: float | None = None,
+    broken: float | None = None,
+) -> tuple[Decimal, tuple[float, ...]]:
+    """The loads that are still to come by the way that weighs most, and its weight; after the
+    highest that was kept and the lowest that was broken: a search goes by no others."""
+    search = Search(part.start, part.most, part.within, part.arrival == "closed")
+    for value in (kept, broken):
+        if value is not None:
+            search.tell(value, NONE, kept=value == kept, answers_per_s=None)
+    asked = search.ask()
+    if asked is None:
+        return Decimal(0), ()
+    further = max(_way(part, weight, asked, broken), _way(part, weight, kept, asked))
+    return weight(asked) + further[0], (asked, *further[1])
 
 
 def _round_s(one: Condition) -> float:
@@ -159,10 +212,21 @@ def _speed(one: Condition) -> tuple[float, float]:
 
 
 def _check(benchmark: Benchmark, steps: Iterable[Condition], till: Till) -> None:
-    """Refuse a budget that doesn't buy a single round."""
+    """Refuse a budget that doesn't buy a single round, or can't hold what has no price."""
     if benchmark.budget.usd is None:
         return
-    rounds = {one.name: price for one in steps if (price := till.worst(one)) is not None}
+    rounds = {}
+    for one in steps:
+        price = till.worst(one)
+        if price is None:
+            spec = one.provider.spec
+            raise PriceError(
+                f"{one.provider.name}: {spec.kind}/{spec.model} has no price, and a budget can't"
+                " hold what has none.",
+                mend="write its price into the file that `prices` names, or leave `budget.usd`"
+                " out.",
+            )
+        rounds[one.name] = price
     least = min(rounds.values(), default=Decimal(0))
     if least > Decimal(str(benchmark.budget.usd)):
         name = min(rounds, key=lambda key: rounds[key])

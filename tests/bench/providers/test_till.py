@@ -1,0 +1,262 @@
+"""A benchmark's money: what was sent may be billed, what was never sent is nothing, and no more is
+spent than was said."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mox.bench.providers import ask
+from mox.bench.providers.client import Target
+from mox.bench.providers.conditions import Condition, ladder
+from mox.bench.providers.file import load
+from mox.bench.providers.quantiles import Share
+from mox.bench.providers.record import Chunk, Load, Record
+from mox.bench.providers.slo import Search
+from mox.bench.providers.till import Judge, Till
+from mox.bench.providers.workloads import workloads
+from mox.errors import PriceError
+from mox.providers.ledger import Ledger
+from mox.providers.prices import Prices
+from mox.simulation.serving import serving
+from mox.types.providers import Usage
+
+PRICES = "prices:\n  - {provider: simulated, model: sim-swift, per: 1M, simulated: true,"
+MOST = Decimal("0.000738")
+"""Of a request of 80 tokens in and 60 out: (1.1 · 80 + 50) · 1 + 60 · 10, of a million."""
+MOST_WARM = Decimal("0.000298")
+"""Of one that warms up, with 16 tokens out: 138 · 1 + 16 · 10."""
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    file = tmp_path / "prices.yaml"
+    file.write_text(f"{PRICES} input: 1, output: 10}}\n")
+    return file
+
+
+def written(prices: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "providers": [{"kind": "simulated", "model": "sim-swift"}],
+        "workloads": [{"kind": "tokens", "input": 80, "output": 60}],
+        "loads": [{"kind": "closed", "concurrency": 2}],
+        "requests": 6, "warm_up": 0, "time_scale": 0.5, "instrument_s": 0,
+        "prices": str(prices), **changes,
+    }  # fmt: skip
+
+
+class Money:
+    """A till over a ledger, and what is in it."""
+
+    def __init__(self, content: dict[str, Any], root: Path) -> None:
+        benchmark = load(content)
+        asked = tuple(workloads(benchmark.workloads[0], caches=("off",), salt="0", base=Path()))
+        self.one: Condition = ladder(benchmark, asked)[0]
+        self.ledger = Ledger(root)
+        prices = Prices.load(benchmark.prices)
+        self.till = Till(benchmark, prices, self.ledger, "bench-x")
+        self.judge = Judge(prices, {"sim-swift": "simulated"})
+        self.cell = self.one.cell(
+            Target("sim-swift", "chat", "http://nowhere/v1", "sim-swift", simulated=True)
+        )
+
+    def came(self, number: int, **rest: Any) -> Record:
+        """A record of a request, paid."""
+        record = Record(
+            "sim-swift", "sim-swift", "w", Load("closed", 2), 0, number, 0,
+            **{"sent_ns": 1, **rest},
+        )  # fmt: skip
+        made = self.judge(self.cell, record, "text")
+        self.till.paid(self.one, made)
+        return made
+
+    def lines(self) -> list[tuple[str | None, Decimal]]:
+        return [(row["error"], Decimal(row["usd"])) for row in self.ledger.rows()]
+
+    @property
+    def held(self) -> Decimal:
+        return self.till._book.standing(simulated=True).held
+
+
+@pytest.fixture
+def money(prices: Path, own_state: Path) -> Iterator[Money]:
+    found = Money(written(prices), own_state)
+    yield found
+    found.ledger.close()
+
+
+PARTS = tuple(Chunk(at, 4) for at in range(290))
+
+
+@pytest.mark.parametrize(
+    ("fields", "usd"),
+    [
+        ({"usage": Usage(11, output_tokens=7)}, "0.000081"),
+        ({"usage": Usage(11, output_tokens=7), "error": "unusable"}, "0.000081"),
+        ({"chunks": PARTS, "error": "timeout_total"}, MOST),
+        ({"chunks": PARTS, "error": "truncated"}, MOST),
+        ({"chunks": PARTS, "error": "overloaded"}, MOST),  # in mid-answer
+        ({"error": "timeout_first_byte"}, MOST),
+        ({"error": "connection"}, MOST),  # it was sent, and then reset
+        ({"error": "overloaded"}, 0),
+        ({"error": "rate_limit_tokens"}, 0),
+    ],
+)
+def test_a_request_costs_what_it_may_be_billed_in_its_record_and_in_the_ledger(
+    money: Money, fields: dict[str, Any], usd: Any
+) -> None:
+    money.till.begin(money.one)
+    made = money.came(0, **fields)
+    assert Decimal(made.usd or "-1") == Decimal(usd)
+    assert money.lines() == [(fields.get("error"), Decimal(usd))]
+
+
+def test_a_request_that_was_never_sent_leaves_no_line(money: Money) -> None:
+    money.till.begin(money.one)
+    for number, error in enumerate(["connection", "client_limited", "timeout_total"]):
+        assert money.came(number, sent_ns=None, error=error).usd == "0"
+    assert money.lines() == []
+    assert money.held == 3 * MOST
+
+
+def test_of_a_round_that_ended_what_is_left_was_never_sent(money: Money) -> None:
+    money.till.begin(money.one)
+    money.came(0, usage=Usage(11, output_tokens=7))
+    money.till.let_go(ended=True)
+    assert money.lines() == [(None, Decimal("0.000081"))]
+    assert money.held == 0
+
+
+def test_of_a_round_that_was_cut_off_each_caller_may_have_one_under_way(money: Money) -> None:
+    money.till.begin(money.one)
+    money.came(0, usage=Usage(11, output_tokens=7))
+    money.till.let_go()  # 5 are left; 2 callers
+    assert money.lines() == [(None, Decimal("0.000081")), *[("cancelled", MOST)] * 2]
+    assert money.held == 0
+
+
+def test_a_round_that_was_cut_off_while_it_warmed_up(prices: Path, own_state: Path) -> None:
+    money = Money(written(prices, warm_up=2), own_state)
+    money.till.begin(money.one)
+    money.till.let_go()
+    costs = Counter(usd for _, usd in money.lines())
+    assert costs == {MOST: 2, MOST_WARM: 2}
+    money.ledger.close()
+
+
+@pytest.mark.parametrize("arrival", ["constant", "poisson"])
+def test_of_an_open_load_that_was_cut_off_those_may_be_under_way_whose_time_had_come(
+    prices: Path, own_state: Path, arrival: str
+) -> None:
+    # 2 a second of the provider's, which are 4 of ours at a time scale of 0.5.
+    rates = [{"kind": arrival, "rate": 2}]
+    money = Money(written(prices, loads=rates, requests=60), own_state)
+    money.till.begin(money.one)
+    money.till._began_s = time.monotonic() - 4.0  # so long ago
+    money.came(0, usage=Usage(11, output_tokens=7))
+    money.till.let_go()
+    under_way = Counter(error for error, _ in money.lines())["cancelled"]
+    # By 4 s, 16 came after the first; a Poisson load may have brought 4 · √16 more.
+    assert under_way in ((16, 17) if arrival == "constant" else (32, 33))
+    money.ledger.close()
+
+
+def test_what_a_budget_refused_was_never_sent(prices: Path, own_state: Path) -> None:
+    money = Money(written(prices, budget={"usd": float(3 * MOST)}), own_state)
+    with pytest.raises(Exception, match="would be exceeded"):
+        money.till.begin(money.one)
+    money.till.let_go()
+    assert (money.lines(), money.held) == ([], 0)
+    money.ledger.close()
+
+
+def test_a_budget_is_not_promised_for_what_has_no_price(
+    prices: Path, own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "any")
+    content = written(prices, unpriced=True, budget={"usd": 1})
+    content["providers"].append(
+        {"kind": "compatible", "model": "llama-x", "base_url": "http://127.0.0.1:9/v1",
+         "key_env": "SOME_KEY"}
+    )  # fmt: skip
+    for work in (ask.plan_providers, lambda file: ask.bench_providers(file, offline=True)):
+        with pytest.raises(PriceError, match="compatible/llama-x has no price, and a budget"):
+            work(content)
+    assert not list(own_state.glob("results/*/records.jsonl"))
+
+
+def test_a_model_whose_price_is_simulated_is_paid_by_nobody(
+    prices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "any")
+    prices.write_text(prices.read_text().replace("provider: simulated", "provider: compatible"))
+    content = written(prices)
+    content["providers"] = [
+        {"kind": "compatible", "model": "sim-swift", "base_url": "http://127.0.0.1:9/v1",
+         "key_env": "SOME_KEY"}
+    ]  # fmt: skip
+    found = ask.plan_providers(content).document()
+    assert found["usd_at_most"] == 0
+    assert found["providers"][0]["simulated"] is True
+
+
+@pytest.mark.parametrize(
+    ("start", "most", "broken_from"), [(1, 16, 99), (1, 16, 11.5), (8, 16, 0), (4, 16, 5)]
+)
+def test_a_dry_run_says_no_less_than_any_search_takes(
+    prices: Path, start: float, most: float, broken_from: float
+) -> None:
+    loads = [{"kind": "slo", "start": start, "most": most}]
+    content = written(
+        prices, loads=loads, slo={"e2e_ms": 1000}, requests=20, rounds=3, warm_up=None
+    )
+    said = ask.plan_providers(content).document()["providers"][0]
+    every, none = Share(1, 1), Share(0, 1)
+    search, requests, warmed = Search(start, most, 0.1), 0, 0
+    while (value := search.ask()) is not None:
+        kept = value < broken_from
+        search.tell(value, every if kept else none, kept=kept, answers_per_s=None)
+        # It takes all rounds to tell, each of which lasts 6 times the bound of 1 s.
+        requests += 3 * max(20, math.ceil(6 * value))
+        warmed += 3 * max(1, round(value))
+    assert said["requests"] >= requests
+    assert said["usd_at_most"] >= requests * MOST + warmed * MOST_WARM
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[str]:
+    """A `mox simulate` at the time scale of these files."""
+    with serving({"time_scale": 0.05}) as served:
+        yield served.url
+
+
+def measured(prices: Path, url: str, *, again: bool = False, **changes: Any) -> dict[str, Any]:
+    """A benchmark's document, of three callers over HTTP."""
+    content = written(prices, loads=[{"kind": "closed", "concurrency": 3}], time_scale=0.05)
+    content["providers"][0]["url"] = url
+    found = ask.bench_providers({**content, **changes}, again=again, quiet=True, offline=True)
+    return dict(found.content)
+
+
+def test_what_a_round_had_no_time_for_is_no_call(
+    prices: Path, simulator: str, own_state: Path
+) -> None:
+    # 2 s of the provider's time are 0.1 s of ours, and an answer takes 0.4 s and more of it.
+    (row,) = measured(prices, simulator, requests=100, seconds=2)["rows"]
+    lines = list(Ledger(own_state).rows())
+    assert [line["error"] for line in lines] == [None] * row["n"]
+    assert 9 <= row["n"] < 100  # each caller asks once in each of three rounds, at the least
+
+
+def test_measured_again_it_has_a_budget_of_its_own(prices: Path, simulator: str) -> None:
+    for again in (False, True):
+        found = measured(prices, simulator, again=again, requests=3)
+        rows = sum(row["usd"] for row in found["rows"])
+        assert found["usd"]["simulated"] == pytest.approx(rows)
