@@ -27,7 +27,8 @@ def costs(
     """Show what calls of language models have cost, from the ledger in the state folder.
 
     What was paid and what was only simulated are told apart and never added together. Days are
-    UTC. Sums are exact: `--json` has them as text.
+    UTC. Sums are exact: `--json` has them as text. What several trials of a sweep share is in a
+    sum of its own, under the first one's id and how many more they are.
     """
     from mox.providers.costs import sums, text
     from mox.providers.ledger import Ledger

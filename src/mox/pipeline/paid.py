@@ -26,12 +26,32 @@ def purse(plan: Plan) -> Mapping[str, Any]:
     """What one execution of a plan may spend, and what its calls are written down under: in the
     ledger a Run of ours is a sweep, and each time that it is run has a budget of its own."""
     run = f"{plan.run_id}.{uuid.uuid4().hex[:8]}"
-    return {"sweep": plan.run_id, "run": run, "usd": plan.experiment.budget.usd}
+    return {
+        "sweep": plan.run_id,
+        "run": run,
+        "usd": plan.experiment.budget.usd,
+        "trials": _trials(plan),
+    }
+
+
+def _trials(plan: Plan) -> Mapping[str, str]:
+    """A stage's key → which trials it is for, as the ledger has it: a trial's id, or of several
+    that share it the first one's and how many more."""
+    found: dict[str, list[str]] = {}
+    for trial in plan.trials:
+        for key in {ref.key for ref in trial.roles.values()}:
+            found.setdefault(key, []).append(trial.id)
+    return {
+        key: ids[0] if len(ids) == 1 else f"{ids[0]} +{len(ids) - 1}" for key, ids in found.items()
+    }
 
 
 def with_purse(stage: Stage, found: Mapping[str, Any]) -> Stage:
     """A stage that is handed the purse; one that costs nothing is handed none."""
-    return replace(stage, runtime={**stage.runtime, "purse": found}) if stage.runtime else stage
+    if not stage.runtime:
+        return stage
+    trials = {stage.key: found["trials"].get(stage.key)}
+    return replace(stage, runtime={**stage.runtime, "purse": {**found, "trials": trials}})
 
 
 def open_book(store: Store, found: Mapping[str, Any]) -> Book:
@@ -56,9 +76,10 @@ class Shopper:
 
     def __init__(self, stage: Stage, spec: Spec, context: Context) -> None:
         call: Call = embedders.entry(spec.kind).traits["paid"](spec)
-        self._call = replace(call, trial=f"{stage.kind}/{stage.key[:12]}")
+        own = stage.runtime.get("purse", {})
+        self._call = replace(call, trial=own.get("trials", {}).get(stage.key))
         self._embedder = cast("PaidEmbedder", context.embedder(spec))
-        self._book = open_book(context.store, stage.runtime.get("purse", {}))
+        self._book = open_book(context.store, own)
         self._paid = Usage()
         self._bought: set[str] = set()
 
