@@ -167,7 +167,7 @@ class Account:
         if end is None or not end.reason:
             raise failed(
                 "truncated", place, "the answer ended in order, but without its last event",
-                usage=end and end.usage,
+                usage=end.usage if end else None,
             )  # fmt: skip
         if end.finish is None:
             # Nobody can tell whether all of it is there: it is never returned as if it were.
