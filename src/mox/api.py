@@ -224,16 +224,28 @@ def promote(
     return Promotion(release, registry.register(results, release, uri, alias=alias))
 
 
-def ask(release: str | Path, question: str, *, k: int = 5) -> Answer:
+def ask(
+    release: str | Path,
+    question: str,
+    *,
+    k: int = 5,
+    embedder: Mapping[str, Any] | None = None,
+) -> Answer:
     """A release's ranked passages for a question, its corpus and checksum verified.
+
+    Args:
+        embedder: how an embedder behind an API is asked on this machine, where not as the release
+            says: `{"key_env": "MY_KEY"}`, `account`, `limits`, …; never a key, and nothing that
+            changes vectors.
 
     Raises:
         MoxError: the release or its corpus was changed, or a stage failed.
     """
-    from mox.release import ask as asking
+    from mox.release.ask import open_release
 
     here = located(settings())
-    return asking.ask(Path(release), question, Store(here.root), here, k=k)
+    with open_release(Path(release), Store(here.root), here, embedder=embedder) as opened:
+        return opened.ask(question, k=k)
 
 
 def gc(*, dry_run: bool = False, forget: Sequence[str] = (), force: bool = False) -> Swept:

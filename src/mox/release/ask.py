@@ -18,6 +18,7 @@ from mox.pipeline.store import DamagedError, Store
 from mox.pipeline.work import WORK, returned_text
 from mox.pipeline.worker import perform
 from mox.release.bundle import Release, read_release
+from mox.release.runtime import told
 from mox.release.trial import engine_of, fingerprints, folded, trial_of
 from mox.settings import DISTRIBUTION, Settings
 from mox.types import Corpus, Document, Evidence, Question
@@ -66,17 +67,29 @@ def ask(path: Path, question: str, store: Store, settings: Settings, *, k: int) 
         return opened.ask(question, k=k)
 
 
-def open_release(path: Path, store: Store, settings: Settings) -> OpenRelease:
+def open_release(
+    path: Path,
+    store: Store,
+    settings: Settings,
+    *,
+    embedder: Mapping[str, Any] | None = None,
+) -> OpenRelease:
     """Open a release: verify its checksum and its corpus, and have its index.
 
     Stages that the store has are re-used, the sweep's own index among them; others are redone.
 
+    Args:
+        embedder: how an embedder that costs money is asked on this machine, where not as the
+            release says: `{"key_env": "MY_KEY"}`. See `mox.release.runtime`.
+
     Raises:
-        DataError: the file was changed, or its corpus is another; says what differs.
+        DataError: the file was changed, its corpus is another (says what differs), or it doesn't
+            say how its embedder is asked.
+        SpecError: the embedder can't be told that.
         EngineError: the engine is away.
     """
     release = read_release(path)
-    trial = trial_of(release.content["config"])
+    trial = trial_of(release.content["config"], told(release.content, embedder))
     corpus = _corpus(release, store)
     engine = engine_of(trial, settings)
     context = Context(store, settings, lambda: None)

@@ -14,6 +14,7 @@ from typing import Any
 from mox.errors import DataError, SpecError, StoreError
 from mox.pipeline.plan import ENDS
 from mox.pipeline.store import write_whole
+from mox.release.runtime import runtime_of
 from mox.release.trial import engine_of, fingerprints, folded, trial_of
 from mox.results import Interval, Results, TrialRun
 from mox.results.git import commit
@@ -166,6 +167,7 @@ def _measured(results: Results, taken: TrialRun) -> dict[str, Any]:
         "trial": taken.id,
         "label": results.label(taken),
         "config": _plain(taken.config),
+        "runtime": _plain(runtime_of(run, taken.config)),
         "fingerprints": _fingerprints(results, taken),
         "environment": dict(run.environment),
         "scores": {

@@ -28,15 +28,19 @@ from mox.types import Corpus
 ENGINE = "engine"
 
 
-def trial_of(config: Mapping[str, Any]) -> Trial:
+def trial_of(config: Mapping[str, Any], embedder: Mapping[str, Any] | None = None) -> Trial:
     """The trial of a configuration with every setting written out.
+
+    Args:
+        embedder: what its embedder is told beside its settings (`mox.release.runtime`).
 
     Raises:
         DataError: this Mox doesn't understand it.
     """
     try:
         chunk = chunkers.parse(config["chunk"])
-        embed = embedders.parse(config["embed"]) if "embed" in config else None
+        settings = {**config["embed"], **(embedder or {})} if "embed" in config else None
+        embed = embedders.parse(settings) if settings is not None else None
         index = index_spec(config["index"]) if "index" in config else None
         search = resolve(config["search"], index or IndexSpec(kind=""))
         load = validate(Load, config["load"], name="load") if "load" in config else None
