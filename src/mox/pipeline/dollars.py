@@ -110,11 +110,12 @@ def _cost(plan: Plan, stages: Iterable[Stage]) -> Cost:
     call: Call = embedders.entry(spec.kind).traits["paid"](spec)
     known, chunkings = _texts(plan, stages)
     _, memo = memo_of(plan.store.root, spec, first.fingerprint)
-    lacking = memo.lacks(known)
     embedder: PaidEmbedder = embedders[spec](spec)  # type: ignore[assignment]
+    lacking = memo.lacks(embedder.sent(known))
     tokens = int(embedder.tokens(lacking).sum()) if lacking else 0
     if chunkings:
-        tokens += round(_corpus_tokens(plan, embedder) * sum(map(_overlap, chunkings)))
+        often = sum(_overlap(chunking) * _read(chunking, spec) for chunking in chunkings)
+        tokens += round(_corpus_tokens(plan, embedder) * often)
     return Cost(
         embedder=f"{spec.kind} {call.model}, {embedder.dims} dimensions",
         texts=len(lacking),
@@ -162,3 +163,11 @@ def _overlap(chunking: Mapping[str, Any]) -> float:
     if not isinstance(size, int) or not 0 < overlap < size:
         return 1.0
     return size / (size - overlap)
+
+
+def _read(chunking: Mapping[str, Any], spec: Spec) -> float:
+    """Share of a full chunk that is sent, where longer ones are cut."""
+    size, reads = chunking.get("size"), embedders.entry(spec.kind).traits["reads"](spec)
+    if not isinstance(size, int) or reads is None or not getattr(spec, "truncate", False):
+        return 1.0
+    return float(min(1.0, reads / size))

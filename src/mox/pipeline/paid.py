@@ -83,6 +83,10 @@ class Shopper:
         self._paid = Usage()
         self._bought: set[str] = set()
 
+    def sent(self, texts: Sequence[str]) -> list[str]:
+        """Texts as they are sent; see `PaidEmbedder.sent`."""
+        return self._embedder.sent(texts)
+
     def buy(self, texts: Sequence[str]) -> Floats:
         """Vectors of the first texts; see `PaidEmbedder.buy`."""
         found = self._embedder.buy(texts, self._book, self._call)

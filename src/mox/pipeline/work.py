@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def queries(stage: Stage, context: Context) -> Output:
     return _embed(stage, context, tuple(question.text for question in asked), "questions")
 
 
-def _embed(stage: Stage, context: Context, texts: tuple[str, ...], whose: str) -> Output:
+def _embed(stage: Stage, context: Context, texts: Sequence[str], whose: str) -> Output:
     spec = embedders.parse({**stage.spec["of"], **stage.runtime.get("embedder", {})})
     embedder = context.embedder(spec)
     traits = embedders.entry(spec.kind).traits
@@ -88,16 +89,32 @@ def _embed(stage: Stage, context: Context, texts: tuple[str, ...], whose: str) -
         )
     name, memo = memo_of(context.store.root, spec, embedders.fingerprint(spec))
     shopper = Shopper(stage, spec, context) if "paid" in traits else None
+    if shopper:
+        texts = shopper.sent(texts)  # kept, counted and paid for as they are sent
 
     def checked(batch: Any) -> Floats:
         made = shopper.buy(batch) if shopper else embedder.embed(batch)
         verify(made, len(made) if shopper else len(batch), embedder.dims, name=spec.kind)
         return made
 
-    with context.store.lock(name):
+    with _alone(name, context):
         vectors, made = memo.vectors(texts, checked, embedder.dims, tick=context.tick)
     facts = {"texts": len(texts), "embedded": made, "dims": embedder.dims, "unread": unread}
     return Output({"vectors": vectors}, {**facts, **(shopper.facts(texts) if shopper else {})})
+
+
+@contextmanager
+def _alone(name: str, context: Context) -> Iterator[None]:
+    """Hold an embedder's memo. Waiting for who holds it, for a sweep's paid stage maybe, is no
+    standstill."""
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(context.store.lock(name, wait_s=1.0))
+                break
+            except TimeoutError:
+                context.tick()
+        yield
 
 
 def exact(stage: Stage, context: Context) -> Output:

@@ -93,9 +93,10 @@ class CompatibleEmbed(ApiEmbed):
     """Dimensions that its vectors have; other ones are refused."""
     shorten: bool = False
     """Ask the model for `dims` dimensions (Matryoshka), instead of only expecting them."""
-    reads: int | None = Field(None, ge=1, exclude=True)
-    """Tokens that it reads of a text, counted by cl100k, which may not be its own; where not set,
-    longer texts are the server's affair."""
+    reads: int | None = Field(None, ge=1)
+    """Tokens that it reads of a text, counted by cl100k, which may not be its own: where
+    `truncate` is set, longer texts are cut there before they are sent. Where not set, longer texts
+    are the server's affair."""
 
     @property
     def size(self) -> int:

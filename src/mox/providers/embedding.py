@@ -23,8 +23,13 @@ REQUEST_TOKENS = 300_000
 ATTEMPTS = 5
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 """Between attempts, doubled each time, unless the provider says how long; times 0.5 to 1.5."""
+LONGEST_ASKED_S = 300.0
+"""The longest wait that a provider is granted: so that all attempts' together are less than what
+a stage may stand still for (1800 s, where nobody sets another time)."""
 UNKNOWN_COUNT = 1.5
 """Tokens that another provider may count where cl100k counts one, until its first answer says."""
+AROUND = 4
+"""Tokens around a text, at most: BERT's vocabularies add two."""
 SEGMENT = 50_000
 """Characters counted at once: bpe-openai isn't made for 1,000,000."""
 
@@ -35,7 +40,8 @@ class ApiEmbedder:
     def __init__(self, spec: ApiEmbed) -> None:
         self._spec = spec
         self.dims = spec.size
-        self._per_count = 1.0 if spec.kind == "openai" else UNKNOWN_COUNT
+        self._seen = 0.0
+        """The most tokens that the provider counted where cl100k counts one; 0 before it did."""
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Refused: what costs money is bought.
@@ -55,19 +61,27 @@ class ApiEmbedder:
 
         return np.fromiter((self._count(text) for text in texts), np.int32, len(texts))
 
+    def sent(self, texts: Sequence[str]) -> list[str]:
+        """See `PaidEmbedder`."""
+        reads = self._spec.most_tokens
+        if not self._spec.truncate or reads is None:
+            return list(texts)
+        return [self._cut(text, reads) for text in texts]
+
     def buy(self, texts: Sequence[str], book: Book, call: Call) -> Bought:
         """See `PaidEmbedder`."""
         import numpy as np
 
+        texts = self.sent(texts[: self._spec.batch])
         counts = [int(count) for count in self.tokens(texts)]
-        taken = _first(counts, self._spec.batch, most=self._most_tokens)
+        sizes = map(self._let_in, map(len, texts), counts)
+        taken = _first(list(sizes), self._most)
         while True:
             batch = texts[:taken]
-            asked = [self._cut(text) for text in batch if text]
-            if not asked:
+            if not any(batch):
                 return Bought(np.zeros((taken, self.dims), dtype=np.float32), Usage())
             try:
-                found = self._sent(asked, sum(counts[:taken]), book, call)
+                found, billed = self._asked(batch, counts[:taken], book, call)
                 break
             except BudgetError:
                 if taken == 1:
@@ -75,22 +89,24 @@ class ApiEmbedder:
                 taken //= 2  # what is left may still pay for fewer
         vectors = np.zeros((taken, self.dims), dtype=np.float32)
         vectors[[bool(text) for text in batch]] = unit(found.vectors)
-        return Bought(vectors, found.usage)
+        return Bought(vectors, billed)
 
-    def _sent(self, texts: list[str], tokens: int, book: Book, call: Call) -> Embedded:
-        """One request, made again while that may help. Each attempt is booked by itself."""
+    def _asked(
+        self, batch: list[str], counts: list[int], book: Book, call: Call
+    ) -> tuple[Embedded, Usage]:
+        """One request, made again while that may help, and what it is billed for. Each attempt is
+        booked by itself."""
+        texts, tokens = [text for text in batch if text], sum(counts)
+        most, characters = self._at_most(texts, tokens), sum(map(len, texts))
         for attempt in range(ATTEMPTS):
-            most = math.ceil(tokens * self._per_count)
             booking = book.before(call, input_tokens=most, max_output_tokens=0)
             try:
-                # OpenAI's limiter counts a quarter of the characters, whatever the tokens are.
-                counted = max(most, sum(map(len, texts)) // 4)
-                found: Embedded = self._endpoint.embed(texts, counted)
+                found: Embedded = self._endpoint.embed(texts, self._let_in(characters, tokens))
             except ProviderError as error:
                 book.after(booking, error.usage, error=error.kind, billable=error.billable)
                 if error.kind not in TRANSIENT or attempt + 1 == ATTEMPTS:
                     raise
-                time.sleep(_wait_s(attempt, error.retry_after_s))
+                time.sleep(_wait_s(attempt, error))
             except BaseException as error:
                 # Ours: the pool had no turn for it, and nothing was sent.
                 sent = not isinstance(error, MoxError)
@@ -98,18 +114,38 @@ class ApiEmbedder:
                 raise
             else:
                 book.after(booking, found.usage)
-                if self._spec.kind != "openai" and tokens:
-                    self._per_count = max(1.0, found.usage.input_tokens / tokens)
-                return found
+                if found.usage is None:
+                    return found, Usage(input_tokens=most)  # as the ledger takes it
+                self._seen = max(self._seen, found.usage.input_tokens / max(1, tokens))
+                return found, found.usage
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _cut(self, text: str) -> str:
-        """A text as it is sent: as far as the model reads, where it may be cut."""
-        reads = self._spec.most_tokens
-        if not self._spec.truncate or reads is None or self._count(text) <= reads:
+    def _at_most(self, texts: list[str], tokens: int) -> int:
+        """No fewer tokens than will be billed for texts that are `tokens` by cl100k.
+
+        OpenAI bills by cl100k itself. What another provider counted before says nothing sure of
+        the next text; but a token is at least one byte, in whichever vocabulary.
+        """
+        if self._spec.kind == "openai":
+            return tokens
+        return sum(len(text.encode("utf-8", "replace")) + AROUND for text in texts)
+
+    def _let_in(self, characters: int, tokens: int) -> int:
+        """What a limiter counts for so much text, as far as is known: the provider's tokens, or a
+        quarter of the characters, as OpenAI's does whatever the tokens are."""
+        usual = 1.0 if self._spec.kind == "openai" else self._seen or UNKNOWN_COUNT
+        return max(math.ceil(tokens * max(1.0, usual)), characters // 4)
+
+    def _cut(self, text: str, reads: int) -> str:
+        """A text as far as the model reads."""
+        ids: list[int] = []
+        for begin in range(0, len(text), SEGMENT):
+            ids += self._vocabulary.encode(text[begin : begin + SEGMENT])
+            if len(ids) > reads:
+                break
+        else:
             return text
-        ids = self._vocabulary.encode(text[:SEGMENT])[:reads]
-        sent = b"".join(self._vocabulary.token_bytes[token] for token in ids)
+        sent = b"".join(self._vocabulary.token_bytes[token] for token in ids[:reads])
         # The last token may end within a character: what is left of that one is dropped.
         return sent.decode("utf-8", errors="ignore")
 
@@ -119,8 +155,8 @@ class ApiEmbedder:
         return sum(len(encode(text[begin : begin + SEGMENT])) for begin in parts)
 
     @property
-    def _most_tokens(self) -> float:
-        """Of one request. One that is larger than a minute's limit would never be let in."""
+    def _most(self) -> float:
+        """Tokens of one request. A larger one than a minute's limit would never be let in."""
         limits = self._spec.limits
         stated = (limits.tokens_per_min or limits.input_per_min) if limits else None
         return min(REQUEST_TOKENS, stated or REQUEST_TOKENS)
@@ -138,22 +174,37 @@ class ApiEmbedder:
         return Endpoint(self._spec)
 
 
-def _first(counts: Sequence[int], batch: int, *, most: float) -> int:
+def _first(sizes: Sequence[int], most: float) -> int:
     """How many of the first texts one request of `most` tokens takes; one at least."""
     total = 0
-    for at, count in enumerate(counts[:batch]):
-        total += count
+    for at, size in enumerate(sizes):
+        total += size
         if at and total > most:
             return at
-    return min(len(counts), batch)
+    return len(sizes)
 
 
-def _wait_s(attempt: int, asked: float | None) -> float:
-    """Seconds before the next attempt."""
-    if asked is not None:
-        return min(asked, LONGEST_WAIT_S)
-    usual: float = min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S)
-    return usual * random.uniform(0.5, 1.5)  # noqa: S311
+def _wait_s(attempt: int, error: ProviderError) -> float:
+    """Seconds before the next attempt: as many as the provider asks for.
+
+    Raises:
+        ProviderError: it asks for more than LONGEST_ASKED_S.
+    """
+    asked = error.retry_after_s
+    if asked is None:
+        usual: float = min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S)
+        return usual * random.uniform(0.5, 1.5)  # noqa: S311
+    if asked <= LONGEST_ASKED_S:
+        return asked
+    raise ProviderError(
+        f"{error.message} It asks to wait {asked:,.0f} s; a run waits {LONGEST_ASKED_S:.0f} s at"
+        " most.",
+        mend="run again after that time: what is paid for is kept.",
+        kind=error.kind,
+        status=error.status,
+        retry_after_s=asked,
+        request_id=error.request_id,
+    ) from None
 
 
 def unit(vectors: Floats) -> Floats:

@@ -130,54 +130,47 @@ class Endpoint:
             return error
 
     def _read(self, body: bytes, place: Place, n: int) -> Embedded:
+        """What is answered is paid for, of use or not: it isn't asked again."""
         try:
             said = json.loads(body)
-            rows = sorted(said["data"], key=lambda row: row["index"])
-            indices = [row["index"] for row in rows]
-            vectors = [_vector(row["embedding"]) for row in rows]
-            usage = said.get("usage") or {}
-            counted = usage.get("prompt_tokens") or usage.get("total_tokens")
-            used = Usage(input_tokens=int(counted or 0))
+            rows = [*said["data"]]
+        except (ValueError, KeyError, TypeError):
+            page = said_in(body).html  # of a proxy: who sells vectors has made none
+            what = "an HTML page" if page else repr(body[:80].decode(errors="replace"))
+            billable = False if page else None
+            raise failed(
+                "malformed", place, f"{what} instead of vectors", billable=billable
+            ) from None
+        usage = _usage(said)
+        self._check_simulated(place, usage)
+        if len(rows) != n:
+            what = f"it returned {len(rows)} vectors for {n} texts"
+            mend = "lower `batch`: its server leaves texts out of a request."
+            raise failed("bad_request", place, what, mend=mend, usage=usage, billable=True)
+        try:
+            vectors = [_vector(row["embedding"]) for row in _in_order(rows)]
         except (ValueError, KeyError, TypeError, AttributeError):
-            start = body[:80].decode(errors="replace")
-            said_ = "an HTML page" if said_in(body).html else f"{start!r}"
-            raise failed("malformed", place, f"{said_} instead of vectors") from None
-        self._check_simulated(place)
-        paid = used if counted else None
-        if indices != list(range(n)):
-            # Not asked again, which would be paid again.
-            raise failed(
-                "bad_request",
-                place,
-                f"it returned {len(indices)} vectors for {n} texts",
-                mend="lower `batch`: its server leaves texts out of a request.",
-                usage=paid,
-                billable=True,
-            )
+            what = f"its vectors can't be read: {body[:80].decode(errors='replace')!r}"
+            mend = "take a server that answers in the shape of OpenAI's embeddings."
+            raise failed("unusable", place, what, mend=mend, usage=usage, billable=True) from None
         if wrong := next((len(v) for v in vectors if len(v) != self._spec.size), None):
-            raise failed(
-                "bad_request",
-                place,
-                f"it returned vectors of {wrong} dimensions, not {self._spec.size}",
-                mend=f"write `dims: {wrong}`, or use a model that can be shortened.",
-                usage=paid,
-                billable=True,
-            )
+            what = f"it returned vectors of {wrong} dimensions, not {self._spec.size}"
+            mend = f"write `dims: {wrong}`, or use a model that can be shortened."
+            raise failed("bad_request", place, what, mend=mend, usage=usage, billable=True)
         left = standing(place.headers)
-        return Embedded(_stacked(vectors), used, place.request_id, left)
+        return Embedded(_stacked(vectors), usage, place.request_id, left)
 
-    def _check_simulated(self, place: Place) -> None:
+    def _check_simulated(self, place: Place, usage: Usage | None) -> None:
         """What is simulated is said to be, and nothing else is."""
         is_one = SIMULATED in place.headers
-        if is_one != self._spec.simulated:
-            said = "a simulator answers, and the spec doesn't say so"
-            other = "no simulator of Mox answers, though the spec says so"
-            raise failed(
-                "bad_request",
-                place,
-                said if is_one else other,
-                mend=f"write `simulated: {str(is_one).lower()}`, or another `base_url`.",
-            )
+        if is_one == self._spec.simulated:
+            return
+        said = "a simulator answers, and the spec doesn't say so"
+        other = "no simulator of Mox answers, though the spec says so"
+        mend = f"write `simulated: {str(is_one).lower()}`, or another `base_url`."
+        if is_one:  # which bills nobody
+            raise failed("bad_request", place, said, mend=mend, billable=False)
+        raise failed("bad_request", place, other, mend=mend, usage=usage, billable=True)
 
     def _told(self, error: Exception) -> ProviderError:
         """What the SDK raised, told apart."""
@@ -199,6 +192,29 @@ class Endpoint:
             met = not isinstance(cause, httpx2.ConnectError)
             return failed("connection", self._place, said, billable=met)
         return failed("malformed", self._place, f"{type(error).__name__}: {error}")
+
+
+def _usage(said: Any) -> Usage | None:
+    """What it counted; None where it doesn't say. No text is 0 tokens: that isn't a count."""
+    usage = said.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    tokens = usage.get("prompt_tokens") or usage.get("total_tokens")
+    return Usage(input_tokens=tokens) if isinstance(tokens, int) and tokens > 0 else None
+
+
+def _in_order(rows: list[Any]) -> list[Any]:
+    """Rows in the order of the texts: by their index; as they came where none has one.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: they aren't numbered from 0 on.
+    """
+    if all(row.get("index") is None for row in rows):
+        return rows
+    ordered = sorted(rows, key=lambda row: row["index"])
+    if [row["index"] for row in ordered] != list(range(len(rows))):
+        raise ValueError("the vectors' numbers aren't those of the texts")
+    return ordered
 
 
 def _vector(value: Any) -> Floats:

@@ -43,6 +43,10 @@ class Embedder(Protocol):
 class PaidEmbedder(Embedder, Protocol):
     """A model that costs money: what it is asked goes through a book."""
 
+    def sent(self, texts: Sequence[str]) -> list[str]:
+        """Texts as they are sent and billed: cut off where the model stops reading, if they may be
+        (`truncate`)."""
+
     def buy(self, texts: Sequence[str], book: Book, call: Call) -> Bought:
         """Vectors of the first texts: as many as one request takes, and as can be paid for.
 

@@ -224,7 +224,8 @@ class Embedded:
 
     vectors: Floats
     """(texts, dims) float32, as the provider made them: not normalised."""
-    usage: Usage
+    usage: Usage | None
+    """None where the provider doesn't say."""
     request_id: str | None = None
     standing: Standing | None = None
 
@@ -236,3 +237,4 @@ class Bought:
     vectors: Floats
     """(texts, dims) float32, of length 1; all zero for an empty text, which isn't sent."""
     usage: Usage
+    """As the provider counted; the most that it can be where it doesn't say."""

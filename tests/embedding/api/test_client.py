@@ -95,7 +95,8 @@ def test_one_request_takes_so_many_texts_and_tokens(
     api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(client(api, batch=3).buy(list("abcde"), Notes(), CALL).vectors) == 3
-    monkeypatch.setattr(embedding, "REQUEST_TOKENS", 4)
+    # Two tokens of cl100k, which another provider may count as three.
+    monkeypatch.setattr(embedding, "REQUEST_TOKENS", 6)
     assert len(client(api).buy(["a b", "c d", "e f"], Notes(), CALL).vectors) == 2
     assert len(client(api).buy(["a b c d e f"], Notes(), CALL).vectors) == 1
 
@@ -139,9 +140,7 @@ def refusal(code: str, message: str) -> bytes:
          "quota_exhausted", "current quota", 1),
         ((400, JSON, refusal("x", "does not support matryoshka")), "bad_request", "matryoshka", 1),
         ((200, HTML, b"<html>hello</html>"), "malformed", "an HTML page instead of vectors", 5),
-        ((200, JSON, b'{"data": [], "usage": {}}'), "bad_request", "0 vectors for 1 texts", 1),
-        ((200, JSON, b'{"data": [{"index": 0, "embedding": [1, 2]}]}'), "bad_request",
-         "vectors of 2 dimensions, not 64", 1),
+        ((200, JSON, b'{"data": null}'), "malformed", "instead of vectors", 5),
         ((200, {**JSON, "x-mox-simulated": "1"}, b'{"data": [{"index": 0, "embedding": [1]}]}'),
          "bad_request", "a simulator answers, and", 1),
         ((500, JSON, b"{}"), "server", "HTTP 500", 5),
@@ -198,6 +197,28 @@ def test_texts_that_may_be_cut_are_cut_where_the_model_stops_reading(api: Any) -
     assert [asked["input"] for asked in api.requests] == [["a b c", "a b"]]
 
 
+def test_a_long_text_is_cut_no_sooner_than_the_model_stops_reading(api: Any) -> None:
+    """Ten tokens a sentence: of 6,000 sentences 3,200 are read, 144,000 characters; but for a
+    word that is parted where a piece ends that is counted at once."""
+    sentence = "The quick brown fox jumps over the lazy dog. "
+    model = client(api, reads=32_000, truncate=True)
+    [sent] = model.sent([sentence * 6_000])
+    assert sent.startswith(sentence * 3_199)
+    assert (sentence * 3_200).startswith(sent)
+    assert model.sent([sent]) == [sent]
+
+
+def test_a_texts_last_character_is_whole_where_it_is_cut(api: Any) -> None:
+    model = client(api, reads=5, truncate=True)
+    for text in (
+        "\U0001f469\u200d\U0001f469\u200d" * 9,
+        "\u6771\u4eac\u90fd\u306e\u5929\u6c17" * 9,
+    ):
+        [sent] = model.sent([text])
+        assert text.startswith(sent)
+        assert 0 < int(model.tokens([sent])[0]) <= 5
+
+
 def test_what_cannot_change_a_vector_is_no_part_of_its_key(api: Any) -> None:
     plain = {"kind": "openai"}
     other = {**plain, "key_env": "MY_KEY", "key_file": "/k", "batch": 7, "timeout_s": 3}
@@ -209,6 +230,32 @@ def test_what_cannot_change_a_vector_is_no_part_of_its_key(api: Any) -> None:
     assert embedders.fingerprint(first) == {
         "provider": "openai", "host": "api.openai.com", "model": "text-embedding-3-small",
     }  # fmt: skip
+
+
+def test_how_far_a_text_is_read_is_part_of_the_key() -> None:
+    plain = {
+        "kind": "compatible",
+        "model": "m",
+        "dims": 8,
+        "base_url": "http://h",
+        "truncate": True,
+    }
+    short, long = (embedders.parse({**plain, "reads": reads}) for reads in (3, 500))
+    assert short.model_dump(mode="json") != long.model_dump(mode="json")
+    assert short.runtime == {}
+
+
+def test_a_provider_is_waited_for_as_long_as_it_asks_or_not_at_all() -> None:
+    def refused(asked: float) -> ProviderError:
+        return ProviderError(
+            "slow down.", mend="wait", kind="rate_limit_tokens", retry_after_s=asked
+        )
+
+    assert embedding._wait_s(0, refused(120.0)) == 120.0
+    with pytest.raises(ProviderError, match=r"slow down\. It asks to wait 3,600 s") as caught:
+        embedding._wait_s(0, refused(3600.0))
+    assert caught.value.kind == "rate_limit_tokens"
+    assert caught.value.retry_after_s == 3600.0
 
 
 def test_the_models_own_dimensions_said_or_not_are_one_embedder() -> None:
