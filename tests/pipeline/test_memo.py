@@ -93,3 +93,24 @@ def test_many_segments_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(list((tmp_path / "m").glob("*.hash.npy"))) <= 4
     _, made = ask(tmp_path / "m", embed, list("abcdefgh"))
     assert made == 0
+
+
+def counted(texts: Sequence[str]) -> Any:
+    return np.array([10 + len(text) for text in texts], dtype=np.int32)
+
+
+def test_what_texts_were_billed_is_kept_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEGMENTS", 3)
+    folder = tmp_path / "m"
+    ask(folder, Counting(), ["old", "older"])  # whose tokens nobody counted
+    assert VectorMemo(folder).billed(["old", "new"]) == {}
+    for text in ("a", "bb", "ccc", "dddd", ""):
+        VectorMemo(folder).vectors([text, "old"], Counting(), 2, tick=lambda: None, billed=counted)
+    assert len(list(folder.glob("*.hash.npy"))) < 6  # some were merged
+    assert VectorMemo(folder).billed(["ccc", "old", "new", "", "a"]) == {"ccc": 13, "": 10, "a": 11}
+    embed = Counting()
+    found, made = ask(folder, embed, ["a", "older", "dddd", "old"])
+    assert made == 0
+    assert found[:, 0].tolist() == [1, 5, 4, 3]

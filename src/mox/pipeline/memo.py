@@ -2,7 +2,8 @@
 
 A folder per embedder holds segments, each a pair of files: hashes and vectors of one batch.
 The hashes' file is renamed into place last and makes the segment count; a killed writer
-leaves at most one batch undone.
+leaves at most one batch undone. Of what was paid for it holds a second array: the tokens that each
+text was billed.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mox.pipeline.store import unwritable, write_synced
 from mox.spec import Spec, digest
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from mox.types import Floats
+    from mox.types import Floats, Ints
 
 BATCH = 1024
 """Texts a segment: a second or so of a small transformer's work, all that a kill can lose."""
 SEGMENTS = 64
 """Above this many segments they are merged into one."""
+UNKNOWN = -1
+"""Tokens of a text that nobody was paid for, or whose segment is older than their count."""
 
 
 def memo_of(root: Path, embedder: Spec, fingerprint: Mapping[str, str]) -> tuple[str, VectorMemo]:
@@ -55,12 +57,14 @@ class VectorMemo:
         dims: int,
         *,
         tick: Callable[[], None],
+        billed: Callable[[Sequence[str]], Ints] | None = None,
     ) -> tuple[Floats, int]:
         """Vectors of all texts, in order; only those not known yet are embedded.
 
         Args:
             embed: texts → (texts, dims) vectors; or those of the first of them, one at least.
             tick: called after each batch that was embedded and stored.
+            billed: texts that were just embedded → (texts,) tokens that each was billed.
 
         Returns:
             (texts, dims) float32, and how many texts were embedded now.
@@ -79,7 +83,8 @@ class VectorMemo:
             batch = codes[done : done + BATCH]
             made = np.ascontiguousarray(embed([fresh[code] for code in batch]), dtype=np.float32)
             batch = batch[: len(made)]
-            self._append(batch, made)
+            tokens = billed([fresh[code] for code in batch]) if billed else None
+            self._append(batch, made, tokens)
             done += len(batch)
             for row, code in enumerate(batch):
                 known[code] = (len(parts), row)
@@ -93,17 +98,28 @@ class VectorMemo:
                 found[wanted] = part[where[wanted, 1]]
         return found, len(codes)
 
+    def billed(self, texts: Iterable[str]) -> dict[str, int]:
+        """Tokens that texts were billed, as far as that is known. Changes nothing."""
+        found: dict[bytes, int] = {}
+        for name in self.folder.glob("*.hash.npy"):
+            try:
+                codes, tokens = _read(name)
+            except (OSError, ValueError, EOFError):
+                continue  # merged meanwhile, or damaged
+            found |= {
+                code: count for code, count in zip(codes, tokens, strict=True) if count != UNKNOWN
+            }
+        named = {text: _hash(text) for text in texts}
+        return {text: found[code] for text, code in named.items() if code in found}
+
     def lacks(self, texts: Iterable[str]) -> list[str]:
         """Texts that aren't known yet, each once. Changes nothing."""
-        import numpy as np
-
         known: set[bytes] = set()
         for name in self.folder.glob("*.hash.npy"):
             try:
-                raw = np.load(name, allow_pickle=False).tobytes()
+                known.update(_read(name)[0])
             except (OSError, ValueError, EOFError):
                 continue  # merged meanwhile, or damaged
-            known.update(raw[at : at + 16] for at in range(0, len(raw), 16))
         return [text for text in dict.fromkeys(texts) if _hash(text) not in known]
 
     def _open(self) -> tuple[dict[bytes, tuple[int, int]], list[Floats]]:
@@ -111,24 +127,30 @@ class VectorMemo:
 
         known: dict[bytes, tuple[int, int]] = {}
         parts: list[Floats] = []
+        counts: list[list[int]] = []
         names = sorted(self.folder.glob("*.hash.npy"))
         for name in names:
             try:
-                hashes = np.load(name, allow_pickle=False)
+                codes, tokens = _read(name)
                 vectors = np.load(_vectors_of(name), mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError, EOFError):
                 # Cut short by the file system, not by us: its texts are embedded again.
                 name.unlink(missing_ok=True)
                 continue
-            raw = hashes.tobytes()
-            for row in range(len(hashes)):
-                known.setdefault(raw[row * 16 : row * 16 + 16], (len(parts), row))
+            for row, code in enumerate(codes):
+                known.setdefault(code, (len(parts), row))
             parts.append(vectors)
+            counts.append(tokens)
         if len(names) > SEGMENTS:
-            self._merge(known, parts, names)
+            merged = np.stack([parts[part][row] for part, row in known.values()])
+            billed = np.array([counts[part][row] for part, row in known.values()], dtype=np.int32)
+            self._append(list(known), merged, billed)
+            for name in names:
+                name.unlink(missing_ok=True)
+                _vectors_of(name).unlink(missing_ok=True)
         return known, parts
 
-    def _append(self, codes: Sequence[bytes], vectors: Floats) -> None:
+    def _append(self, codes: Sequence[bytes], vectors: Floats, tokens: Ints | None) -> None:
         import numpy as np
 
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -137,35 +159,41 @@ class VectorMemo:
         temporary = name.with_suffix(f".{os.getpid()}.tmp")
         try:
             write_synced(_vectors_of(name), _npy(vectors))
-            write_synced(temporary, _npy(hashes))
+            counted = tokens is not None and (tokens != UNKNOWN).any()
+            write_synced(temporary, _npy(hashes) + (_npy(tokens) if counted else b""))
             temporary.rename(name)
         except OSError as error:
             _vectors_of(name).unlink(missing_ok=True)
             temporary.unlink(missing_ok=True)
             raise unwritable(self.folder, error) from None
 
-    def _merge(
-        self, known: dict[bytes, tuple[int, int]], parts: list[Floats], names: Sequence[Path]
-    ) -> None:
-        import numpy as np
-
-        codes = list(known)
-        merged = np.stack([parts[part][row] for part, row in known.values()])
-        self._append(codes, merged)
-        for name in names:
-            name.unlink(missing_ok=True)
-            _vectors_of(name).unlink(missing_ok=True)
-
 
 def _hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _read(hashes: Path) -> tuple[list[bytes], list[int]]:
+    """A segment's hashes, and the tokens that each text was billed.
+
+    Raises:
+        OSError, ValueError, EOFError: the file is gone, or cut short.
+    """
+    import numpy as np
+
+    with hashes.open("rb") as file:
+        raw = np.load(file, allow_pickle=False).tobytes()
+        codes = [raw[at : at + 16] for at in range(0, len(raw), 16)]
+        if not file.peek(1):
+            return codes, [UNKNOWN] * len(codes)
+        tokens: list[int] = np.load(file, allow_pickle=False).tolist()
+        return codes, tokens
 
 
 def _vectors_of(hashes: Path) -> Path:
     return hashes.with_name(hashes.name.replace(".hash.npy", ".vectors.npy"))
 
 
-def _npy(array: NDArray[np.float32] | NDArray[np.uint8]) -> bytes:
+def _npy(array: NDArray[Any]) -> bytes:
     import numpy as np
 
     buffer = io.BytesIO()

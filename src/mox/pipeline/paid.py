@@ -14,11 +14,12 @@ from mox.types.providers import Usage
 
 if TYPE_CHECKING:
     from mox.pipeline.context import Context
+    from mox.pipeline.memo import VectorMemo
     from mox.pipeline.plan import Plan
     from mox.pipeline.stages import Stage
     from mox.pipeline.store import Store
     from mox.spec import Spec
-    from mox.types import Floats, PaidEmbedder
+    from mox.types import Floats, Ints, PaidEmbedder
     from mox.types.providers import Book, Call
 
 
@@ -81,7 +82,7 @@ class Shopper:
         self._embedder = cast("PaidEmbedder", context.embedder(spec))
         self._book = open_book(context.store, own)
         self._paid = Usage()
-        self._bought: set[str] = set()
+        self._billed: dict[str, int] = {}
 
     def sent(self, texts: Sequence[str]) -> list[str]:
         """Texts as they are sent; see `PaidEmbedder.sent`."""
@@ -90,28 +91,50 @@ class Shopper:
     def buy(self, texts: Sequence[str]) -> Floats:
         """Vectors of the first texts; see `PaidEmbedder.buy`."""
         found = self._embedder.buy(texts, self._book, self._call)
-        tokens = self._paid.input_tokens + found.usage.input_tokens
-        self._paid = Usage(input_tokens=tokens)
-        self._bought.update(texts[: len(found.vectors)])
+        bought, billed = texts[: len(found.vectors)], found.usage.input_tokens
+        self._paid = Usage(input_tokens=self._paid.input_tokens + billed)
+        shares = _shared(billed, self._embedder.tokens(bought))
+        self._billed |= dict(zip(bought, shares.tolist(), strict=True))
         return found.vectors
 
-    def facts(self, texts: Sequence[str]) -> dict[str, Any]:
+    def billed(self, texts: Sequence[str]) -> Ints:
+        """(texts,) tokens that each was billed: texts that were bought just now."""
+        import numpy as np
+
+        return np.array([self._billed[text] for text in texts], dtype=np.int32)
+
+    def facts(self, texts: Sequence[str], memo: VectorMemo) -> dict[str, Any]:
         """What all of a stage's texts cost, whoever paid for them, and what was paid now.
 
-        What came from the memo is counted here, at the price of now.
+        Args:
+            texts: as they are sent.
+            memo: knows what they were billed; those of an older one are counted here. All at the
+                price of now.
         """
-        known = [text for text in dict.fromkeys(texts) if text not in self._bought]
-        counted = int(self._embedder.tokens(known).sum()) if known else 0
-        paid, rest = self._price(self._paid), self._price(Usage(input_tokens=counted))
+        billed = memo.billed(texts)
+        rest = [text for text in dict.fromkeys(texts) if text not in billed]
+        tokens = sum(billed.values())
+        tokens += int(self._embedder.tokens(rest).sum()) if rest else 0
         return {
-            "tokens": self._paid.input_tokens + counted,
-            "usd": float(paid + rest),
-            "paid_usd": float(paid),
+            "tokens": tokens,
+            "usd": float(self._price(Usage(input_tokens=tokens))),
+            "paid_usd": float(self._price(self._paid)),
             "simulated": self._call.simulated,
         }
 
     def _price(self, usage: Usage) -> Decimal:
         return price_of(self._call, usage)
+
+
+def _shared(total: int, counts: Ints) -> Ints:
+    """(texts,) whole parts of a request's tokens that add up to it: a provider counts a request,
+    and each text's part is taken to be as its count here."""
+    import numpy as np
+
+    ends = np.cumsum(counts, dtype=np.int64)
+    if not len(ends) or ends[-1] == 0:
+        return np.zeros(len(ends), dtype=np.int32)
+    return np.diff(np.rint(ends * (total / ends[-1])), prepend=0).astype(np.int32)
 
 
 def price_of(call: Call, usage: Usage) -> Decimal:

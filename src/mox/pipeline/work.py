@@ -98,9 +98,13 @@ def _embed(stage: Stage, context: Context, texts: Sequence[str], whose: str) -> 
         return made
 
     with _alone(name, context):
-        vectors, made = memo.vectors(texts, checked, embedder.dims, tick=context.tick)
+        billed = shopper.billed if shopper else None
+        vectors, made = memo.vectors(
+            texts, checked, embedder.dims, tick=context.tick, billed=billed
+        )
     facts = {"texts": len(texts), "embedded": made, "dims": embedder.dims, "unread": unread}
-    return Output({"vectors": vectors}, {**facts, **(shopper.facts(texts) if shopper else {})})
+    paid = shopper.facts(texts, memo) if shopper else {}
+    return Output({"vectors": vectors}, {**facts, **paid})
 
 
 @contextmanager

@@ -127,8 +127,7 @@ class Paid:
         found = self.counted()
         results, usd = self.results()
         assert results == self.came_to[0]
-        # What was paid for before is counted by cl100k, and not as the provider did.
-        assert usd == pytest.approx(self.came_to[1], rel=0.1)
+        assert usd == self.came_to[1], "what was paid for before is kept as it was billed"
         assert self.counted() == found, "what is there is not paid for again"
         return found
 

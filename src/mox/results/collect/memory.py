@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mox.results.shelf import Shelf, size_of
 from mox.spec import digest
 
-CODE_BYTES = 16
-"""Bytes of a text's hash in a memo."""
-HEADER_BYTES = 128
-"""Bytes before the data of a small .npy file."""
 ANSWERS = "answers"
 """What language models said (`mox.providers.remembered`): no vectors, and kept like them."""
 
@@ -33,10 +30,19 @@ def memories(shelf: Shelf) -> tuple[Memory, ...]:
     found = []
     for folder in (shelf.store.root / "memo").glob("*"):
         if folder.is_dir() and folder.name != ANSWERS:
-            codes = [path.stat().st_size - HEADER_BYTES for path in folder.glob("*.hash.npy")]
-            rows = sum(codes) // CODE_BYTES
+            rows = sum(map(_rows, folder.glob("*.hash.npy")))
             found.append(Memory(folder.name, names.get(folder.name, ""), rows, size_of(folder)))
     return tuple(sorted(found, key=lambda one: -one.bytes))
+
+
+def _rows(hashes: Path) -> int:
+    """Texts of a segment; none where it is gone meanwhile, or damaged."""
+    import numpy as np
+
+    try:
+        return len(np.load(hashes, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError, EOFError):
+        return 0
 
 
 def _names(shelf: Shelf) -> dict[str, str]:
