@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from mox.pipeline.dollars import costs, money
+from mox.pipeline.dollars import costs, in_all, money
 from mox.pipeline.estimate import estimate
 from mox.pipeline.plan import Plan
 from mox.pipeline.stages import TITLES
@@ -18,6 +18,7 @@ def describe(plan: Plan, workers: int) -> dict[str, Any]:
     every = Counter(stage.kind for stage in plan.stages.values())
     guess = estimate(plan, workers)
     paid = costs(plan)
+    real, simulated = in_all(paid)
     corpus = plan.corpus
     return {
         "schema": 1,
@@ -43,7 +44,8 @@ def describe(plan: Plan, workers: int) -> dict[str, Any]:
         "seconds": round(guess["seconds"], 1),
         "load_seconds": round(guess["by_kind"].get("load", 0.0), 1),
         "seconds_known": round(guess["known"], 3),
-        "usd": float(sum(cost.usd for cost in paid)),
+        "usd": float(real),
+        "usd_simulated": float(simulated),
         "usd_by": [cost.document() for cost in paid],
         "budget_usd": plan.experiment.budget.usd,
         "notes": list(plan.notes),
@@ -89,7 +91,15 @@ def text(plan: Plan, workers: int) -> str:
 def _dollars(facts: Mapping[str, Any]) -> str:
     if not facts["usd_by"]:
         return "$ 0.00: no paid provider is called."
-    return f"about $ {money(facts['usd'])}, before a call is made:"
+    return f"about {dollars(facts)}, before a call is made:"
+
+
+def dollars(facts: Mapping[str, Any]) -> str:
+    """What a plan costs: real money, and apart from it what is simulated."""
+    real = f"$ {money(facts['usd'])}"
+    if not facts["usd_simulated"]:
+        return real
+    return f"{real}, and simulated $ {money(facts['usd_simulated'])}"
 
 
 def cost_line(cost: Mapping[str, Any]) -> str:
@@ -107,9 +117,10 @@ def cost_line(cost: Mapping[str, Any]) -> str:
 
 
 def budget_line(facts: Mapping[str, Any]) -> str:
-    """That the budget will stop the run, where it looks so; empty else."""
+    """That the budget will stop the run, where it looks so; empty else. Real and simulated money
+    are two purses, each of the whole budget."""
     budget = facts["budget_usd"]
-    if budget is None or facts["usd"] <= budget:
+    if budget is None or max(facts["usd"], facts["usd_simulated"]) <= budget:
         return ""
     return (
         f"budget.usd is {budget:g}: the run stops before the call that would exceed it, keeps what"

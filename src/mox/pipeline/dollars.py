@@ -62,6 +62,14 @@ def costs(plan: Plan) -> list[Cost]:
     return [_cost(plan, stages) for stages in found.values()]
 
 
+def in_all(paid: Iterable[Cost]) -> tuple[Decimal, Decimal]:
+    """USD of some costs, real and simulated: two purses, which are never added."""
+    sums = {False: Decimal(0), True: Decimal(0)}
+    for cost in paid:
+        sums[cost.simulated] += cost.usd
+    return sums[False], sums[True]
+
+
 def is_paid(stage: Stage) -> bool:
     """Whether a stage asks a provider that wants money."""
     if stage.kind not in ("embed", "queries"):
@@ -87,10 +95,10 @@ def check_paid(plan: Plan) -> None:
         spec = spec_of(stage)
         if ready := embedders.entry(spec.kind).traits.get("ready"):
             ready(spec)
-    total = sum((cost.usd for cost in costs(plan)), Decimal(0))
-    if plan.experiment.budget.usd == 0 and total > 0:
+    most = max(in_all(costs(plan)))
+    if plan.experiment.budget.usd == 0 and most > 0:
         raise BudgetError(
-            f"budget.usd is 0, and embedding costs about $ {money(total)}: nothing could be paid.",
+            f"budget.usd is 0, and embedding costs about $ {money(most)}: nothing could be paid.",
             mend="raise `budget.usd`, or leave it out to spend without a bound.",
         )
 

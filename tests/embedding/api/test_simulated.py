@@ -11,7 +11,8 @@ import pytest
 
 import mox
 from mox.embedding import embedders
-from mox.pipeline.describe import text
+from mox.pipeline.describe import describe, text
+from mox.pipeline.dollars import money
 from mox.providers.ledger import Ledger
 from mox.results.document import document
 from mox.simulation.serving import Served, serving
@@ -27,7 +28,7 @@ def prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "prices.yaml"
     file.write_text(
         "prices: [{provider: [simulated, compatible], model: sim-embed-small, per: 1M,"
-        " simulated: true, input: 0.02}]\n"
+        " simulated: true, input: 0.02}, {provider: compatible, model: m, per: 1M, input: 0.02}]\n"
     )
     monkeypatch.setenv("MOX_PRICES", str(file))
     monkeypatch.setenv("MOX_WORKERS", "1")
@@ -105,6 +106,24 @@ def test_what_is_simulated_is_marked_in_every_table_and_bounded_by_its_price(
     assert [line["trial"].partition("/")[0] for line in asked] == ["queries"]
 
 
+def test_a_plan_does_not_add_simulated_money_to_real_money(small_corpus: Path) -> None:
+    both = experiment(small_corpus)
+    both["axes"]["embed"][0] = {
+        "kind": "compatible", "base_url": "http://127.0.0.1:9/v1", "model": "m", "dims": 64,
+    }  # fmt: skip
+    found = describe(mox.plan(both), 1)
+    real, simulated = (one["usd"] for one in found["usd_by"])
+    assert real == simulated > 0  # the same texts at the same price
+    assert found["usd"] == found["usd_simulated"] == real
+    enough = mox.plan(both, set={"budget.usd": 1.5 * real})  # of each, not of both
+    said = text(enough, 1)
+    assert "before the call that would exceed it" not in said
+    assert f"about $ {money(real)}, and simulated $ {money(real)}, before a call" in said
+    assert f"$ {money(real)}, and simulated $ {money(real)}" in enough._repr_html_()
+    tight = mox.plan(both, set={"budget.usd": 0.5 * real})
+    assert "before the call that would exceed it" in text(tight, 1)
+
+
 def test_dollars_are_no_figure_where_every_embedder_is_free(small_corpus: Path) -> None:
     free = experiment(small_corpus, choose={"minimise": "embed_usd"})
     free["axes"]["embed"] = [{"kind": "hashing"}]
@@ -125,6 +144,7 @@ LIMITS = {"rpm": 600, "tpm": 600_000, "burst_s": 1}
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     accounts = {name: {"limits": LIMITS} for name in ("simulated", "paced", "blind")}
+    accounts["small"] = {"limits": {"rpm": 6000, "tpm": 4000, "burst_s": 60}}
     with serving({"time_scale": 0.01, "accounts": accounts}) as found:
         yield found
 
@@ -148,3 +168,19 @@ def test_stated_limits_are_never_met(served: Served, monkeypatch: pytest.MonkeyP
     refused = {one["account"]: one["rate_limited"] for one in served.stats()["accounts"]}
     assert refused["paced"] == {}
     assert refused["blind"]["requests"] > 0
+
+
+def test_no_request_is_larger_than_what_a_minute_lets_in(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI's limiter counts a quarter of the characters, which is more than the tokens of long
+    words: by tokens a request would seem to fit, and never pass."""
+    monkeypatch.setenv("KEY", "small")
+    limits = {"requests_per_min": 6000, "tokens_per_min": 4000, "burst_s": 60}
+    paid: Any = opened(there(served, key_env="KEY", batch=2048, limits=limits))
+    long = "extraordinary circumstances notwithstanding " * 4  # 176 characters, 14 tokens
+    paid.embed(["a"])  # from now on it is known how the provider counts
+    bought = paid._embedder.buy([f"{long}{n}" for n in range(200)], paid, paid._call)
+    [account] = [one for one in served.stats()["accounts"] if one["account"] == "small"]
+    assert account["rate_limited"] == {}
+    assert 3900 <= 45 * len(bought.vectors) <= 4000

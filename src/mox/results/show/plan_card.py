@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mox.pipeline.describe import budget_line, cost_line, describe
-from mox.pipeline.dollars import money
+from mox.pipeline.describe import budget_line, cost_line, describe, dollars
 from mox.pipeline.stages import TITLES
 from mox.results.show.markup import (
     GREEN,
@@ -71,7 +70,7 @@ def _expected(facts: Mapping[str, Any]) -> Html:
     lines += [small(said)] if (said := budget_line(facts)) else []
     return div(
         bold(f"about {facts['seconds']:.0f} s"),
-        f" ({basis}), $ {money(facts['usd'])}",
+        f" ({basis}), {dollars(facts)}",
         *lines,
         style=f"{SMALL};padding:2px 0",
     )
