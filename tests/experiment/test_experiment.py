@@ -212,3 +212,11 @@ def test_a_key_file_lies_beside_the_file_that_names_it(
     assert paid in text
     found = load(written(tmp_path / "there", text)).trials[0].embed
     assert getattr(found, "key_file", None) == tmp_path / "there" / "keys" / "one"
+
+
+@pytest.mark.parametrize("key", ["usd", "minutes"])
+@pytest.mark.parametrize("value", [".inf", ".nan"])
+def test_a_budget_without_an_end_is_left_out_and_not_written(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    assert f"budget.{key}" in refusal(tmp_path, BASE + f"budget: {{{key}: {value}}}\n")

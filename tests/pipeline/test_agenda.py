@@ -207,3 +207,18 @@ def test_nothing_starts_beside_what_is_measured() -> None:
     assert agenda.take(1) == []
     agenda.done(load)
     assert agenda.take(1) == [late]
+
+
+def api(model: str, **runtime: object) -> Stage:
+    of = {"kind": "openai", "base_url": "https://h/v1", "model": model, "dims": 8}
+    return Stage("embed", f"{model} {runtime}", {"of": of}, {}, runtime={"embedder": runtime})
+
+
+def test_embedders_that_share_limits_are_one_resource() -> None:
+    """Each worker has books of its own where there is no Redis."""
+    limits = {"tokens_per_min": 1000.0}
+    apart = {resource(api(model, limits=limits)) for model in ("small", "large")}
+    assert len(apart) == 2
+    shared = {**limits, "models": "embeddings"}
+    assert len({resource(api(model, limits=shared)) for model in ("small", "large")}) == 1
+    assert resource(api("small")) == resource(api("small", limits=limits))

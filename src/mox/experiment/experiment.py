@@ -46,10 +46,10 @@ class Split(Section):
 class Budget(Section):
     """Where a run stops by itself; what it finished is kept."""
 
-    usd: float | None = Field(None, ge=0)
+    usd: float | None = Field(None, ge=0, allow_inf_nan=False)
     """Dollars that one run may spend: it stops before the call that would exceed them. The next
     run has as much again, and goes on from there."""
-    minutes: float | None = Field(None, gt=0)
+    minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Minutes that one run may take."""
 
 

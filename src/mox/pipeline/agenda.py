@@ -209,7 +209,10 @@ def resource(stage: Stage) -> str:
         return build.key
     if stage.kind in ("embed", "queries"):
         of = stage.spec["of"]
-        # All embedders of one model behind an API have the account's limits together.
-        shared = ("kind", "base_url", "model") if "base_url" in of else of
-        return canonical({name: of[name] for name in shared})
+        if "base_url" not in of:
+            return canonical(of)
+        # All embedders behind an API that use up the same limits: one model's of all dimensions,
+        # and those of a class of models that share theirs.
+        limits = stage.runtime.get("embedder", {}).get("limits") or {}
+        return canonical([of["kind"], of["base_url"], limits.get("models") or of["model"]])
     return stage.key

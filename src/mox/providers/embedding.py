@@ -134,7 +134,7 @@ class ApiEmbedder:
         """What a limiter counts for so much text, as far as is known: the provider's tokens, or a
         quarter of the characters, as OpenAI's does whatever the tokens are."""
         usual = 1.0 if self._spec.kind == "openai" else self._seen or UNKNOWN_COUNT
-        return max(math.ceil(tokens * max(1.0, usual)), characters // 4)
+        return max(math.ceil(tokens * max(1.0, usual)), math.ceil(characters / 4))
 
     def _cut(self, text: str, reads: int) -> str:
         """A text as far as the model reads."""

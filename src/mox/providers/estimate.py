@@ -65,8 +65,8 @@ class Estimates:
         """What an answer did use."""
         key, usage = (account.fails_with, request.model), answer.usage
         self._outputs.setdefault((*key, self._purpose), Outputs()).add(usage.output_tokens)
-        counted = usage.input_tokens - usage.cached_tokens
-        _mean(self._input, key, counted * CHARACTERS / max(1, _characters(request)))
+        # What came from a cache too: the next request may find none. Settling gives that back.
+        _mean(self._input, key, usage.input_tokens * CHARACTERS / max(1, _characters(request)))
         made = len(answer.text) + len(answer.reasoning)
         if made and usage.output_tokens:
             _mean(self._length, request.model, made / usage.output_tokens)
