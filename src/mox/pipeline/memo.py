@@ -38,7 +38,8 @@ def memo_of(root: Path, embedder: Spec, fingerprint: Mapping[str, str]) -> tuple
     Args:
         root: the state folder.
     """
-    # Whether cutting texts off is allowed changes no vector.
+    # Whether cutting texts off is allowed changes no vector: a model of ours reads as far either
+    # way, and of one behind an API the texts are kept as they are sent.
     model = embedder.model_dump(mode="json", exclude={"truncate"})
     name = digest({"embedder": model, "fingerprint": dict(fingerprint)})
     return name, VectorMemo(root / "memo" / name[:24])

@@ -134,7 +134,8 @@ def _shared(total: int, counts: Ints) -> Ints:
     ends = np.cumsum(counts, dtype=np.int64)
     if not len(ends) or ends[-1] == 0:
         return np.zeros(len(ends), dtype=np.int32)
-    return np.diff(np.rint(ends * (total / ends[-1])), prepend=0).astype(np.int32)
+    shares: Ints = np.diff(np.rint(ends * (total / ends[-1])), prepend=0).astype(np.int32)
+    return shares
 
 
 def price_of(call: Call, usage: Usage) -> Decimal:
