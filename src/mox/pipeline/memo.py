@@ -160,8 +160,8 @@ class VectorMemo:
         temporary = name.with_suffix(f".{os.getpid()}.tmp")
         try:
             write_synced(_vectors_of(name), _npy(vectors))
-            counted = tokens is not None and (tokens != UNKNOWN).any()
-            write_synced(temporary, _npy(hashes) + (_npy(tokens) if counted else b""))
+            counted = b"" if tokens is None or (tokens == UNKNOWN).all() else _npy(tokens)
+            write_synced(temporary, _npy(hashes) + counted)
             temporary.rename(name)
         except OSError as error:
             _vectors_of(name).unlink(missing_ok=True)

@@ -245,17 +245,16 @@ def test_how_far_a_text_is_read_is_part_of_the_key() -> None:
     assert short.runtime == {}
 
 
-def test_a_provider_is_waited_for_as_long_as_it_asks_or_not_at_all() -> None:
-    def refused(asked: float) -> ProviderError:
-        return ProviderError(
-            "slow down.", mend="wait", kind="rate_limit_tokens", retry_after_s=asked
-        )
-
-    assert embedding._wait_s(0, refused(120.0)) == 120.0
-    with pytest.raises(ProviderError, match=r"slow down\. It asks to wait 3,600 s") as caught:
-        embedding._wait_s(0, refused(3600.0))
+def test_a_provider_is_waited_for_as_long_as_it_asks_or_not_at_all(api: Any) -> None:
+    minutes = ProviderError("slow", mend="wait", kind="rate_limit_tokens", retry_after_s=120.0)
+    assert embedding._wait_s(0, minutes) == 120.0
+    body = json.dumps({"error": {"message": "Slow down."}}).encode()
+    api.spoil = lambda _: (429, {**JSON, "retry-after": "3600"}, body)
+    with pytest.raises(ProviderError, match=r"Slow down.* It asks to wait 3,600 s") as caught:
+        client(api).buy(["a"], Notes(), CALL)
     assert caught.value.kind == "rate_limit_tokens"
     assert caught.value.retry_after_s == 3600.0
+    assert len(api.requests) == 1
 
 
 def test_the_models_own_dimensions_said_or_not_are_one_embedder() -> None:
