@@ -124,7 +124,7 @@ class ApiEmbedder:
         """No fewer tokens than will be billed for texts that are `tokens` by cl100k.
 
         OpenAI bills by cl100k itself. What another provider counted before says nothing sure of
-        the next text; but a token is at least one byte, in whichever vocabulary.
+        the next text; but in all usual vocabularies a token is at least one byte of it.
         """
         if self._spec.kind == "openai":
             return tokens
