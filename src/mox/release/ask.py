@@ -13,6 +13,7 @@ from mox.errors import DataError, SpecError
 from mox.experiment import Trial
 from mox.pipeline import codec
 from mox.pipeline.context import Context
+from mox.pipeline.paid import with_purse
 from mox.pipeline.stages import Ref, Stage
 from mox.pipeline.store import DamagedError, Store
 from mox.pipeline.work import WORK, returned_text
@@ -97,7 +98,7 @@ def open_release(
     context.kept(graph.documents.ref, lambda: corpus.documents)
     for stage in stages.values():
         if stage.kind in STANDING and not store.has(*stage.ref):
-            perform(stage, context)
+            perform(_named(stage, release), context)
     return OpenRelease(release, corpus, trial, engine, context)
 
 
@@ -141,7 +142,7 @@ class OpenRelease:
         self._context.kept(graph.questions.ref, lambda: corpus.questions)
         for stage in stages.values():
             if stage.kind in ASKING:
-                self._do(stage)
+                self._do(_named(stage, self.release))
         passages = self._passages(planned.roles["hits"], planned.roles["chunk"], k)
         return Answer(str(self.release.path), question, passages, self.warnings)
 
@@ -182,6 +183,11 @@ class OpenRelease:
                 Passage(len(passages) + 1, score, document.id, spans, text, document.uri)
             )
         return tuple(passages)
+
+
+def _named(stage: Stage, release: Release) -> Stage:
+    """A stage whose cost, where it has one, the ledger writes down under the release's trial."""
+    return with_purse(stage, {"trials": {stage.key: release.content["trial"]}})
 
 
 def _corpus(release: Release, store: Store) -> Corpus:

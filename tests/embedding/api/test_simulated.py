@@ -103,7 +103,7 @@ def test_what_is_simulated_is_marked_in_every_table_and_bounded_by_its_price(
     answer = mox.ask(release.path, "where is the copper lantern", k=2)
     assert len(answer.passages) == 2
     asked = list(Ledger(results.store.root).rows())[len(lines) :]
-    assert [line["trial"].partition("/")[0] for line in asked] == ["queries"]
+    assert [line["trial"] for line in asked] == [simulated.id]
 
 
 def test_a_plan_does_not_add_simulated_money_to_real_money(small_corpus: Path) -> None:
