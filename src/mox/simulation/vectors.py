@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mox.errors import SpecError
 from mox.simulation.models import EmbeddingModel
 from mox.simulation.tokens import count
-from mox.types.providers import Embedded, Usage
+from mox.types.providers import Usage
 
 if TYPE_CHECKING:
     from mox.types import Embedder
@@ -19,7 +19,14 @@ MOST_DIMS = 256
 """Of the weights in wordllama's wheel."""
 
 
-def embedded(model: EmbeddingModel, texts: Sequence[str], *, dims: int | None = None) -> Embedded:
+class Made(NamedTuple):
+    """Vectors of some texts, (texts, dims) float32 of length 1, and what they cost."""
+
+    vectors: Floats
+    usage: Usage
+
+
+def embedded(model: EmbeddingModel, texts: Sequence[str], *, dims: int | None = None) -> Made:
     """Vectors of length 1 and what they cost; `dims` are the first ones, normalised anew.
 
     Args:
@@ -34,7 +41,7 @@ def embedded(model: EmbeddingModel, texts: Sequence[str], *, dims: int | None = 
             f"{model.name} has no {wanted} dimensions.",
             mend=f"ask for 1 to {MOST_DIMS}.",
         )
-    return Embedded(unit(texts, dims=wanted), Usage(input_tokens=sum(map(count, texts))))
+    return Made(unit(texts, dims=wanted), Usage(input_tokens=sum(map(count, texts))))
 
 
 def unit(texts: Sequence[str], *, dims: int = MOST_DIMS) -> Floats:

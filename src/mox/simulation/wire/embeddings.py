@@ -12,7 +12,7 @@ from mox.simulation import vectors
 from mox.simulation.models import EmbeddingModel
 from mox.simulation.script import Asked
 from mox.simulation.wire.common import Refused, at_least_one, dumped, field, model_of
-from mox.types.providers import Embedded, Message
+from mox.types.providers import Message
 
 MOST = 2048
 """Texts of one request."""
@@ -63,7 +63,7 @@ def warm(model: EmbeddingModel) -> None:
     vectors.embedded(model, ["warm"])
 
 
-def answered(wanted: Wanted, model: EmbeddingModel) -> Embedded:
+def answered(wanted: Wanted, model: EmbeddingModel) -> vectors.Made:
     """The vectors.
 
     Raises:
@@ -75,7 +75,7 @@ def answered(wanted: Wanted, model: EmbeddingModel) -> Embedded:
         raise Refused("bad_request", error.message, param="dimensions") from None
 
 
-def told(wanted: Wanted, made: Embedded, *, with_usage: bool) -> bytes:
+def told(wanted: Wanted, made: vectors.Made, *, with_usage: bool) -> bytes:
     """The answer."""
     rows = made.vectors.astype("<f4")
     data = [
