@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mox.settings import settings, state_folder
+from mox.secrets import scrub
+from mox.settings import redact, settings, state_folder
 
 
 @pytest.fixture
@@ -51,3 +52,34 @@ def test_mox_home_wins(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree)
     monkeypatch.setenv("MOX_HOME", "elsewhere")
     assert settings().root == tree / "elsewhere"
+
+
+TORN = ("hunter2/abc=", "hunter2#abc", "hunter2?abc", "hunter2[abc", "7/abc", "7?abc", "7@x/abc")
+"""Passwords whose `/`, `#`, `?`, `[` or `@` ends a URL's host, or the URL, too early."""
+
+
+@pytest.mark.parametrize("password", TORN)
+@pytest.mark.parametrize("user", ["", "default"])
+def test_an_address_that_a_password_tears_apart_shows_no_part_of_it(
+    password: str, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"redis://{user}:{password}@host:6379/0"
+    assert redact(url) == "redis://…"
+    monkeypatch.setenv("MOX_REDIS_URL", url)
+    if len(password) >= 6:  # shorter ones would blot out ordinary words
+        assert scrub(f"no port {password}, it says") == "no port ***, it says"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://someone:secret@host:19530/x?token=secret#secret", "http://host:19530/x"),
+        ("redis://:a%2Fb@[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("postgresql://u:p@host/db?options=a@b", "postgresql://host/db"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("unix:///run/valkey.sock?password=secret", "unix:///run/valkey.sock"),
+        ("./milvus.db", "./milvus.db"),
+    ],
+)
+def test_an_address_is_shown_without_what_is_secret_in_it(uri: str, shown: str) -> None:
+    assert redact(uri) == shown

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote
 
 HIDDEN = "***"
 
@@ -51,7 +51,9 @@ def looks_like_a_key(text: str) -> bool:
 def scrub(text: str) -> str:
     """Text without what a URI in it carries as user and password, without what has the shape of
     a key, and without the values of environment variables that are secrets by their names."""
-    return hide(_QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", _SHAPED.sub(HIDDEN, text))))
+    # Secrets that are known go first and whole: of one that a shape breaks up, a part would stay.
+    text = _SHAPED.sub(HIDDEN, hide(text))
+    return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
 
 
 def hide(text: str) -> str:
@@ -81,6 +83,13 @@ def _planted() -> list[str]:
             if not (name.upper().endswith("API_KEY") and _WORD.fullmatch(value)):
                 found.add(value)
         elif name.startswith(("MOX_", "MLFLOW_")) and "://" in value:
-            password = urlparse(value).password or ""
-            found |= {password, unquote(password)}
+            found |= _passwords(value)
     return sorted((s for s in found if len(s) >= _SHORTEST), key=lambda s: (-len(s), s))
+
+
+def _passwords(uri: str) -> set[str]:
+    """What may be a URI's password, as it is written and as it is meant: up to the first `@`, and
+    up to the last, where one stands unencoded in it as `/`, `?` and `#` may."""
+    before = uri.partition("://")[2].rpartition("@")[0]
+    written = {user.partition(":")[2] for user in (before, before.partition("@")[0])}
+    return written | {unquote(one) for one in written}

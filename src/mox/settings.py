@@ -73,16 +73,24 @@ def settings() -> Settings:
 
 
 def redact(uri: str) -> str:
-    """A URI without what it carries as user, password, query and fragment."""
-    parts = urlparse(uri)
+    """A URI without what it carries as user, password, query and fragment; of one whose password
+    may have broken it in two (`/`, `?`, `#` or `[`, not percent-encoded), nothing but its scheme.
+    """
+    hidden = f"{uri.partition('://')[0]}://…" if "://" in uri else "…"
+    try:
+        parts = urlparse(uri)
+        port = parts.port
+    except ValueError:  # its text repeats what it stumbled over
+        return hidden
     if not parts.scheme:
         return uri
     if not parts.netloc:  # a file; or a server's socket, whose password may stand in the query
         return uri.partition("?")[0].partition("#")[0]
+    if "@" in parts.path or ("@" in uri and "@" not in parts.netloc):
+        return hidden
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
 
 
 def install_line(extra: str | None = None) -> str:

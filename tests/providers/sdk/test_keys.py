@@ -28,6 +28,8 @@ PLANTED = "pl4nted-9f8e7d6c5b4a-in-a-test"
 """Of no known shape: nothing but where it stands says that it is a key."""
 SHAPED = "sk-proj-pl4ntedpl4ntedpl4nted0123456789"
 OF_ANTHROPIC = "sk-ant-api03-pl4ntedpl4ntedpl4nted0123456789"
+TAIL = "/t4il+x=="
+"""What a key may go on with that is in no known shape: a gateway's of base64."""
 
 
 @pytest.fixture
@@ -44,28 +46,31 @@ def logged() -> Iterator[io.StringIO]:
     root.setLevel(before)
 
 
+@pytest.mark.parametrize("tail", ["", TAIL], ids=["of no shape", "shaped, with a tail"])
 @pytest.mark.parametrize("place", ["own variable", "named variable", "file"])
 def test_a_key_reaches_its_provider_and_nothing_else(
-    lab: Any, wire: str, place: str, logged: io.StringIO, tmp_path: Path,
+    lab: Any, wire: str, place: str, tail: str, logged: io.StringIO, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The server repeats the key in its refusals, as some do: in the body, in mid-answer, whole
     and streamed."""
+    shaped = OF_ANTHROPIC if wire == "messages" else SHAPED
+    planted = f"{shaped}{tail}" if tail else PLANTED
     more: dict[str, Any] = {}
     if place == "file":
-        (tmp_path / "key").write_text(f"{PLANTED}\n")
+        (tmp_path / "key").write_text(f"{planted}\n")
         more["key_file"] = tmp_path / "key"
     elif place == "named variable":
-        monkeypatch.setenv("MY_OTHER_ACCOUNT", PLANTED)
+        monkeypatch.setenv("MY_OTHER_ACCOUNT", planted)
         more["key_env"] = "MY_OTHER_ACCOUNT"
     else:
         name = "ANTHROPIC_API_KEY" if wire == "messages" else "OPENAI_API_KEY"
-        monkeypatch.setenv(name, PLANTED)
+        monkeypatch.setenv(name, planted)
     spec = lab.spec_of(wire, **more)
     said: list[str] = [repr(spec), str(spec), spec.model_dump_json(), repr(spec.model_dump())]
 
     def reply(asked: dict[str, Any]) -> Any:
-        wrong = {"message": f"Incorrect key: {PLANTED}", "type": "authentication_error"}
+        wrong = {"message": f"Incorrect key: {planted}", "type": "authentication_error"}
         text = f'{{"error": {{"message": "{wrong["message"]}", "type": "{wrong["type"]}"}}}}'
         if len(servers[0].asked) > 2:
             event = lab.data if wire != "messages" else lab.event
@@ -92,12 +97,13 @@ def test_a_key_reaches_its_provider_and_nothing_else(
                 said.append("".join(traceback.format_exception(error)))
                 said.append(repr(pickle.dumps(error.message)))
             await provider.aclose()
-            assert [a["headers"]["authorization"] for a in raw.asked] == [f"Bearer {PLANTED}"] * 3
+            assert [a["headers"]["authorization"] for a in raw.asked] == [f"Bearer {planted}"] * 3
 
     asyncio.run(main())
     assert "http" in logged.getvalue().lower()
     for text in (*said, logged.getvalue()):
-        assert PLANTED not in text
+        assert "pl4nted" not in text
+        assert "t4il" not in text
 
 
 def test_a_key_in_what_the_network_says_is_hidden(lab: Any, wire: str, tmp_path: Path) -> None:
