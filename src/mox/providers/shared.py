@@ -172,8 +172,9 @@ def _client(url: str, where: str) -> redis.Redis:
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 1),
         )
-    except ValueError as error:
+    except ValueError:  # its text repeats what it stumbled over: a part of the password, maybe
         raise SpecError(
-            f"MOX_REDIS_URL: {where} is no URL of a Redis ({scrub(str(error))}).",
-            mend="write redis://HOST:6379/0, or rediss:// with TLS.",
+            f"MOX_REDIS_URL: {where} is no URL of a Redis.",
+            mend="write redis://HOST:6379/0, or rediss:// with TLS; of a password, percent-encode"
+            " what is no letter and no digit (/ is %2F).",
         ) from None

@@ -120,10 +120,11 @@ def check(settings: Settings) -> None:
         client = redis.Redis.from_url(
             address, socket_timeout=ANSWERS_S, socket_connect_timeout=ANSWERS_S
         )
-    except ValueError as error:
+    except ValueError:  # its text repeats what it stumbled over: a part of the password, maybe
         raise SpecError(
-            f"MOX_REDIS_URL: {where} is no URL of a Redis ({scrub(str(error))}).",
-            mend="write redis://HOST:6379/0, or rediss:// with TLS.",
+            f"MOX_REDIS_URL: {where} is no URL of a Redis.",
+            mend="write redis://HOST:6379/0, or rediss:// with TLS; of a password, percent-encode"
+            " what is no letter and no digit (/ is %2F).",
         ) from None
     with client:
         try:

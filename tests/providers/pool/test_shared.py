@@ -9,7 +9,6 @@ import sys
 import time
 import uuid
 import warnings
-from pathlib import Path
 
 import pytest
 import redis
@@ -243,17 +242,25 @@ def test_a_redis_that_refuses_the_books_is_not_said_to_be_away_and_nothing_is_le
     assert asyncio.run(whole()) == 0
 
 
-def test_no_redis_at_the_start_is_said_without_its_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://:secret@127.0.0.1:1/0", r"no Redis answers at redis://127.0.0.1:1/0"),
+        # It ends the host too early: redis-py's parser stumbles over it, and would repeat it.
+        ("redis://:secret/abc=@127.0.0.1:1/0", r"at redis://… .*percent-encode its password"),
+    ],
+)
+def test_no_redis_at_the_start_is_said_without_its_password(url: str, said: str) -> None:
     async def whole() -> None:
-        pool = redis_pool("redis://:secret@127.0.0.1:1/0")
+        pool = redis_pool(url)
         try:
             await pool.acquire([ONE], Need(input=1))
         finally:
             await pool.aclose()
 
-    with pytest.raises(EngineError, match=r"no Redis answers at redis://127.0.0.1:1/0") as said:
+    with pytest.raises(EngineError, match=said) as raised:
         asyncio.run(whole())
-    assert "secret" not in str(said.value)
+    assert "secret" not in str(raised.value)
 
 
 JUMP = """

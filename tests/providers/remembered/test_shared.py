@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from mox.errors import MemoWarning, SpecError
 from mox.providers.remembered import Remembered
 from mox.providers.shared import ROW_BYTES, SharedAnswers
+from mox.services import valkey
+from mox.settings import settings
 from mox.types.providers import Answer
 
 
@@ -153,7 +156,21 @@ def test_a_server_that_is_away_is_said_once_and_answers_go_on(
     assert "hunter2" not in str(said[0].message)
 
 
-def test_what_is_no_url_of_a_server_is_refused_without_its_password() -> None:
-    with pytest.raises(SpecError, match="no URL of a Redis") as raised:
-        SharedAnswers("ftp://someone:hunter2@host/0")
-    assert "hunter2" not in str(raised.value)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://someone:hunter2@host/0",
+        "redis://:hunter2/abc=@host:6379/0",  # as base64 has it: it ends the host too early
+        "redis://:hunter2#abc@host:6379/0",
+    ],
+)
+def test_what_is_no_url_of_a_server_is_refused_without_its_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By each that reads it: shared answers, and the check before anything is begun."""
+    monkeypatch.setenv("MOX_REDIS_URL", url)
+    for read in (lambda: SharedAnswers(url), lambda: valkey.check(settings())):
+        with pytest.raises(SpecError, match="no URL of a Redis") as raised:
+            read()
+        assert "percent-encode" in raised.value.mend
+        assert "hunter2" not in "".join(traceback.format_exception(raised.value))

@@ -43,17 +43,20 @@ async def connected(url: str) -> Any:
     """A connection of redis-py's, logged in.
 
     Raises:
-        LostError: nobody answers there.
+        LostError: nobody answers there, or it is no URL.
     """
     from redis.asyncio import ConnectionPool
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
     from redis.exceptions import RedisError
 
-    pool = ConnectionPool.from_url(
-        url, protocol=2, socket_timeout=None, socket_connect_timeout=CONNECTS_WITHIN_S,
-        retry=Retry(NoBackoff(), 0), decode_responses=False,
-    )  # fmt: skip
+    try:
+        pool = ConnectionPool.from_url(
+            url, protocol=2, socket_timeout=None, socket_connect_timeout=CONNECTS_WITHIN_S,
+            retry=Retry(NoBackoff(), 0), decode_responses=False,
+        )  # fmt: skip
+    except ValueError:  # its text repeats what it stumbled over: a part of the password, maybe
+        raise LostError("it is no URL of a Redis; percent-encode its password") from None
     connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]
     try:
         async with asyncio.timeout(CONNECTS_WITHIN_S):
