@@ -82,7 +82,7 @@ ANTHROPIC = {"kind": "anthropic", "model": "claude-sonnet-5-5"}
         ({**OPENAI, "key_env": "SOME_KEY"}, {}, FieldError, "an account states no limits"),
         (
             {**OPENAI, "key_env": "SOME_KEY"},
-            {"accounts": [{"name": "a", "limits": FREE}, {"name": "b"}]},
+            {"accounts": [{"name": "a", "limits": FREE}, {"key_env": "B_KEY"}]},
             FieldError,
             "an account states no limits",
         ),

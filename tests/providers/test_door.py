@@ -18,10 +18,7 @@ from typer.testing import CliRunner
 
 import mox
 from mox.errors import BudgetError, FieldError, MissingError, PriceError, ProviderError, SpecError
-from mox.providers.accounts import book_name, stated
-from mox.providers.door import parsed
 from mox.providers.ledger import Ledger
-from mox.providers.pool import Limits
 from mox.providers.reply import Reply
 from mox.settings import settings
 from mox.simulation.naming import even
@@ -59,11 +56,11 @@ def test_a_question_is_answered_with_what_it_took() -> None:
     by_hand = (Decimal("0.15") * usage.input_tokens + Decimal("0.60") * usage.output_tokens) / 10**6
     assert reply.usd == by_hand
     assert reply.simulated
-    assert (reply.attempts, reply.account, reply.remembered) == (1, "default", False)
+    assert (reply.attempts, reply.account, reply.remembered) == (1, "simulated", False)
     assert 0 <= reply.waited_s <= reply.seconds
     [line] = lines()
     assert (line["provider"], line["account"], line["model"]) == (
-        "simulated", "default", "sim-swift",
+        "simulated", "simulated", "sim-swift",
     )  # fmt: skip
     assert (line["purpose"], line["simulated"], Decimal(line["usd"])) == ("try", 1, by_hand)
 
@@ -213,25 +210,6 @@ def test_without_redis_processes_may_share_mox_own_server(served: Served, own_st
             assert valkey.running(own_state / "services" / "valkey")
     finally:
         valkey.stop(own_state / "services" / "valkey")
-
-
-def test_chat_and_embedders_keep_one_book_where_name_and_models_are_the_same() -> None:
-    both = {"requests_per_min": 500, "tokens_per_min": 200_000, "models": "all"}
-    spec = parsed({"kind": "compatible", "model": "m", "base_url": "http://h:1/v1"})
-    [chat] = stated(spec, [{"name": "team", "limits": both}], name="default")
-    embed = book_name("team", "h:1", "some-embedder", Limits(**both))
-    assert chat.account().name == embed
-    apart = Limits(requests_per_min=500)  # by model, as providers count where nothing else is said
-    assert book_name("team", "h:1", "m", apart) != book_name("team", "h:1", "e", apart)
-
-
-def test_two_accounts_of_one_name_are_refused_and_so_is_a_key_for_a_name() -> None:
-    limits = {"unlimited": True}
-    with pytest.raises(FieldError, match="two accounts are called 'a'"):
-        mox.model(FAST, accounts=[{"name": "a"}, {"name": "a"}], limits=limits)
-    with pytest.raises(FieldError, match="holds a key") as caught:
-        mox.model(FAST, accounts=[{"name": "sk-" + "x" * 30}], limits=limits)
-    assert "xxx" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

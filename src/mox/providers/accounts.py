@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mox.providers.pool.limits import Account, Limits
     from mox.providers.spec import ProviderSpec
 
-OF_ACCOUNT = ("name", "key_env", "key_file", "account")
-"""What tells a provider's accounts apart; the first that is written names one."""
+KEYLESS = "default"
+"""What the account of a server is called that asks for no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +42,48 @@ def stated(
     spec: ProviderSpec,
     written: Sequence[Mapping[str, Any]],
     *,
-    name: str,
     limits: Mapping[str, Any] | None = None,
 ) -> Iterator[Stated]:
     """The accounts of a provider.
 
     Args:
         written: of each, `name`, `key_env` or `key_file`, and its `limits`; a limit may also stand
-            beside them (`requests_per_min: 500`).
-        name: of those that have neither name nor key.
+            beside them (`requests_per_min: 500`). One without a name is called by `account_name`.
         limits: of those that state none.
 
     Raises:
-        FieldError: an account states no limits, has a field that it can't have, or the name of
-            another one.
+        FieldError: an account states no limits, has a field that it can't have, or the name or
+            the key of another one.
     """
     from mox.providers.pool.limits import Limits
 
-    names: set[str] = set()
+    taken: dict[str, str] = {}
     for at, one in enumerate(written):
         beside = {key: value for key, value in one.items() if key in Limits.model_fields}
         rest = {key: value for key, value in one.items() if key not in (*beside, "limits", "name")}
         plain = spec.model_dump(exclude_unset=True)
+        if rest.get("key_env") or rest.get("key_file"):  # its own goes before the provider's
+            plain = {k: v for k, v in plain.items() if k not in ("key_env", "key_file")}
         own = validate(type(spec), {**plain, **rest}, name=f"accounts.{at}")
-        otherwise = name if len(written) == 1 else f"{name} {at}"
-        called = next((str(one[key]) for key in OF_ACCOUNT if one.get(key)), otherwise)
-        _check_name(called, names, at)
-        names.add(called)
-        found = {**(one.get("limits") or {}), **beside} or limits or {}
+        place = account_name(own)
+        called = str(one.get("name") or place)
+        _check_name(called, at)
+        _check_apart(called, place, taken, at)
+        taken[called] = place
+        found = {**(one.get("limits") or {}), **beside} or limits
+        if not found:
+            raise _no_limits(spec)
         yield Stated(called, own, limits_of(found))
+
+
+def account_name(spec: ProviderSpec) -> str:
+    """What an account is called where nobody names it, the same in each process and each file:
+    where its key stands, and whose it is of those that a key may belong to."""
+    key = spec.key_env or spec.KEY_ENV or getattr(spec, "account", None) or KEYLESS
+    if spec.key_file is not None:
+        key = str(spec.key_file.expanduser().absolute())
+    whose = (getattr(spec, name, None) for name in ("organisation", "project"))
+    return " ".join([key, *(each for each in whose if each)])
 
 
 def limits_of(written: Mapping[str, Any]) -> Limits:
@@ -90,7 +103,7 @@ def limits_of(written: Mapping[str, Any]) -> Limits:
 
 def book_name(account: str, service: str, model: str, limits: Limits) -> str:
     """What an account's book is called in the pool, the same for all who use it up: chat models
-    and embedders, each process and each file."""
+    and embedders, each process and each file that calls it alike (see `account_name`)."""
     return f"{account} {service} {limits.models or model}"
 
 
@@ -119,12 +132,22 @@ def key_files_from(written: Mapping[str, Any], base: Path) -> dict[str, Any]:
     return found
 
 
-def _check_name(name: str, taken: set[str], at: int) -> None:
+def _check_name(name: str, at: int) -> None:
     if looks_like_a_key(name) or scrub(name) != name:
         raise FieldError(
             f"accounts.{at}.name holds a key or another secret; names are stored and shown.",
             mend="give it a plain name, and name its key's variable with key_env.",
             field=f"accounts.{at}.name",
+        )
+
+
+def _check_apart(name: str, place: str, taken: Mapping[str, str], at: int) -> None:
+    """Refuse what would have two books, and so twice its limits."""
+    if place in taken.values():
+        raise FieldError(
+            f"two accounts are one: both use {place}.",
+            mend="write it once, or give each a key of its own with key_env or key_file.",
+            field=f"accounts.{at}",
         )
     if name in taken:
         raise FieldError(
@@ -133,3 +156,14 @@ def _check_name(name: str, taken: set[str], at: int) -> None:
             " Give others a `name:` of their own.",
             field=f"accounts.{at}",
         )
+
+
+def _no_limits(spec: ProviderSpec) -> FieldError:
+    named = f"{spec.kind}/{spec.model}"
+    return FieldError(
+        f"{named}: an account states no limits.",
+        mend="give `limits`, or each account its own: requests_per_min and tokens_per_min (or"
+        " input_per_min and output_per_min) as the provider's page has them, or `unlimited: true`"
+        f" for a server of your own. `mox call {named} hello` shows those that its answers tell.",
+        field="limits",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from mox.errors import FieldError, SpecError
+from mox.errors import SpecError
 from mox.providers.accounts import stated
 from mox.providers.model import Model
 from mox.providers.spec import ProviderSpec
@@ -32,7 +32,8 @@ def model(
     Args:
         spec: `openai/gpt-5.4-mini`, or settings: `{"kind": "openai", "model": "gpt-5.4-mini"}`.
         accounts: several that it may be asked on, each with `name`, `key_env` or `key_file`, and
-            its `limits`; where None, the one whose key the provider's own variable holds.
+            its `limits`; where None, the one whose key the spec points to. One without a name is
+            called after where its key stands, and so shares its limits with all that use it.
         limits: of accounts that state none: `requests_per_min`, `tokens_per_min` (or
             `input_per_min` and `output_per_min`), or `unlimited: true`. Needed, except for a
             simulator in this process.
@@ -56,23 +57,10 @@ def model(
     )  # fmt: skip
     if limits is None and read.kind == "simulated" and getattr(read, "url", None) is None:
         limits = {"unlimited": True}
-    named = f"{read.kind}/{read.model}"
-    try:
-        ways = list(stated(read, accounts or [{}], name="default", limits=limits))
-    except FieldError as error:
-        if "no limit is stated" not in error.message:
-            raise
-        raise FieldError(
-            f"{named}: an account states no limits.",
-            mend="give limits={…}, or each account its own: requests_per_min and tokens_per_min"
-            " (or input_per_min and output_per_min) as the provider's page has them, or"
-            f" {{'unlimited': True}} for a server of your own. `mox call {named} hello` shows"
-            " those that its answers tell.",
-            field=error.field,
-        ) from None
+    ways = list(stated(read, accounts or [{}], limits=limits))
     from mox.providers.opened import Opened
 
-    return Model(named, Opened(ways, use))
+    return Model(f"{read.kind}/{read.model}", Opened(ways, use))
 
 
 def parsed(spec: str | Mapping[str, Any]) -> ProviderSpec:

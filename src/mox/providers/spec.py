@@ -49,6 +49,12 @@ class ProviderSpec(Spec):
                     " a file and name that with key_file. Specs are stored and shown.",
                     field=field,
                 )
+        if settings.get("key_env") is not None and settings.get("key_file") is not None:
+            raise FieldError(
+                f"{kind} names two places of a key, key_env and key_file.",
+                mend="leave one of them out.",
+                field="key_file",
+            )
         variable = settings.get("key_env")
         if isinstance(variable, str) and not is_variable(variable):
             raise FieldError(
