@@ -163,7 +163,7 @@ def _simulated_fingerprint(spec: SimulatedEmbed) -> Mapping[str, str]:
 
 
 def _paid(spec: ApiEmbed) -> Call:
-    return Call(spec.kind, spec.account, spec.model, "embed", simulated=spec.simulated)
+    return Call(spec.kind, spec.called, spec.model, "embed", simulated=spec.simulated)
 
 
 def _ready(spec: ApiEmbed) -> None:

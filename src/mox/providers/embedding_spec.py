@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from mox.embedding.spec import EmbedSpec
+from mox.providers.accounts import account_name
 from mox.providers.pool.limits import Limits
 from mox.providers.spec import ProviderSpec
 
@@ -29,8 +30,9 @@ class ApiEmbed(EmbedSpec, ProviderSpec):
     """Texts of one request, at most."""
     timeout_s: float = Field(60.0, gt=0, exclude=True)
     """Of one request, in seconds."""
-    account: str = Field("default", min_length=1, exclude=True)
-    """Whose limits it counts against, and what the ledger calls it: a project's name, say."""
+    account: str | None = Field(None, min_length=1, exclude=True)
+    """Whose limits it counts against, and what the ledger calls it: a project's name, say; where
+    not set, that of chat models whose key stands in the same place."""
     limits: Limits | None = Field(None, exclude=True)
     """The account's limits, as its provider's page states them for this model: requests are paced
     by them. Where not set they are sent one after another, and slowed down by refusals alone."""
@@ -50,6 +52,11 @@ class ApiEmbed(EmbedSpec, ProviderSpec):
     def host(self) -> str:
         """Who answers: host, and port where it is not the scheme's own."""
         return urlsplit(self.base_url).netloc.lower()
+
+    @property
+    def called(self) -> str:
+        """Its account's name."""
+        return self.account or account_name(self)
 
     @property
     def size(self) -> int:

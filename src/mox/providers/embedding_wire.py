@@ -79,7 +79,7 @@ class Endpoint:
         self._client.organization = self._client.project = None
         self._pace = None
         if spec.limits is not None:
-            name = book_name(spec.account, spec.host, spec.model, spec.limits)
+            name = book_name(spec.called, spec.host, spec.model, spec.limits)
             self._pace = Pace(name, spec.limits, redis_url=valkey.url(settings()))
         # Nobody closes an embedder: its connections go with it, or with the process.
         weakref.finalize(self, _close, self._client, self._pace, self._loop)

@@ -207,7 +207,7 @@ class TestSchema:
         ({"providers": [SIM, SIM]}, r"two are called 'sim-swift'"),
         ({"providers": [{**SIM, "limits": {}}]}, "no limit is stated"),
         ({"providers": [{**SIM, "limits": {"rpm": 9}}]}, "limits has no field 'rpm'"),
-        ({"providers": [{**SIM, "accounts": [{"account": "a"}]}]}, "no limit is stated"),
+        ({"providers": [{**SIM, "accounts": [{"account": "a"}]}]}, "an account states no limits"),
         ({"providers": [{**SIM, "accounts": [{"acount": "a"}]}]}, "did you mean 'account'"),
         ({"workloads": ["shrt"]}, "did you mean 'short'"),
         ({"workloads": ["short", "short"]}, "two are called 'short'"),

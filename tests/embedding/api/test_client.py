@@ -219,12 +219,13 @@ def test_a_texts_last_character_is_whole_where_it_is_cut(api: Any) -> None:
         assert 0 < int(model.tokens([sent])[0]) <= 5
 
 
-def test_what_cannot_change_a_vector_is_no_part_of_its_key(api: Any) -> None:
+@pytest.mark.parametrize("key", [{"key_env": "MY_KEY"}, {"key_file": "/k"}])
+def test_what_cannot_change_a_vector_is_no_part_of_its_key(api: Any, key: dict[str, str]) -> None:
     plain = {"kind": "openai"}
-    other = {**plain, "key_env": "MY_KEY", "key_file": "/k", "batch": 7, "timeout_s": 3}
-    first, second = embedders.parse(plain), embedders.parse(other)
+    other = {**key, "account": "team", "batch": 7, "timeout_s": 3}
+    first, second = embedders.parse(plain), embedders.parse({**plain, **other})
     assert first.model_dump(mode="json") == second.model_dump(mode="json")
-    assert second.runtime == {"key_env": "MY_KEY", "key_file": "/k", "batch": 7, "timeout_s": 3}
+    assert second.runtime == other
     assert first.runtime == {}
     assert embedders.parse({**first.model_dump(mode="json"), **second.runtime}) == second
     assert embedders.fingerprint(first) == {

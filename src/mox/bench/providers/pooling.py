@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mox.bench.providers.client import Member, Pooling, Target
-from mox.providers.accounts import Stated, limits_of, stated
+from mox.providers.accounts import Stated, account_name, limits_of, stated
 
 if TYPE_CHECKING:
     from mox.bench.providers.entries import Named
@@ -21,9 +21,9 @@ def accounts(one: Named) -> Iterator[Stated]:
     """
     shared = one.entry.limits
     if one.entry.accounts is not None:
-        yield from stated(one.spec, one.entry.accounts, name=one.name, limits=shared)
+        yield from stated(one.spec, one.entry.accounts, limits=shared)
     elif shared is not None:
-        yield Stated(one.name, one.spec, limits_of(shared))
+        yield Stated(account_name(one.spec), one.spec, limits_of(shared))
 
 
 def pooling(one: Named, target: Target, *, url: str | None) -> Pooling | None:
