@@ -267,5 +267,4 @@ class Model:
 
 
 def _close(own: OwnLoop, opened: Opened) -> None:
-    own.run(opened.aclose())
-    own.close()
+    own.close(opened.aclose())
