@@ -240,7 +240,9 @@ def _stacked(vectors: list[Floats]) -> Floats:
 
 
 def _close(client: Any, pace: Pace | None, loop: OwnLoop) -> None:
-    if pace is not None:
-        loop.run(pace.aclose())
-    loop.run(client.close())
-    loop.close()
+    async def everything() -> None:
+        if pace is not None:
+            await pace.aclose()
+        await client.close()
+
+    loop.close(everything())
