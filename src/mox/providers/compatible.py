@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, field_validator
 
 from mox.providers import providers
 from mox.providers.keys import key_of, owner_of, refuse_others
 from mox.providers.opening import Api
-from mox.providers.spec import ProviderSpec
+from mox.providers.spec import ProviderSpec, checked_url
 
 if TYPE_CHECKING:
     from httpx2 import AsyncBaseTransport
@@ -28,7 +28,8 @@ class Compatible(ProviderSpec):
 
     kind: Literal["compatible"] = "compatible"
     base_url: str
-    """Of the interface, with its version: `http://127.0.0.1:11434/v1`."""
+    """Of the interface, with its version: `http://127.0.0.1:11434/v1`. A query goes with each
+    request: `https://NAME.openai.azure.com/openai/v1?api-version=preview`."""
     api: Api = "chat"
     """Which of the two interfaces is asked."""
     output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -40,10 +41,7 @@ class Compatible(ProviderSpec):
     @field_validator("base_url")
     @classmethod
     def _is_a_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("is no URL that begins with http:// or https://")
-        return url
+        return checked_url(url)
 
     @field_validator("headers")
     @classmethod
@@ -79,8 +77,11 @@ def open_compatible(
     from mox.providers.opening import Target, account_at_openai
 
     key = key_of(spec)
-    owner = owner_of(urlsplit(spec.base_url).hostname or "")
-    refuse_others(key, provider=owner, kind=spec.kind)
-    name = f"{spec.kind} {spec.base_url}"
-    target = Target(name, spec.base_url, key, headers=spec.headers, limit=spec.output_limit)
+    at = urlsplit(spec.base_url)
+    refuse_others(key, provider=owner_of(at.hostname or ""), kind=spec.kind)
+    target = Target(
+        f"{spec.kind} {spec.base_url}", at._replace(query="").geturl(), key,
+        headers=spec.headers, query=dict(parse_qsl(at.query, keep_blank_values=True)),
+        limit=spec.output_limit,
+    )  # fmt: skip
     return account_at_openai(target, spec.api, transport=transport, patience=patience)

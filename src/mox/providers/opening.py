@@ -35,6 +35,8 @@ class Target:
     key: str | None = field(repr=False)
     """None where the server asks for none: then no header of authorisation is sent."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Behind each request's path: Azure's `api-version`."""
     organisation: str | None = None
     project: str | None = None
     limit: str = "max_completion_tokens"
@@ -63,6 +65,7 @@ def account_at_openai(
     client = openai.AsyncOpenAI(
         api_key=target.key or "none",
         base_url=target.base_url,
+        default_query=dict(target.query),
         max_retries=0,  # who retries is the pool
         http_client=_http_client(patience, transport),
     )

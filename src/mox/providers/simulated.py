@@ -4,11 +4,12 @@ a real one: each Answer says that it is simulated."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mox.providers import providers
-from mox.providers.spec import ProviderSpec
+from mox.providers.spec import ProviderSpec, checked_url
 
 if TYPE_CHECKING:
     from httpx2 import AsyncBaseTransport
@@ -34,6 +35,15 @@ class Simulated(ProviderSpec):
     """Its latencies are multiplied by this, in this process: 0.01 for tests."""
     url: str | None = None
     """Of a running `mox simulate`, without a path; it has a seed and a time scale of its own."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_servers(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(checked_url(url))
+            if parts.path.strip("/") or parts.query:
+                raise ValueError("write http://HOST:PORT alone, without a path or a query")
+        return url
 
     @model_validator(mode="after")
     def _is_set_in_one_place(self) -> Self:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -70,6 +71,27 @@ def is_variable(name: str) -> bool:
     underscores, in words."""
     words = name.split("_")
     return bool(_VARIABLE.fullmatch(name)) and max(map(len, words)) <= _LONGEST_WORD
+
+
+def checked_url(url: str) -> str:
+    """An address of a server, which may be stored and shown.
+
+    Raises:
+        ValueError: it is none, or has what could be a password. Nothing of it is repeated.
+    """
+    whole = "write an address such as http://localhost:8000/v1"
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket too few
+        known = False
+    if not known or not url.isprintable() or " " in url:
+        raise ValueError(whole)
+    if "@" in url:
+        raise ValueError("an address has no user and no password; name the key with key_env")
+    if parts.fragment:
+        raise ValueError("an address has no fragment: what is behind # is never sent")
+    return url
 
 
 def _texts(settings: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,8 @@ async def parts(chunks: AsyncIterator[Any]) -> Parts:
         model = chunk.model or model
         usage = _usage(getattr(chunk, "usage", None)) or usage
         for choice in (chunk.choices or [])[:1]:
-            for piece in _pieces(choice.delta):
+            # Azure's filter, where it works beside the answer, sends chunks of notes alone.
+            for piece in _pieces(choice.delta) if choice.delta else ():
                 yield piece
             reason = choice.finish_reason or reason
     if reason == "error":
