@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from mox.embedding.spec import EmbedSpec
 from mox.providers.accounts import account_name
 from mox.providers.pool.limits import Limits
-from mox.providers.spec import ProviderSpec
+from mox.providers.spec import ProviderSpec, checked_url
 
 
 class ApiEmbed(EmbedSpec, ProviderSpec):
@@ -41,11 +41,8 @@ class ApiEmbed(EmbedSpec, ProviderSpec):
     @classmethod
     def _plain_url(cls, value: str) -> str:
         """An address that may be shown: it is part of results' keys, and tables print it."""
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("write an address such as http://localhost:8000/v1")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("an address has no user, password or query; name the key by key_env")
+        if urlsplit(checked_url(value)).query:
+            raise ValueError("an address has no query; name the key with key_env")
         return value.rstrip("/")
 
     @property
