@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mox.errors import ProviderError
@@ -90,6 +90,7 @@ _FASTER = re.compile(r"acceleration limit", re.IGNORECASE)
 _SPENT = re.compile(r"exceeded your current quota|credit balance is too low|insufficient balance",
                     re.IGNORECASE)  # fmt: skip
 _AGAIN = re.compile(r"try again in ((?:[0-9.]+(?:ms|h|m|s))+)", re.IGNORECASE)
+_STATUS = re.compile(r"[45][0-9]{2}")
 _HTML = re.compile(r"\s*<(?:!doctype|html)", re.IGNORECASE)
 _LIMITS: list[tuple[re.Pattern[str], ErrorKind]] = [
     (re.compile(r"input tokens", re.IGNORECASE), "rate_limit_input"),
@@ -162,12 +163,16 @@ def refused(place: Place, said: Said) -> ProviderError:
 
 def broken(place: Place, said: Said) -> ProviderError:
     """The error for an error's event inside a stream that began well."""
-    kind = _CODES.get(said.code.lower())
-    if kind is None and said.code in {"rate_limit_error", "rate_limit_exceeded"}:
-        kind = _which_limit(place, said)
     message = _quoted(said, None)
-    return failed(kind or "stream_error", place, f"in mid-answer: {message}",
+    return failed(_by_name(place, said), place, f"in mid-answer: {message}",
                   wait_s=_wait(place, said), billable=True)  # fmt: skip
+
+
+def reported(place: Place, said: Said) -> ProviderError:
+    """The error for an answer that is nothing but one, though its status is 200."""
+    message = _quoted(said, None)
+    return failed(_by_name(place, said), place, f"an error for an answer: {message}",
+                  wait_s=_wait(place, said))  # fmt: skip
 
 
 def failed(
@@ -185,6 +190,17 @@ def failed(
         usage=usage,
         billable=billable,
     )
+
+
+def _by_name(place: Place, said: Said) -> ErrorKind:
+    """Where the response's own status says nothing: gateways name the one that they got as the
+    error's code."""
+    kind = _CODES.get(said.code.lower())
+    if kind is None and _STATUS.fullmatch(said.code):
+        kind = _by_status(replace(place, status=int(said.code)), said)
+    if kind is None and said.code in {"rate_limit_error", "rate_limit_exceeded"}:
+        kind = _which_limit(place, said)
+    return kind or "stream_error"
 
 
 def _by_status(place: Place, said: Said) -> ErrorKind:

@@ -10,9 +10,10 @@ import pytest
 
 from mox.errors import ProviderError, SpecError
 from mox.providers import providers
+from mox.providers.classify import MENDS
 from mox.providers.compatible import Compatible
 from mox.providers.wire.schemas import is_closed
-from mox.types.providers import Answer, Event, Message, Usage
+from mox.types.providers import Answer, ErrorKind, Event, Message, Usage
 
 JSON = {"content-type": "application/json"}
 
@@ -132,18 +133,47 @@ def test_an_end_for_an_unknown_reason_is_refused_by_name(lab: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_gateways_error_with_a_status_of_200_is_an_error(lab: Any) -> None:
-    body = {"error": {"message": "upstream failed", "code": 502}}
+GATEWAYS: list[tuple[dict[str, Any], ErrorKind]] = [
+    # OpenRouter's shape: the code is the status that it got, or would have given.
+    ({"message": "upstream failed", "code": 502}, "server"),
+    ({"message": "Insufficient credits for user 7", "code": 402}, "quota_exhausted"),
+    ({"message": "No auth credentials found", "code": 401}, "auth"),
+    ({"message": "Rate limit: 20 requests per minute", "code": 429}, "rate_limit_requests"),
+    ({"message": "it broke", "type": "server_error"}, "stream_error"),
+    ({"message": "No credit.", "type": "billing_error"}, "quota_exhausted"),
+]
+
+
+@pytest.mark.parametrize(("said", "kind"), GATEWAYS)
+def test_a_gateways_error_with_a_status_of_200_is_an_error(
+    lab: Any, said: dict[str, Any], kind: str
+) -> None:
+    """At once, where a stream is asked for, and in a stream that began."""
+    body = json.dumps({"error": said}).encode()
+    at_once = lab.Reply([body], headers=JSON)
+    later = lab.Reply([*lab.chat("a")[:2], lab.data({"error": said})], headers=lab.OPENAI_HEADERS)
 
     async def main() -> None:
-        async with lab.serving(lab.Reply([json.dumps(body).encode()], headers=JSON)) as raw:
-            provider = lab.open_at("chat", raw)
-            with pytest.raises(ProviderError, match="upstream failed") as caught:
-                await provider.complete(lab.ask())
-            assert caught.value.kind == "stream_error"
-            await provider.aclose()
+        for reply, streamed in ((at_once, False), (at_once, True), (later, True)):
+            async with lab.serving(reply) as raw:
+                provider = lab.open_at("chat", raw)
+                call = (
+                    lab.drained(provider, lab.ask()) if streamed else provider.complete(lab.ask())
+                )
+                with pytest.raises(ProviderError, match=said["message"]) as caught:
+                    await call
+                assert caught.value.kind == kind
+                assert caught.value.mend == MENDS[caught.value.kind]
+                await provider.aclose()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("junk", [b"{}", b"[1]", b"{not json", b'{"choices": []}'])
+def test_json_without_an_error_is_no_stream_of_events(lab: Any, wire: str, junk: bytes) -> None:
+    error = asyncio.run(lab.told(wire, lab.Reply([junk], headers=JSON)))
+    assert error.kind == "malformed"
+    assert "no stream of events but application/json" in error.message
 
 
 def test_older_servers_are_told_the_limit_by_its_older_name(lab: Any) -> None:
