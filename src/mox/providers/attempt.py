@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import httpx2
 
 from mox.errors import ProviderError
-from mox.providers.classify import Place, Said, broken, failed, refused, said_in
+from mox.providers.classify import Place, Said, broken, failed, refused, reported, said_in
 from mox.providers.stamping import Patience, Stamps, noting
 from mox.providers.standing import standing
 from mox.providers.wire import End, Wire
@@ -135,7 +136,7 @@ class Account:
             raise failed("malformed", place, f"no JSON but {_kind_of(stamps)}")
         whole = self.wire.whole(answer)
         if isinstance(whole, Said):
-            raise broken(place, whole)
+            raise reported(place, whole)
         done = stamps.last
         timings = Timings(
             sent=stamps.sent or 0, headers=stamps.headers,
@@ -150,11 +151,7 @@ class Account:
         with noting(stamps):
             raw = await self.wire.create(**body, stream=stream)
             if stream and _kind_of(stamps).startswith(("text/html", "application/json")):
-                await raw.http_response.aclose()
-                raise failed(
-                    "malformed", self._place(request, stamps),
-                    f"no stream of events but {_kind_of(stamps)}",
-                )  # fmt: skip
+                raise await _no_stream(raw.http_response, self._place(request, stamps), stamps)
             parsed = raw.parse()
             # Anthropic's SDK parses asynchronously, OpenAI's doesn't.
             return await parsed if inspect.isawaitable(parsed) else parsed
@@ -214,6 +211,20 @@ class Account:
         ):
             return broken(place, said_in(error.body or error.message))
         return failed("malformed", place, f"{type(error).__name__}: {error}")
+
+
+async def _no_stream(response: Any, place: Place, stamps: Stamps) -> ProviderError:
+    """What came where a stream of events was asked for: a gateway's error, with a status of 200."""
+    kind = _kind_of(stamps)
+    try:
+        body = json.loads(await response.aread()) if kind.startswith("application/json") else None
+    except ValueError:
+        body = None
+    finally:
+        await response.aclose()
+    if isinstance(body, dict) and body.get("error"):
+        return reported(place, said_in(body))
+    return failed("malformed", place, f"no stream of events but {kind}")
 
 
 def _lost(error: httpx2.TransportError, place: Place, stamps: Stamps) -> ProviderError:
