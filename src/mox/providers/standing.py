@@ -25,6 +25,8 @@ _ANTHROPIC: dict[Resource, str] = {
     "requests": "requests", "tokens": "tokens", "input": "input-tokens", "output": "output-tokens",
 }  # fmt: skip
 _ANTHROPIC_ROUNDS_TO = 1000.0
+_NEARLY = 0.05
+"""How far a day may be missed, as a share: resets are rounded."""
 
 
 def standing(headers: Mapping[str, str], *, now: datetime | None = None) -> Standing | None:
@@ -83,13 +85,23 @@ def _openai(headers: Mapping[str, str]) -> Standing | None:
             whole = _number(headers.get(f"x-ratelimit-limit-{scope}"))
             left = _number(headers.get(f"x-ratelimit-remaining-{scope}"))
             wait = duration_s(headers.get(f"x-ratelimit-reset-{scope}", ""))
-            if whole is not None:
+            if whole is not None and not _a_day(whole, left, wait):
                 limit[resource] = min(whole, limit.get(resource, whole))
             if left is not None:
                 remaining[resource] = min(left, remaining.get(resource, left))
             if wait is not None:
                 reset_s[resource] = max(wait, reset_s.get(resource, wait))
     return Standing(limit, remaining, reset_s) if limit or remaining or reset_s else None
+
+
+def _a_day(limit: float, left: float | None, reset_s: float | None) -> bool:
+    """Whether a limit is a day's (Groq's of requests, and OpenAI's of its free tier), which no
+    header says: what was used of it comes back at its rate. Only a day is taken for one, and not
+    whatever is longer than a minute: OpenAI's and Groq's own examples of tokens fit to nothing."""
+    if left is None or reset_s is None or left >= limit:
+        return False
+    window_s = reset_s * limit / (limit - left)
+    return abs(window_s / _UNITS_S["d"] - 1) < _NEARLY
 
 
 def _anthropic(headers: Mapping[str, str], now: datetime) -> Standing | None:

@@ -112,8 +112,9 @@ class Standing:
     """What an account has left, as a provider's headers say after a request was counted."""
 
     limit: Mapping[Resource, float] = field(default_factory=dict)
-    """Of each resource, a minute."""
+    """Of each resource, a minute; what is known to be a day's isn't told here."""
     remaining: Mapping[Resource, float] = field(default_factory=dict)
+    """Of the limit that binds, a minute's or a day's."""
     reset_s: Mapping[Resource, float] = field(default_factory=dict)
     """Seconds until a resource is full again."""
     rounded_to: float = 1.0

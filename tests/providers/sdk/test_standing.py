@@ -45,6 +45,44 @@ def test_of_organisation_and_project_the_tighter_binds() -> None:
     assert found == Standing({"tokens": 50000}, {"tokens": 5000}, {"tokens": 57})
 
 
+def test_groqs_own_example() -> None:
+    """The table of its page on rate limits: requests are counted a day, tokens a minute."""
+    found = standing(
+        {
+            "retry-after": "2",
+            "x-ratelimit-limit-requests": "14400", "x-ratelimit-limit-tokens": "18000",
+            "x-ratelimit-remaining-requests": "14370", "x-ratelimit-remaining-tokens": "17997",
+            "x-ratelimit-reset-requests": "2m59.56s", "x-ratelimit-reset-tokens": "7.66s",
+        }
+    )  # fmt: skip
+    assert found == Standing(
+        limit={"tokens": 18000},
+        remaining={"requests": 14370, "tokens": 17997},
+        reset_s={"requests": 179.56, "tokens": 7.66},
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "left", "reset", "told"),
+    [
+        # The rest of a day's 200 comes back at 432 s each, of a minute's 500 at 0.12 s each.
+        ("200", "199", "7m12s", False),
+        ("14400", "14399", "6s", False),
+        ("500", "499", "120ms", True),
+        ("500", "0", "1m0s", True),
+        ("10000", "9999", "1s", True),  # a minute's, its reset rounded up
+        ("10000", "9990", "42s", True),  # a minute's that ends in 42 s, all at once
+        ("500", "500", "0s", True),
+    ],
+)
+def test_a_days_limit_is_none_of_a_minute(limit: str, left: str, reset: str, told: bool) -> None:
+    headers = {"limit": limit, "remaining": left, "reset": reset}
+    found = standing({f"x-ratelimit-{name}-requests": text for name, text in headers.items()})
+    assert found is not None
+    assert found.limit == ({"requests": float(limit)} if told else {})
+    assert found.remaining == {"requests": float(left)}
+
+
 def test_anthropics_headers() -> None:
     headers = {"date": "Wed, 21 Oct 2026 09:30:00 GMT"}
     for name, limit, left, reset in (
