@@ -85,6 +85,7 @@ _LONG = re.compile(
     r"maximum context length|context window|prompt is too long|too many (?:input )?tokens",
     re.IGNORECASE,
 )
+_TOO_LARGE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
 _MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
 _FASTER = re.compile(r"acceleration limit", re.IGNORECASE)
 _SPENT = re.compile(r"exceeded your current quota|credit balance is too low|insufficient balance",
@@ -199,7 +200,7 @@ def _by_name(place: Place, said: Said) -> ErrorKind:
     if kind is None and _STATUS.fullmatch(said.code):
         kind = _by_status(replace(place, status=int(said.code)), said)
     if kind is None and said.code in {"rate_limit_error", "rate_limit_exceeded"}:
-        kind = _which_limit(place, said)
+        kind = _named_limit(place, said) or "rate_limit_tokens"
     return kind or "stream_error"
 
 
@@ -230,14 +231,18 @@ def _limited(place: Place, said: Said) -> ErrorKind:
         return "quota_exhausted"
     if _FASTER.search(said.message):
         return "acceleration"
-    # Anthropic names a wait with each limit that refills; without one it is a cap on spending.
-    if said.type == "rate_limit_error" and retry_after_s(place.headers) is None:
+    named = _named_limit(place, said)
+    # Anthropic names a wait with each limit that refills; where nothing tells of one, it is a cap
+    # on spending.
+    if named is None and said.type == "rate_limit_error" and _wait(place, said) is None:
         return "quota_exhausted"
-    return _which_limit(place, said)
+    return named or "rate_limit_tokens"
 
 
-def _which_limit(place: Place, said: Said) -> ErrorKind:
+def _named_limit(place: Place, said: Said) -> ErrorKind | None:
     """By OpenAI's `type`, by the message, by which of the headers says that nothing is left."""
+    if _TOO_LARGE.search(said.message):
+        return "context_length"  # more than the limit allows at all: waiting doesn't help
     if said.type in {"requests", "tokens"}:
         return _LIMIT_OF["requests" if said.type == "requests" else "tokens"]
     for words, kind in _LIMITS:
@@ -246,7 +251,7 @@ def _which_limit(place: Place, said: Said) -> ErrorKind:
     left = standing(place.headers)
     spent = [name for name, value in (left.remaining if left else {}).items() if value <= 0]
     order: list[Resource] = ["input", "output", "requests", "tokens"]
-    return next((_LIMIT_OF[name] for name in order if name in spent), "rate_limit_tokens")
+    return next((_LIMIT_OF[name] for name in order if name in spent), None)
 
 
 def _wait(place: Place, said: Said) -> float | None:

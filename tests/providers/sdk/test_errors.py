@@ -40,6 +40,10 @@ RPM = (
     "Rate limit reached for gpt-4 in organization org-1 on requests per min (RPM): Limit 3, Used"
     " 3, Requested 1. Please try again in 20s."
 )
+LARGE = (
+    "Request too large for gpt-4 in organization org-1 on tokens per min (TPM): Limit 10000,"
+    " Requested 12000. The input or output tokens must be reduced in order to run successfully."
+)
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
 LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
 WAIT = {"retry-after": "7"}
@@ -49,6 +53,8 @@ REFUSALS: list[tuple[str, int, Any, dict[str, str], ErrorKind, float | None]] = 
     ("chat", 429, openai("requests", "rate_limit_exceeded", RPM), {}, "rate_limit_requests", 20),
     ("responses", 429, openai("requests", "rate_limit_exceeded", RPM),
      {"retry-after-ms": "1500", "retry-after": "2"}, "rate_limit_requests", 1.5),
+    # More than a minute's limit at once: no later attempt can be let in.
+    ("chat", 429, openai("tokens", "rate_limit_exceeded", LARGE), {}, "context_length", None),
     ("chat", 429, openai("insufficient_quota", "insufficient_quota", QUOTA), {},
      "quota_exhausted", None),
     ("responses", 429, openai("insufficient_quota", "credit_balance_exhausted", "No credit."), {},
@@ -97,6 +103,18 @@ REFUSALS: list[tuple[str, int, Any, dict[str, str], ErrorKind, float | None]] = 
      "Your organization's usage grew too fast: acceleration limit."), WAIT, "acceleration", 7),
     ("messages", 429, anthropic("rate_limit_error", "Slower.", "ramp_limit_exceeded"), WAIT,
      "acceleration", 7),
+    # No wait is named in a header: the message, or a header that says 0, tells that it refills.
+    ("messages", 429, anthropic("rate_limit_error",
+     "This request would exceed your organization's rate limit of 50 requests per minute."),
+     {"anthropic-ratelimit-requests-remaining": "0",
+      "anthropic-ratelimit-requests-reset": "2026-10-21T09:30:01Z"}, "rate_limit_requests", None),
+    ("messages", 429, anthropic("rate_limit_error", "Too many."),
+     {"anthropic-ratelimit-input-tokens-remaining": "0"}, "rate_limit_input", None),
+    ("messages", 429, anthropic("rate_limit_error", "Slower. Please try again in 2s."), {},
+     "rate_limit_tokens", 2),
+    ("chat", 429, openai("rate_limit_error", None,
+     "Rate limit reached: 500 requests per minute. Please try again in 2s."), {},
+     "rate_limit_requests", 2),
     ("messages", 429, anthropic("rate_limit_error", "The monthly limit is reached.",
      "enforced_spend_limit_reached"), {}, "quota_exhausted", None),
     ("messages", 429, anthropic("rate_limit_error", "The limit of the workspace is reached."), {},
