@@ -11,8 +11,12 @@ from urllib.parse import unquote
 HIDDEN = "***"
 
 _USER = re.compile(r"(?<=://)[^\s/'\"<>]*@")
-_QUERY = re.compile(
-    r"([?&][^=&\s]*(?:token|key|secret|password|signature|sig|credential)[^=&\s]*=)[^&\s'\"]+",
+_QUERY = re.compile(r"(?<=[?&])([^=&\s]+)=[^&\s'\"]+")
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+"""Of a name, however it is written: `api_key`, `X-Api-Key`, `apiKey`."""
+_SECRET = re.compile(
+    r"o?auth(?:z|orization|entication)?|cookie|sig|credentials?"
+    r"|(?!monkey|donkey|turkey|hockey)\w*(?:key|token|secret|password|passwd|signature)",
     re.IGNORECASE,
 )
 _NAME = re.compile(
@@ -27,9 +31,11 @@ _SHAPED = re.compile(
 _SHORTEST = 6
 """A secret of fewer characters would blot out ordinary words."""
 
+_LENT = re.compile(r"(?:^|(?<!ACCESS)(?<!SECRET)_)KEY$", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]{1,12}")
-"""What servers that need no key are given for one (`any`, `EMPTY`, `simulated`): an ordinary word,
-which is no secret, and hidden would blot out that word wherever it stands."""
+"""What servers that need no key are given for one (`any`, `EMPTY`, `simulated`), in a variable of
+such a name: an ordinary word, which is no secret, and hidden would blot out that word wherever it
+stands."""
 
 _guarded: set[str] = set()
 """Secrets that this process read from elsewhere than variables with telling names."""
@@ -48,12 +54,17 @@ def looks_like_a_key(text: str) -> bool:
     return _SHAPED.search(text) is not None
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether a header or a query's parameter carries a secret, by its name."""
+    return any(_SECRET.fullmatch(word) for word in _WORDS.findall(name))
+
+
 def scrub(text: str) -> str:
     """Text without what a URI in it carries as user and password, without what has the shape of
     a key, and without the values of environment variables that are secrets by their names."""
     # Secrets that are known go first and whole: of one that a shape breaks up, a part would stay.
     text = _SHAPED.sub(HIDDEN, hide(text))
-    return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
+    return _QUERY.sub(_without_value, _USER.sub(f"{HIDDEN}@", text))
 
 
 def hide(text: str) -> str:
@@ -75,12 +86,16 @@ def scrubbed(value: Any) -> Any:
     return value
 
 
+def _without_value(found: re.Match[str]) -> str:
+    return f"{found[1]}={HIDDEN}" if names_a_secret(found[1]) else found[0]
+
+
 def _planted() -> list[str]:
     """Secrets that this process knows, longest first."""
     found = set(_guarded)
     for name, value in os.environ.items():
         if _NAME.search(name):
-            if not (name.upper().endswith("API_KEY") and _WORD.fullmatch(value)):
+            if not (_LENT.search(name) and _WORD.fullmatch(value)):
                 found.add(value)
         elif name.startswith(("MOX_", "MLFLOW_")) and "://" in value:
             found |= _passwords(value)

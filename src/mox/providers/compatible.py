@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -13,14 +12,13 @@ from mox.providers import providers
 from mox.providers.keys import key_of, owner_of, refuse_others
 from mox.providers.opening import Api
 from mox.providers.spec import ProviderSpec, checked_url
+from mox.secrets import names_a_secret
 
 if TYPE_CHECKING:
     from httpx2 import AsyncBaseTransport
 
     from mox.providers.stamping import Patience
     from mox.types.providers import Provider
-
-_SECRET = re.compile(r"auth|key|token|secret|password|cookie|credential|signature", re.IGNORECASE)
 
 
 class Compatible(ProviderSpec):
@@ -47,7 +45,7 @@ class Compatible(ProviderSpec):
     @classmethod
     def _are_no_secrets(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
         for name in headers:
-            if _SECRET.search(name):
+            if names_a_secret(name):
                 raise ValueError(
                     f"the header {name!r} carries a secret by its name; key_env names the variable"
                     " of a key, which goes as `Authorization: Bearer`"

@@ -87,12 +87,3 @@ def refuse_others(key: str | None, *, provider: str | None, kind: str) -> None:
             mend=f"point key_env or key_file to a key of {provider}.",
             kind="auth",
         )
-
-
-def has_key(spec: ProviderSpec) -> bool:
-    """Whether a spec's key can be read now."""
-    try:
-        key_of(spec)
-    except MissingError:
-        return False
-    return True

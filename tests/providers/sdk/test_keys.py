@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from mox.errors import FieldError, MissingError, MoxError, ProviderError
 from mox.providers import providers
 from mox.providers.compatible import Compatible
-from mox.providers.keys import has_key, key_of
+from mox.providers.keys import key_of
 from mox.providers.openai import OpenAI
 from mox.providers.simulated import Simulated
 from mox.registry import validate
@@ -190,6 +190,23 @@ def test_no_field_of_a_compatible_address_takes_a_secret(wrong: dict[str, Any]) 
     assert SHAPED not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "Proxy-Authorization", "api-key", "X-Api-Key", "X-ApiKey", "apiKey",
+     "Ocp-Apim-Subscription-Key", "X-Auth-Token", "Cookie", "X-Amz-Signature", "client_secret"],
+)  # fmt: skip
+def test_names_of_secrets_are_known_in_headers_and_in_addresses(name: str) -> None:
+    with pytest.raises(ValidationError, match="carries a secret by its name"):
+        Compatible(model="m", base_url="http://h/v1", headers={name: "value"})
+    assert scrub(f"see http://h/v1?a=1&{name}=value") == f"see http://h/v1?a=1&{name}=***"
+
+
+@pytest.mark.parametrize("name", ["X-Max-Tokens", "X-Keyword", "max_tokens", "monkey", "design"])
+def test_names_that_only_look_like_a_secrets_are_taken(name: str) -> None:
+    Compatible(model="m", base_url=f"http://h/v1?{name}=50", headers={name: "50"})
+    assert scrub(f"http://h/v1?{name}=50") == f"http://h/v1?{name}=50"
+
+
 def test_a_value_of_a_secret_variable_is_refused_in_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", PLANTED)
     with pytest.raises(FieldError, match=r"openai\.project holds a key") as caught:
@@ -240,7 +257,6 @@ def test_a_key_that_is_not_there_is_said_with_the_variables_name(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     spec = OpenAI(model="m")
-    assert not has_key(spec)
     with pytest.raises(MissingError, match="no key, OPENAI_API_KEY is not set"):
         providers[spec](spec)
     (tmp_path / "empty").write_text(" \n")
@@ -310,13 +326,15 @@ def test_names_of_models_are_no_keys(text: str) -> None:
 
 
 def test_a_simulated_account_needs_no_key() -> None:
-    assert has_key(Simulated(model="sim-swift"))
+    assert key_of(Simulated(model="sim-swift")) is None
 
 
 def test_a_key_that_is_a_mere_word_hides_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """As servers that need no key are given one; `kind: simulated` would be refused else."""
-    monkeypatch.setenv("OPENAI_API_KEY", "simulated")
+    for name in ("OPENAI_API_KEY", "SIMULATED_KEY", "KEY"):
+        monkeypatch.setenv(name, "simulated")
     monkeypatch.setenv("SOME_PASSWORD", "letmeinplease")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "opensesame")
     assert guard("simulated") == "simulated"
-    assert scrub("simulated letmeinplease") == "simulated ***"
+    assert scrub("simulated letmeinplease opensesame") == "simulated *** ***"
     assert providers.parse({"kind": "simulated", "model": "sim-swift"}).kind == "simulated"
