@@ -91,6 +91,7 @@ def _tiers(prices: ModelPrice) -> Tiers:
         "input": prices.input_mtok,
         "output": prices.output_mtok,
         "cached": prices.cache_read_mtok,
+        # Of five minutes; no request asks for longer (mox.providers.wire).
         "cache_write": prices.cache_write_mtok,
         "reasoning": prices.output_reasoning_mtok,
     }

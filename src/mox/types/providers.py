@@ -75,7 +75,8 @@ class Request:
     """How many of the first messages later requests will share: Anthropic is told to keep them;
     OpenAI and most others find a shared beginning by themselves."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of the provider's own wire format, sent as they are."""
+    """Further fields of the provider's own wire format, sent as they are; refused where they buy
+    what isn't paid by the token (a provider's own web search, a cache of an hour)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,3 +230,42 @@ def test_further_fields_do_not_overrule_the_requests_own(lab: Any, wire: str, na
             await provider.aclose()
 
     asyncio.run(main())
+
+
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        # 10 USD a 1,000 searches, with Anthropic and with OpenAI; the others by the call too.
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_2025"),
+        ({"tools": [{"type": "function"}, {"type": "web_search_preview"}]}, "web_search_preview"),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}, "file_search"),
+        ({"tools": [{"type": "code_interpreter"}]}, "code_interpreter"),
+        ({"web_search_options": {}}, "web_search_options"),
+        # Twice the input's price, where five minutes are 1.25 times it.
+        ({"cache_control": HOUR}, "for an hour"),
+        ({"tools": [{"name": "mine", "input_schema": {}, "cache_control": HOUR}]}, "for an hour"),
+    ],
+)
+def test_what_is_not_paid_by_the_token_is_refused_before_it_is_sent(
+    lab: Any, wire: str, extra: dict[str, Any], said: str
+) -> None:
+    async def main() -> None:
+        async with lab.serving(lab.good(wire, "a")) as raw:
+            provider = lab.open_at(wire, raw)
+            for call in (
+                provider.complete(lab.ask(extra=extra)),
+                lab.drained(provider, lab.ask(extra=extra)),
+            ):
+                with pytest.raises(SpecError, match=said):
+                    await call
+            assert not raw.asked
+            tool = {"type": "function", "name": "mine"}
+            kept = {"tools": [tool], "cache_control": {"type": "ephemeral"}}
+            await provider.complete(lab.ask(extra=kept))
+            assert raw.asked[0]["body"]["tools"] == [tool]
+            await provider.aclose()
+
+    asyncio.run(main())

@@ -10,6 +10,11 @@ from mox.errors import SpecError
 from mox.providers.classify import Said
 from mox.types.providers import Finish, Request, Usage
 
+_PAID_BY_CALL = (
+    "web_search", "file_search", "code_interpreter", "code_execution", "image_generation",
+)  # fmt: skip
+"""How the types of tools begin that a provider runs itself (OpenAI's, Anthropic's)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -62,8 +67,10 @@ def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]
     """A body with a request's own further fields, sent as they are.
 
     Raises:
-        SpecError: one is set by the Request itself, or would change what comes back.
+        SpecError: one is set by the Request itself, would change what comes back, or buys what
+            isn't paid by the token.
     """
+    _refuse_unpriced(extra)
     sent = dict(extra)
     for name in body.keys() & sent.keys():
         mine, theirs = body[name], sent[name]
@@ -74,6 +81,35 @@ def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]
         if name in sent:
             raise _clash(name)
     return {**body, "extra_body": sent} if sent else body
+
+
+def _refuse_unpriced(extra: Mapping[str, Any]) -> None:
+    """Prices and budgets count tokens: what else is bought would cost nothing by them."""
+    tools = extra.get("tools")
+    kinds = [
+        str(tool.get("type")) for tool in (tools if isinstance(tools, list | tuple) else ())
+        if isinstance(tool, Mapping)
+    ]  # fmt: skip
+    kinds += [name for name in extra if name == "web_search_options"]
+    paid = next((kind for kind in kinds if kind.startswith(_PAID_BY_CALL)), None)
+    if paid is not None:
+        raise SpecError(
+            f"Request.extra asks for {paid!r}, which is paid by the call.",
+            mend="leave it out: prices and budgets here count tokens alone.",
+        )
+    if _for_an_hour(extra):
+        raise SpecError(
+            "Request.extra lets a cache be kept for an hour, which has a price of its own.",
+            mend="leave `ttl` out (it is kept for 5 minutes, and again with each use): prices and"
+            " budgets here count on that.",
+        )
+
+
+def _for_an_hour(part: Any) -> bool:
+    """Whether Anthropic's `cache_control` asks for its longer time anywhere."""
+    if isinstance(part, Mapping):
+        return part.get("ttl") == "1h" or any(map(_for_an_hour, part.values()))
+    return isinstance(part, list | tuple) and any(map(_for_an_hour, part))
 
 
 def _clash(name: str) -> SpecError:
