@@ -79,14 +79,14 @@ def checked_url(url: str) -> str:
     Raises:
         ValueError: it is none, or has what could be a password. Nothing of it is repeated.
     """
-    whole = "write an address such as http://localhost:8000/v1"
+    none = "no address of a server: write an address such as http://localhost:8000/v1"
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # a port that is no number, a bracket too few
         known = False
     if not known or not url.isprintable() or " " in url:
-        raise ValueError(whole)
+        raise ValueError(none)
     if "@" in url:
         raise ValueError("an address has no user and no password; name the key with key_env")
     if parts.fragment:
