@@ -18,7 +18,7 @@ import pytest
 from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.indexes.exact import nearest
-from mox.indexes.pgvector import client
+from mox.indexes.pgvector import client, watch
 from mox.indexes.pgvector.client import server_folder
 from mox.indexes.pgvector.specs import HnswSearch, PgExact, PgHnsw, PgSearch
 from mox.services import postgres
@@ -178,31 +178,75 @@ def test_two_who_search_one_table_keep_their_own_settings(
     BACKEND.drop(place)
 
 
+@contextmanager
+def freezable(
+    postgres_copy: Callable[[Path], None], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], None]]:
+    """A server of its own and 1.5 s of patience with it; gives what stops all its processes."""
+    monkeypatch.setattr(client, "ANSWERS_WITHIN_S", 1)
+    monkeypatch.setattr(watch, "GRACE_S", 0.5)
+    postgres_copy(server_folder(place))
+    stopped: list[psutil.Process] = []
+
+    def freeze() -> None:
+        pid = int((server_folder(place) / "data" / "postmaster.pid").read_text().splitlines()[0])
+        stopped.extend([psutil.Process(pid), *psutil.Process(pid).children()])
+        for process in stopped:
+            process.suspend()
+
+    try:
+        yield freeze
+    finally:
+        for process in stopped:
+            process.resume()
+        postgres.stop(server_folder(place))
+
+
 def test_a_frozen_server_is_given_up(
     postgres_copy: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     vectors: np.ndarray,
 ) -> None:  # fmt: skip
     """It can't keep its own time limit, so the connection is cut."""
-    monkeypatch.setattr(client, "ANSWERS_WITHIN_S", 1)
-    monkeypatch.setattr(client, "GRACE_S", 0.5)
     place = Place("mox_frozen", tmp_path)
-    postgres_copy(server_folder(place))
-    BACKEND.build(PgExact(), Rows(vectors), place)
-    pid = int((server_folder(place) / "data" / "postmaster.pid").read_text().splitlines()[0])
-    group = [psutil.Process(pid), *psutil.Process(pid).children()]
-    try:
+    with freezable(postgres_copy, place, monkeypatch) as freeze:
+        BACKEND.build(PgExact(), Rows(vectors), place)
         with BACKEND.open(PgExact(), place) as searcher:
-            group = [psutil.Process(pid), *psutil.Process(pid).children()]
-            for process in group:
-                process.suspend()
+            freeze()
             began = time.monotonic()
             with pytest.raises(EngineError, match="is there and does not answer"):
                 searcher.search(vectors[:1], k=1, settings=PgSearch())
             assert time.monotonic() - began < 10
-    finally:
-        for process in group:
-            process.resume()
-        postgres.stop(server_folder(place))
+
+
+@pytest.mark.timeout(30)
+def test_a_server_that_freezes_before_a_commit_is_given_up(
+    postgres_copy: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place("mox_frozen", tmp_path)
+
+    def begin_and_commit() -> None:
+        with client.connected(place) as link, link.transaction():
+            link.do("create temp table one (id int4)")
+            freeze()
+
+    with (
+        freezable(postgres_copy, place, monkeypatch) as freeze,
+        pytest.raises(EngineError, match="is there and does not answer"),
+    ):
+        begin_and_commit()
+
+
+def test_what_may_take_longer_than_a_statement_is_not_cut_off_by_one(
+    postgres_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that has 10 s is made of statements, each of which alone would have 1 s."""
+    monkeypatch.setattr(client, "ANSWERS_WITHIN_S", 1)
+    monkeypatch.setattr(watch, "GRACE_S", 0.3)
+    with client.connected(Place("mox_slow", tmp_path, postgres_uri)) as link:
+        with link.transaction(), link.limited(10):
+            link.do("select pg_sleep(1.9)")
+        with pytest.raises(EngineError, match="statement timeout"), link.said():
+            link.do("select pg_sleep(1.9)")
 
 
 def test_a_server_killed_in_mid_search_is_said_by_name(

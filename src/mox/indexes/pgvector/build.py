@@ -50,7 +50,7 @@ def build(link: Link, spec: PgSpec, rows: Rows, vectors: Floats) -> dict[str, An
     has_direction = directed(vectors)
     count = int(has_direction.sum())
     check(link, spec, rows, vectors, count)
-    with link.connection.transaction():
+    with link.transaction():
         create(link, spec, rows, vectors.shape[1])
         copy(link, link.table, spec, rows, vectors)
         index(link, spec, count, vectors.shape[1])

@@ -7,17 +7,15 @@ not keep: so a watch cuts the connection a little later.
 from __future__ import annotations
 
 import re
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from mox.errors import EngineError, SpecError
+from mox.indexes.pgvector.watch import Watch
 from mox.registry import missing_package
 from mox.services import postgres
 from mox.settings import redact
@@ -32,8 +30,6 @@ SCHEMES = ("postgresql", "postgres")
 CONNECTS_WITHIN_S = 5
 ANSWERS_WITHIN_S = 60
 """Of a statement; what may take longer says so."""
-GRACE_S = 5.0
-POLL_S = 0.25
 SESSION = {
     "jit": "off",  # compiles for 100 ms what runs for 1
     "max_parallel_workers_per_gather": "0",  # one query, one core: as an index answers
@@ -83,6 +79,19 @@ class Link:
         """Statements without answers and parameters, within `ANSWERS_WITHIN_S`."""
         with self.watch.within(ANSWERS_WITHIN_S):
             self.connection.execute(statements.encode())
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is inside, or nothing of it. Its beginning and its end are watched as well,
+        which psycopg's own are not."""
+        self.do("begin")
+        try:
+            yield
+        except BaseException:
+            with suppress(driver().Error):  # a lost connection's is rolled back by the server
+                self.do("rollback")
+            raise
+        self.do("commit")
 
     @contextmanager
     def limited(self, limit_s: float) -> Iterator[None]:
@@ -138,36 +147,6 @@ class Link:
                     " nothing took its place.",
                 ) from None
             raise
-
-
-class Watch(threading.Thread):
-    """Cuts a connection whose server does not even keep its own time limits."""
-
-    def __init__(self, handle: int) -> None:
-        super().__init__(name="mox-postgres-watch", daemon=True)
-        self._socket = socket.fromfd(handle, socket.AF_UNIX, socket.SOCK_STREAM)
-        self._until = float("inf")
-        self._done = threading.Event()
-        self.cut = False
-
-    @contextmanager
-    def within(self, limit_s: float) -> Iterator[None]:
-        self._until = time.monotonic() + limit_s + GRACE_S
-        try:
-            yield
-        finally:
-            self._until = float("inf")
-
-    def run(self) -> None:
-        while not self._done.wait(POLL_S):
-            if time.monotonic() > self._until:
-                self.cut = True
-                self._socket.shutdown(socket.SHUT_RDWR)
-                break
-        self._socket.close()
-
-    def end(self) -> None:
-        self._done.set()
 
 
 @contextmanager

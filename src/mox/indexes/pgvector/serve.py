@@ -59,7 +59,7 @@ class PgWritable:
         names = ["id", *(f'"{column(name)}"' for name in rows.fields), "v"]
         places = ", ".join(f"${at + 1}" for at in range(len(names)))
         query = f"insert into {link.table} ({', '.join(names)}) values ({places}) returning id"
-        with link.said(), link.connection.transaction():
+        with link.said(), link.transaction():
             for at, row in enumerate(ids.tolist()):
                 vector = wire.parameter(kind, vectors[at : at + 1])
                 numbers = [int(values[at]) for values in rows.fields.values()]

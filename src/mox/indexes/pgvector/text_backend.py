@@ -44,7 +44,7 @@ class FtsBackend:
         with connected(place) as link:
             provide(link)
             text_table.check_case(link, texts)
-            with link.connection.transaction():
+            with link.transaction():
                 check_absent(link)
                 columns = ", ".join(["id int4 not null", *text_table.columns_sql(ours)])
                 link.do(f"create table {link.table} ({columns}) with (autovacuum_enabled = off)")
