@@ -17,17 +17,25 @@ from mox.loadgen import Subject
 from mox.testing.vectors import clustered
 from mox.types import Place, Rows
 
-_found = importlib.util.spec_from_file_location(
-    "mox_test_servers", Path(__file__).parents[1] / "indexes" / "conftest.py"
-)
-assert _found is not None
-assert _found.loader is not None
-servers: Any = importlib.util.module_from_spec(_found)
-sys.modules["mox_test_servers"] = servers
-_found.loader.exec_module(servers)
+
+def _conftest(name: str, folder: str) -> Any:
+    """Another room's fixtures, as a module of its own."""
+    path = Path(__file__).parents[1] / folder / "conftest.py"
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None
+    assert found.loader is not None
+    made = importlib.util.module_from_spec(found)
+    sys.modules[name] = made
+    found.loader.exec_module(made)
+    return made
+
+
+servers: Any = _conftest("mox_test_servers", "indexes")
+stubs: Any = _conftest("mox_test_stubs", "indexes/milvus")
 
 lite_server = servers.lite_server
 shared_lite_server = servers.shared_lite_server
+stub_of = stubs.stub_of
 
 STRANGE = '''
 """Searchers with a fault each, as a third party's back end might have it."""

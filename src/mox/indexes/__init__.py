@@ -3,8 +3,9 @@ build.
 
 Traits of a back end: `service` names what its address is of; `least` gives the score that no hit
 can be under, from a Spec; `check_search(spec, settings, engine)` refuses search settings that an
-engine's version lacks; of a pair, `fusions` are the Specs by which its engine fuses vectors and
-texts, and `parts` the Specs that its fields may hold, by field.
+engine's version lacks; `check_filter(spec, engine)` refuses an index that an engine's version
+answers wrongly under a filter; of a pair, `fusions` are the Specs by which its engine fuses
+vectors and texts, and `parts` the Specs that its fields may hold, by field.
 """
 
 from collections.abc import Mapping
@@ -82,6 +83,17 @@ def check_search(spec: IndexSpec, settings: SearchSettings, engine: Mapping[str,
     refuse = indexes.entry(spec.kind).traits.get("check_search")
     if refuse is not None:
         refuse(spec, settings, engine)
+
+
+def check_filter(spec: IndexSpec, engine: Mapping[str, str]) -> None:
+    """Refuse to filter an index that an engine's version answers wrongly then.
+
+    Raises:
+        SpecError: names both.
+    """
+    refuse = indexes.entry(spec.kind).traits.get("check_filter")
+    if refuse is not None:
+        refuse(spec, engine)
 
 
 def engine_fusion(index: IndexSpec, settings: Mapping[str, Any]) -> Spec:

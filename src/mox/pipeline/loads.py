@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from mox.errors import SpecError
 from mox.experiment import Experiment
 from mox.experiment.loads import TIMED
+from mox.indexes import check_filter
 from mox.indexes.serving import takes_inserts
 from mox.pipeline.plan import Engines
 from mox.spec import IndexSpec
 
 
 def check_loads(experiment: Experiment, engines: Engines) -> None:
-    """Refuse inserts into what takes none, and to choose by a speed that is Milvus Lite's own.
+    """Refuse inserts into what takes none, filters on what answers them wrongly, and to choose by
+    a speed that is Milvus Lite's own.
 
     Lite walks all rows in Python at each call, so that its latency says nothing of an index.
 
@@ -33,6 +35,12 @@ def check_loads(experiment: Experiment, engines: Engines) -> None:
                     mend="leave `inserts` out, or measure it in an experiment of its own.",
                 ),
             )
+    filtered = [trial.index for trial in loaded if trial.load and trial.load.selectivity < 1]
+    for spec in _distinct(filtered):
+        try:
+            check_filter(spec, engines(spec))
+        except SpecError as error:
+            raise experiment.source.error(("axes", "load"), error) from None
     timed = _timed(experiment)
     if not timed:
         return

@@ -41,15 +41,17 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     notes = [*experiment.notes, *_corpus_notes(experiment, corpus), *_unread_notes(experiment)]
     notes += [*_simulated_notes(experiment), *_server_notes(experiment, settings)]
     known = _Engines(store, settings)
-    plan = fold(experiment, corpus, store, known.remembered, notes)
-    check_loads(experiment, known.remembered)
+    engines = known.remembered
+    plan = fold(experiment, corpus, store, engines, notes)
     if any(stage.kind in ("build", "search", "load") for stage in plan.pending()):
-        plan = fold(experiment, corpus, store, known.asked, notes)
+        engines = known.asked
+        plan = fold(experiment, corpus, store, engines, notes)
         for trial in experiment.trials:
             if trial.index is not None:
-                check(trial.index, known.asked(trial.index), settings)
+                check(trial.index, engines(trial.index), settings)
                 if trial.search.settings is not None:
-                    check_search(trial.index, trial.search.settings, known.asked(trial.index))
+                    check_search(trial.index, trial.search.settings, engines(trial.index))
+    check_loads(experiment, engines)  # as remembered they may be others than answer now
     return plan
 
 

@@ -15,7 +15,7 @@ from mox.indexes.milvus.client import connected, server_engine
 from mox.indexes.milvus.collection import drop, rows_of
 from mox.indexes.milvus.search import opened
 from mox.indexes.milvus.serve import served
-from mox.indexes.milvus.specs import SPECS, MilvusSpec, check_engine
+from mox.indexes.milvus.specs import SPECS, MilvusSpec, check_engine, check_filter
 from mox.indexes.milvus.verify import index_bytes, verify
 from mox.indexes.milvus.write import writable
 from mox.indexes.vectors import dense
@@ -97,4 +97,5 @@ for _spec in SPECS:
         fingerprint=lambda _: versions("pymilvus", recipe=RECIPE),
         least=lambda spec: spec.least,
         service="milvus",
+        check_filter=check_filter,
     )(_backend)
