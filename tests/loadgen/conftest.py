@@ -80,6 +80,15 @@ def refuse(calls):
     if calls > 25:
         raise EngineError("gone away.", mend="none.")
 
+def hang_after_ten(calls):
+    time.sleep(0.005)
+    if calls > 10:
+        time.sleep(1)
+        raise EngineError("took too long.", mend="none.")
+
+def warm_up(calls):
+    time.sleep(0.2 if calls == 1 else 0.002)
+
 def die(calls):
     if calls > 25:
         os.kill(os.getpid(), 9)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import psutil
@@ -133,6 +136,38 @@ def test_its_process_is_found_by_its_address(engine: Engine) -> None:
     names = {psutil.Process(pid).name() for pid in processes(engine.root)}
     assert names <= {"python", "python3", "python3.11", "milvus", "postgres", "pytest"}
     assert engine.root in processes(engine.root)
+
+
+LISTENS = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as one:
+    one.bind(sys.argv[1])
+    one.listen()
+    print("listening", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("port", [5432, 5433])
+def test_of_two_servers_in_one_folder_the_one_at_the_port_is_found(
+    port: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("two servers")
+    with ExitStack() as stack:
+        pids = {}
+        for one in (5432, 5433):
+            process = subprocess.Popen(
+                [sys.executable, "-c", LISTENS, str(folder / f".s.PGSQL.{one}")],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+            stack.callback(process.communicate, timeout=20)
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"listening\n"
+            pids[one] = process.pid
+        at = quote(str(folder), safe="")
+        assert find(f"postgresql://u@/db?host={at}&port={port}") == pids[port]
+        assert find(f"postgresql://u@{at}:{port}/db") == pids[port]
+        assert find(f"postgresql://u@/db?host={at}") == pids[5432]
 
 
 def test_a_filter_of_a_tenth_is_held_to_what_passes_it(loaded: dict[str, Measured]) -> None:

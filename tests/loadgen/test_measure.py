@@ -82,6 +82,16 @@ def test_throughput_is_answers_a_second_of_all_clients(strange: Strange) -> None
         assert one.wall_s >= 0.2
 
 
+def test_a_search_that_hangs_and_fails_at_the_end_takes_its_time_from_the_throughput(
+    strange: Strange,
+) -> None:
+    (found,) = measure([brief("a", strange("hang_after_ten"), cold=True, rounds=1, seconds=0.5)])
+    (one,) = found.rounds
+    assert one.errors == {"took too long.": 1}
+    # 10 answers of 5 ms and a second without one: at most 10 in 1.05 s.
+    assert one.qps <= 10 / 1.05
+
+
 def test_rounds_are_interleaved_in_an_order_of_their_own(strange: Strange, tmp_path: Path) -> None:
     subject = strange("nothing")
     cells = [
@@ -109,6 +119,14 @@ def test_cold_rounds_open_anew_and_ask_nothing_before(strange: Strange, tmp_path
     assert asked == answered + 2 * 20, "20 warm each of the two warm rounds, and no cold one"
     assert all(one.open_s is not None for one in cold.rounds)
     assert all(one.open_s is None for one in warm.rounds)
+
+
+def test_a_cold_rounds_own_latency_is_that_of_its_first_answers(strange: Strange) -> None:
+    """The first search after opening takes 200 ms, the others 2."""
+    (found,) = measure([brief("a", strange("warm_up"), cold=True, seconds=0.5)])
+    shown = summary(found, cores=cores())
+    assert shown["first_ms"]["low"] >= 200
+    assert shown["p50_ms"]["median"] < 100, "of a collection that the round has warmed"
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,7 @@ def test_filters_inserts_and_cold_are_measured_as_asked(on_postgres: mox.Results
         else:
             assert "inserted_per_s" not in load
         assert (load["cold_is"] is not None) == params["load.cold"]
-        assert ("open_s" in load) == params["load.cold"]
+        assert ("open_s" in load) == ("first_ms" in load) == params["load.cold"]
 
 
 def test_a_filter_that_lets_a_fifth_pass_is_judged_by_what_passes(on_postgres: mox.Results) -> None:

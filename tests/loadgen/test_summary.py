@@ -115,6 +115,19 @@ def test_errors_are_counted_over_all_rounds_by_what_was_said() -> None:
     assert found["answers"] == 20
 
 
+def test_inserts_a_second_are_those_of_the_writers_own_time() -> None:
+    """A round lasts until its slowest search is answered, here twice as long as asked for."""
+    one = measured(a_round(10, inserted=50, wall_s=2.0))
+    cell = replace(one.cell, inserts=50, seconds=1.0)
+    assert summary(replace(one, cell=cell), cores=2)["inserted_per_s"] == 50
+
+
+def test_a_cold_cell_of_rounds_without_an_answer_has_no_first_one() -> None:
+    one = measured(a_round(0, open_s=0.1), a_round(0, open_s=0.1))
+    cold = replace(one, cell=replace(one.cell, cold=True))
+    assert summary(cold, cores=2)["first_ms"] is None
+
+
 def test_a_row_without_one_answer_has_no_latency() -> None:
     nothing = a_round(0, errors={"a": 9})
     found = summary(measured(nothing, replace(nothing)), cores=2)

@@ -73,7 +73,8 @@ class Round:
     """What one round of one cell gave. n: answers; what failed is in `errors` and nowhere else."""
 
     qps: float
-    """Answers a second: the sum over clients of each one's rate up to its last answer."""
+    """Answers a second: the sum over clients of each one's rate up to the end of its last search,
+    answered or not."""
     wall_s: float
     latency_ms: NDArray[np.float64]
     """(n,) by client, in the order of asking."""
@@ -90,6 +91,9 @@ class Round:
     """Of all processes of the machine; None where the system doesn't say."""
     open_s: float | None = None
     """Of a cold round: the slowest client's opening."""
+    first_ms: float | None = None
+    """Median over the clients of each one's first answer: of a cold round the only ones that are
+    cold. None where nobody had an answer."""
     inserted: int = 0
     """Rows that the writer inserted and the engine took."""
 

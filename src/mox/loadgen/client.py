@@ -105,7 +105,7 @@ def _search(command: Searching, found: _Open, link: Connection[Any, Any]) -> Ans
     go = link.recv()
     _sleep_until(go.begin)
     cpu, first = time.process_time(), time.monotonic()
-    began = until = first
+    began = first
     # Once at least: on a crowded machine it may be woken late.
     while at == 0 or (began < go.end and running < LOST):
         query = order[at % len(order)]
@@ -117,12 +117,12 @@ def _search(command: Searching, found: _Open, link: Connection[Any, Any]) -> Ans
             running += 1
             began = time.monotonic()
             continue
-        until = time.monotonic()
-        took.append(until - began)
+        now = time.monotonic()
+        took.append(now - began)
         asked.append(query)
         answers.append(ids)
         running = 0
-        began = until
+        began = now
     cpu = time.process_time() - cpu
     gc.enable()
     if running == LOST:
@@ -131,7 +131,7 @@ def _search(command: Searching, found: _Open, link: Connection[Any, Any]) -> Ans
         np.array(took),
         np.array(asked, dtype=np.int32),
         np.concatenate(answers) if answers else np.empty((0, ask.k), dtype=np.int32),
-        until - first,
+        began - first,
         errors,
         cpu,
     )

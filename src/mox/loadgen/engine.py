@@ -19,6 +19,8 @@ SETTLED = 0.01
 PAUSE_S = 0.5
 PATIENCE_S = 15.0
 """An engine may give memory back in the background; longer isn't waited for."""
+POSTGRES_PORT = 5432
+"""Where a URI names none."""
 
 
 def cores() -> int:
@@ -58,10 +60,10 @@ def _listening(address: str) -> set[str]:
     parts = urlsplit(address)
     folder = parse_qs(parts.query).get("host", [""])[0] or unquote(parts.hostname or "")
     if parts.scheme == "unix" or folder.startswith("/"):
-        at = parts.path if parts.scheme == "unix" else folder
+        at = unquote(parts.path) if parts.scheme == "unix" else _postgres_socket(folder, address)
         lines = (PROC / "net/unix").read_text().splitlines()[1:] if PROC.exists() else []
-        rows = [line.split() for line in lines]
-        return {row[6] for row in rows if len(row) > 7 and row[7].startswith(at)}
+        rows = [line.split(maxsplit=7) for line in lines]  # a path may hold spaces
+        return {row[6] for row in rows if len(row) > 7 and row[7] == at}
     if parts.port is None or not _is_here(parts.hostname or "localhost"):
         return set()
     found = set()
@@ -72,6 +74,13 @@ def _listening(address: str) -> set[str]:
             if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == parts.port:
                 found.add(row[9])
     return found
+
+
+def _postgres_socket(folder: str, address: str) -> str:
+    """The socket's path: several servers may share a folder, each by a port of its own."""
+    parts = urlsplit(address)
+    port = parse_qs(parts.query).get("port", [""])[0] or parts.port or POSTGRES_PORT
+    return f"{folder.rstrip('/')}/.s.PGSQL.{port}"
 
 
 def _is_here(name: str) -> bool:

@@ -129,6 +129,7 @@ def _joined(said: Sequence[Any], **rest: Any) -> Round:
     errors: Counter[str] = Counter()
     for one in answers:
         errors.update(one.errors)
+    firsts = [one.latency_s[0] for one in answers if len(one.latency_s)]
     return Round(
         qps=sum(len(one.query) / one.until_s for one in answers if len(one.query)),
         latency_ms=1e3 * np.concatenate([one.latency_s for one in answers]),
@@ -137,5 +138,6 @@ def _joined(said: Sequence[Any], **rest: Any) -> Round:
         errors=errors,
         client_cpu_s=sum(one.cpu_s for one in answers) + sum(one.cpu_s for one in wrote),
         inserted=sum(one.inserted for one in wrote),
+        first_ms=1e3 * float(np.median(firsts)) if firsts else None,
         **rest,
     )

@@ -83,7 +83,7 @@ class Answers:
     query: Ints
     ids: Ints
     until_s: float
-    """From its own beginning to the last answer."""
+    """From its own beginning to the end of its last search, answered or not."""
     errors: Mapping[str, int]
     cpu_s: float
 
