@@ -48,7 +48,7 @@ def test_it_runs_the_ladder_and_prints_one_document(small_corpus: Path, tmp_path
     assert {one["recall"] for one in found["equal_recall"]["rows"]} == {0.9, 0.95, 0.99}
     again = mox(tmp_path, "bench", "stores", "e.yaml", *asked)
     assert again.returncode == 0
-    assert "at recall 0.95, 2 clients:" in again.stdout
+    assert "at recall 0.95, 2 clients, k=5:" in again.stdout
     assert found["run_id"] in again.stdout, "measured once, and shown"
 
 

@@ -219,13 +219,35 @@ def test_lite_says_lite_in_every_table_and_its_own_cpu_is_told_apart(ran: mox.Re
     assert table.df()["notes"].str.contains("Lite").sum() == 4
 
 
-def test_the_table_ranks_within_a_condition_only(ran: mox.Results) -> None:
+def test_the_table_has_no_ranks_but_where_as_much_is_found(ran: mox.Results) -> None:
     table = ran.load()
-    assert {row.of for row in table.rows} == {3}
     assert len(table.df()) == 6
-    for row in table.rows:
-        assert 1 <= row.qps_rank[0] <= row.qps_rank[1] <= 3
+    assert not [name for name in table.df() if "rank" in name]
     assert "2 rounds show little" in repr(table)
+    assert {row.condition for row in table.rows} == {"1 client, k=5", "2 clients, k=5"}
+    for one in table.equal_recall().rows:
+        assert 1 <= one.rank[0] <= one.rank[1] <= 2
+
+
+def test_a_sweep_that_has_grown_says_what_was_measured_apart(small_corpus: Path) -> None:
+    def grown(dims: list[int], k: list[int]) -> mox.Results:
+        asked = experiment(
+            small_corpus,
+            embed=[{"kind": "hashing", "dims": one} for one in dims],
+            index=[{"kind": "exact"}],
+            search=[{"kind": "dense", "k": k}],
+            load=[{"seconds": 0.05, "rounds": 2}],
+        )
+        return mox.run(asked, offline=True, quiet=True)
+
+    first = grown([32], [5]).load()
+    assert [row.apart for row in first.rows] == [False]
+    table = grown([32, 256], [5, 20]).load()
+    said = {(row.k, row.vectors_are): row.apart for row in table.rows}
+    others = {(5, "dims=256"): False, (20, "dims=32"): False, (20, "dims=256"): False}
+    assert said == {(5, "dims=32"): True, **others}
+    assert "measured apart (1 of 4 rows)" in repr(table)
+    assert [one.rank for one in table.equal_recall([0.9]).rows] == [(1, 1)] * 4, "nothing is alike"
 
 
 def test_run_again_it_measures_nothing(ran: mox.Results, monkeypatch: pytest.MonkeyPatch) -> None:

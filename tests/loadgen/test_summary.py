@@ -143,3 +143,10 @@ def test_ranks_are_as_wide_as_the_spread() -> None:
     assert ranks([a, b, c, d, e], best="least") == [(1, 1), (2, 3), (2, 4), (4, 5), (3, 5)]
     assert ranks([a, d], best="most") == [(2, 2), (1, 1)]
     assert ranks([b, b], best="most") == [(1, 2), (1, 2)]
+
+
+def test_ranks_tell_apart_only_what_took_turns() -> None:
+    a, b, c = Spread(1, 0.9, 1.1), Spread(2, 1.8, 2.2), Spread(4, 3.8, 4.2)
+    # a and c of one job, b of another: a is before c, and b anywhere.
+    assert ranks([a, b, c], best="least", jobs=["x", "y", "x"]) == [(1, 2), (1, 3), (2, 3)]
+    assert ranks([a, b], best="least", jobs=[None, None]) == [(1, 2), (1, 2)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from mox.errors import MoxError
 from mox.experiment.loads import Load
@@ -81,6 +82,7 @@ def load_all(stages: list[Stage], context: Context) -> Iterator[tuple[Stage, Out
             except MoxError as error:
                 failed[stage.key] = error
         seed = int(stages[0].key[:6], 16) if stages else 0
+        job = {"job": uuid4().hex[:12], "interleaved": len(cells)}
         found = {
             one.cell.name: one for one in measure([*cells.values()], seed=seed, tick=context.tick)
         }
@@ -93,7 +95,7 @@ def load_all(stages: list[Stage], context: Context) -> Iterator[tuple[Stage, Out
             yield stage, measured.failed
         else:
             about = ready[_collection(stage)]
-            yield stage, _output(stage, context, measured, about, len(cells))
+            yield stage, _output(stage, context, measured, about, job)
 
 
 def _collection(stage: Stage) -> str:
@@ -201,8 +203,10 @@ def _cell(stage: Stage, subject: Subject) -> Cell:
 
 
 def _output(
-    stage: Stage, context: Context, measured: Measured, ready: _Ready, together: int
+    stage: Stage, context: Context, measured: Measured, ready: _Ready, job: Mapping[str, Any]
 ) -> Output:
+    """Args: job: what tells rows whose rounds took turns from those of other times, and how many
+    they were."""
     import numpy as np
 
     load = stage.spec["load"]
@@ -216,7 +220,7 @@ def _output(
         "consistency": about.consistency,
         "cold_is": about.cold if load["cold"] else None,
         "host": {"cpu": engine["cpu"], "cores": engine["cores"]},
-        "interleaved": together,
+        **job,
         "memory_mb": None if ready.memory is None else ready.memory / MB,
         "disk_mb": None if about.disk_bytes is None else about.disk_bytes / MB,
         "no_disk": about.no_disk if about.disk_bytes is None else None,

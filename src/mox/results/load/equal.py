@@ -3,7 +3,7 @@ at equal settings.
 
 A build's searches make a curve: more effort finds more, more slowly. Where two of its points
 lie around the recall that is asked for, what lies between is read off the line through their
-logarithms; where none does, nothing is made up.
+logarithms; where none does, nothing is made up. Rows that are INVALID are no points of it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class AtRecall:
     p95_ms: Spread
     exceeds: float | None
     """What its least effort finds already, where that is more than was asked for."""
+    marks: tuple[str, ...]
+    """Of each row that it is read off."""
+    job: str | None
+    """What these were measured in; None where that isn't known, or not one."""
     rank: tuple[int, int] = (1, 1)
 
     def cells(self) -> dict[str, Any]:
@@ -50,6 +54,8 @@ class AtRecall:
         return {
             "recall": self.target,
             **{name: facts[name] for name in CONDITIONS},
+            "k": self.row.k,
+            "vectors": self.row.vectors_are,
             "type": self.type,
             "build": self.row.build,
             "qps": _plain(self.qps),
@@ -59,7 +65,7 @@ class AtRecall:
             "memory_mb": facts["memory_mb"],
             "build_s": costs["build_s"],
             "exceeds": self.exceeds,
-            "marks": self.row.marks,
+            "marks": list(self.marks),
         }
 
 
@@ -74,7 +80,7 @@ class EqualRecall:
 
     rows: tuple[AtRecall, ...]
     missing: tuple[str, ...]
-    """`FLAT_PQ reaches 0.871 of 0.9 (1 client)`."""
+    """`FLAT_PQ reaches 0.871 of 0.9 (1 client, k=10)`, or that all its rows are INVALID."""
 
     def document(self) -> dict[str, Any]:
         return {"rows": [row.cells() for row in self.rows], "not_reached": list(self.missing)}
@@ -88,26 +94,34 @@ def equal_recall(table: LoadTable, targets: Sequence[float] = TARGETS) -> EqualR
     """
     found: list[AtRecall] = []
     missing: list[str] = []
-    for condition, rows in _by(table.rows, _condition).items():
-        types = _by(rows, lambda row: row.type)
+    for rows in _by(table.rows, _condition).values():
+        where = rows[0].compared
+        valid = _by((row for row in rows if not row.facts["invalid"]), _type)
+        types = dict.fromkeys(map(_type, rows))
+        missing += [f"{one} has only INVALID rows ({where})" for one in types if one not in valid]
         for target in targets:
             reached: list[AtRecall] = []
-            for name, some in types.items():
+            for name, some in valid.items():
                 builds = _by(some, lambda row: row.build).values()
                 best = [one for build in builds if (one := _read(name, build, target))]
                 if best:
                     reached.append(max(best, key=lambda one: one.qps.median))
                 elif most := max((row.recall for row in some if row.recall), default=None):
-                    missing.append(f"{name} reaches {most:.3f} of {target:g} ({condition[0]})")
-            places = ranks([one.qps for one in reached], best="most")
+                    missing.append(f"{name} reaches {most:.3f} of {target:g} ({where})")
+            jobs = [one.job for one in reached]
+            places = ranks([one.qps for one in reached], best="most", jobs=jobs)
             ranked = [_ranked(one, place) for one, place in zip(reached, places, strict=True)]
             found += sorted(ranked, key=lambda one: -one.qps.median)
     return EqualRecall(tuple(found), tuple(missing))
 
 
 def _condition(row: LoadRow) -> tuple[Any, ...]:
-    """What has to be equal besides the recall: the load, and the vectors."""
-    return row.condition, *(row.facts[name] for name in CONDITIONS), row.vectors
+    """What has to be equal besides the recall: the load, the hits asked for, the vectors."""
+    return *(row.facts[name] for name in CONDITIONS), row.k, row.vectors
+
+
+def _type(row: LoadRow) -> str:
+    return row.type
 
 
 def _by(rows: Iterable[LoadRow], key: Any) -> dict[Any, list[LoadRow]]:
@@ -133,9 +147,9 @@ def _read(name: str, rows: Iterable[LoadRow], target: float) -> AtRecall | None:
         return None
     at = above[0]
     right = points[at]
-    if at == 0:
+    if at == 0 or right.recall == target:
         more = right.recall if right.recall > target else None
-        return AtRecall(target, name, right.row, right.qps, right.p95_ms, more)
+        return AtRecall(target, name, right.row, right.qps, right.p95_ms, more, *_known([right]))
     left = points[at - 1]
     share = (target - left.recall) / (right.recall - left.recall)
     return AtRecall(
@@ -145,7 +159,15 @@ def _read(name: str, rows: Iterable[LoadRow], target: float) -> AtRecall | None:
         between(left.qps, right.qps, share),
         between(left.p95_ms, right.p95_ms, share),
         None,
+        *_known([left, right]),
     )
+
+
+def _known(points: Sequence[Point]) -> tuple[tuple[str, ...], str | None]:
+    """The marks of all of them, and the job that they were measured in, if it is one."""
+    marks = dict.fromkeys(mark for one in points for mark in one.row.marks)
+    jobs = {one.row.facts.get("job") for one in points}
+    return tuple(marks), jobs.pop() if len(jobs) == 1 else None
 
 
 def curve(points: Iterable[Point]) -> list[Point]:
@@ -180,7 +202,7 @@ def lines(found: EqualRecall) -> list[str]:
         said_.append(f"at recall {target:g}, {condition}:")
         for one in rows:
             extra = f" (its least effort finds {one.exceeds:.3f})" if one.exceeds else ""
-            marks = f"  [{', '.join(one.row.marks)}]" if one.row.marks else ""
+            marks = f"  [{', '.join(one.marks)}]" if one.marks else ""
             qps, p95 = one.qps, one.p95_ms
             said_.append(
                 f"  {said(one.rank):>4}  {one.type} {one.row.build}: {qps.median:,.0f}"
@@ -194,5 +216,5 @@ def lines(found: EqualRecall) -> list[str]:
 def _grouped(rows: Iterable[AtRecall]) -> Mapping[tuple[float, str], list[AtRecall]]:
     found: dict[tuple[float, str], list[AtRecall]] = {}
     for row in rows:
-        found.setdefault((row.target, row.row.condition), []).append(row)
+        found.setdefault((row.target, row.row.compared), []).append(row)
     return found

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mox.results.load.table import LoadRow, LoadTable
 
 WIDTH = 150
-SPEED = ("trial", "index", "load", "QPS", "rank", "p50 ms", "p95 ms", "rank", "p99 ms", "marks")
+SPEED = ("trial", "index", "load", "QPS", "p50 ms", "p95 ms", "p99 ms", "first ms", "marks")
 REST = (
     "trial", "index", "load", "recall by id", "tied", "ms engine", "ms client", "MB index",
     "memory", "disk", "build s", "answers",
@@ -63,11 +63,10 @@ def speed(row: LoadRow) -> list[str]:
         row.label,
         row.condition,
         _spread(facts["qps"], 0),
-        _rank(row.qps_rank),
         _spread(facts["p50_ms"], 2),
         _spread(facts["p95_ms"], 2),
-        _rank(row.p95_rank),
         _spread(facts["p99_ms"], 2),
+        _spread(facts.get("first_ms"), 1),
         ", ".join(row.marks),
     ]
 
@@ -87,12 +86,6 @@ def rest(row: LoadRow) -> list[str]:
         number(costs["build_s"], 1),
         f"{facts['answers']:,}",
     ]
-
-
-def _rank(rank: tuple[int, int]) -> str:
-    from mox.results.load.table import said
-
-    return said(rank)
 
 
 def _spread(one: Any, digits: int) -> str:

@@ -1,14 +1,16 @@
-"""Loads side by side: what each index took, with the ranks that the spread allows."""
+"""Loads side by side: what each index took, with the spread that it stands in. No ranks: their
+recalls differ, and `equal` compares them where they don't."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox.errors import SpecError
 from mox.experiment.trials import flatten
-from mox.loadgen import Spread, ranks
+from mox.loadgen import Spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,24 +19,26 @@ if TYPE_CHECKING:
     from mox.results.results import Results
     from mox.results.run import TrialRun
 
-INVALID, LITE, IN_CLIENT, REPEATS, DISTURBED = (
-    "INVALID", "Lite", "in client", "vectors repeat", "disturbed"
+INVALID, LITE, IN_CLIENT, REPEATS, DISTURBED, APART = (
+    "INVALID", "Lite", "in client", "vectors repeat", "disturbed", "measured apart"
 )  # fmt: skip
 LEGEND = {
     INVALID: "the clients took more than a quarter of the machine, so that these rows measure"
-    " them: use more cores, or fewer clients.",
+    " them, and no comparison has them: use more cores, or fewer clients.",
     LITE: "Milvus Lite loops over all rows in Python at each call; its latency and throughput are"
     " its own, and no index's. `mox up milvus` starts a server.",
     IN_CLIENT: "each client is its own engine; the two can't be told apart.",
     REPEATS: "recall by id is lower than tie-aware, since equal vectors stand in for each other.",
     DISTURBED: "so much of the machine went to neither engine nor clients.",
+    APART: "in another job than most of these rows, so that rounds didn't take turns with theirs:"
+    " what befell the machine meanwhile is in the difference, and no rank tells them apart.",
 }
 ROUNDS = 5
 """Their range holds the median in 94 % of cases; that of fewer, less often."""
 OTHERS = 0.1
 """Share of the machine from which on what else ran on it disturbs."""
 CONDITIONS = ("clients", "selectivity", "inserts", "cold")
-"""What has to be equal where two are ranked against each other."""
+"""Facts of a load that have to be equal where two are ranked against each other."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,14 @@ class LoadRow:
     """The settings that it was built with."""
     vectors: str
     """Which chunks and vectors it holds: what is compared has the same."""
+    vectors_are: str
+    """These in words; empty where the sweep has no others."""
+    k: int
+    """Hits that are asked for, and recall is of."""
     facts: Mapping[str, Any]
     costs: Mapping[str, Any]
-    qps_rank: tuple[int, int]
-    p95_rank: tuple[int, int]
-    of: int
-    """How many were measured under the same condition."""
+    apart: bool
+    """Whether it was measured in another job than most rows of its table, or in no known one."""
 
     @property
     def recall(self) -> float | None:
@@ -64,7 +70,7 @@ class LoadRow:
 
     @property
     def condition(self) -> str:
-        """The load in words."""
+        """The load in words, and the hits that were asked for."""
         facts = self.facts
         words = [f"{facts['clients']} client{'s' if facts['clients'] > 1 else ''}"]
         if facts["selectivity"] < 1:
@@ -73,7 +79,12 @@ class LoadRow:
             words.append(f"{facts['inserts']:g} inserts/s")
         if facts["cold"]:
             words.append("cold")
-        return ", ".join(words)
+        return ", ".join([*words, f"k={self.k}"])
+
+    @property
+    def compared(self) -> str:
+        """What has to be equal besides the recall, in words."""
+        return ", ".join(filter(None, [self.condition, self.vectors_are]))
 
     @property
     def marks(self) -> list[str]:
@@ -95,19 +106,18 @@ class LoadRow:
         wanted = 0.9 * facts["inserts"]
         if wanted and facts["inserted_per_s"] < wanted:
             found.append(f"took {facts['inserted_per_s']:.0f} inserts/s only")
-        return found
+        return [*found, APART] if self.apart else found
 
     def cells(self) -> dict[str, Any]:
         """Plain values, one a column."""
         facts, recall = self.facts, self.facts["recall"]
         found: dict[str, Any] = {"trial": self.trial, "index": self.label}
-        found |= {name: facts[name] for name in CONDITIONS}
+        found |= {name: facts[name] for name in CONDITIONS} | {"k": self.k}
         found |= {"recall by id": recall["by_id"], "recall tie-aware": recall["tie_aware"]}
-        for name in ("qps", "p50_ms", "p95_ms", "p99_ms"):
-            spread = facts[name] or {}
+        for name in ("qps", "p50_ms", "p95_ms", "p99_ms", "first_ms"):
+            spread = facts.get(name) or {}  # only cold rows have first answers of their own
             found[name] = spread.get("median")
             found[f"{name} low"], found[f"{name} high"] = spread.get("low"), spread.get("high")
-        found |= {"qps rank": said(self.qps_rank), "p95 rank": said(self.p95_rank)}
         for name in ("engine_cpu_ms", "client_cpu_ms", "memory_mb", "disk_mb"):
             found[name] = facts[name]
         found |= {"index_mb": self.costs["index_mb"], "build_s": self.costs["build_s"]}
@@ -118,7 +128,7 @@ class LoadRow:
 
 @dataclass(frozen=True)
 class LoadTable:
-    """Trials under load, by condition and within it by throughput."""
+    """Trials under load, by what is compared and within that by throughput."""
 
     rows: tuple[LoadRow, ...]
     host: Mapping[str, str]
@@ -131,7 +141,8 @@ class LoadTable:
             f"{cores} cores of {cpu}; medians of interleaved rounds; [low, high] is the rounds'"
             " range for QPS and a 95 % interval for latencies. Closed loop: throughput is that of"
             " so many clients, no capacity.",
-            "A rank such as 1-3 is a tie: the difference lies inside the spread.",
+            "Ranks are of those that find as much. One such as 1-3 is a tie: the difference lies"
+            " inside the spread.",
         ]
         every = [mark for row in self.rows for mark in row.marks]
         for word, meaning in LEGEND.items():
@@ -145,7 +156,12 @@ class LoadTable:
         )
         found += [f"No disk of {engine}: {why}." for engine, why in whys]
         meanings = dict.fromkeys(row.facts["cold_is"] for row in self.rows)
-        found += [f"Cold: {one} before each round, and no query before." for one in meanings if one]
+        found += [
+            f"Cold: {one} before each round, and no query before. `first ms` is each client's first"
+            " answer then; all else is of a round that warms itself."
+            for one in meanings
+            if one
+        ]
         if (few := min(row.facts["rounds"] for row in self.rows)) < ROUNDS:
             found.append(f"{few} rounds show little of a spread: {ROUNDS} or more are usual.")
         levels = dict.fromkeys(
@@ -193,40 +209,44 @@ def load_table(results: Results) -> LoadTable:
             "no finished trial of this run was put under load.",
             mend="add an axis `load: [{clients: [1, 4]}]`, or see `mox bench stores`.",
         )
-    found: list[LoadRow] = []
-    groups: dict[tuple[Any, ...], list[Any]] = {}
-    for trial, facts in trials:
-        groups.setdefault(tuple(facts[name] for name in CONDITIONS), []).append((trial, facts))
-    for _, group in sorted(groups.items()):
-        by_qps = ranks([spread(facts, "qps") for _, facts in group], best="most")
-        by_p95 = ranks([spread(facts, "p95_ms") for _, facts in group], best="least")
-        rows = [
-            _row(results, trial, facts, qps_rank=qps, p95_rank=p95, of=len(group))
-            for (trial, facts), qps, p95 in zip(group, by_qps, by_p95, strict=True)
-        ]
-        found += sorted(rows, key=lambda row: -row.facts["qps"]["median"])
-    return LoadTable(tuple(found), trials[0][1]["host"])
+    jobs = Counter(job for _, facts in trials if (job := facts.get("job")))
+    most = max(jobs, key=lambda job: jobs[job], default="")
+    rows = [
+        _row(results, trial, facts, apart=len(trials) > 1 and facts.get("job") != most)
+        for trial, facts in trials
+    ]
+    rows.sort(key=_place)
+    return LoadTable(tuple(rows), trials[0][1]["host"])
 
 
-def _row(results: Results, trial: TrialRun, facts: Mapping[str, Any], **places: Any) -> LoadRow:
+def _place(row: LoadRow) -> tuple[Any, ...]:
+    """Beside what it may be compared with, the fastest first."""
+    alike = (*(row.facts[name] for name in CONDITIONS), row.k, row.vectors_are)
+    return *alike, -row.facts["qps"]["median"]
+
+
+def _row(results: Results, trial: TrialRun, facts: Mapping[str, Any], *, apart: bool) -> LoadRow:
     index = trial.config["index"]
     column = index.get("column", "")
     return LoadRow(
         trial=trial.id,
-        label=index_label(results, trial),
+        label=_words(results, trial, ("chunk", "embed", "index", "search")),
         type=" ".join(filter(None, [index["kind"], column])),
         build=" ".join(f"{n}={v}" for n, v in index.items() if n not in ("kind", "column")),
         vectors=trial.roles["embed"].key,
+        vectors_are=_words(results, trial, ("chunk", "embed")),
+        k=trial.config["search"]["k"],
         facts=facts,
         costs=results.costs[trial.id],
-        **places,
+        apart=apart,
     )
 
 
-def index_label(results: Results, trial: TrialRun) -> str:
-    """What tells an index and its search apart, its load left out."""
+def _words(results: Results, trial: TrialRun, axes: Sequence[str]) -> str:
+    """What tells a trial's choices on some axes from those of the others; an index always has its
+    kind."""
     words = []
-    for axis in ("chunk", "embed", "index", "search"):
+    for axis in axes:
         params = dict(flatten(trial.config.get(axis, {})))
         telling = [n for n in params if f"{axis}.{n}" in results.run.varying and n != "kind"]
         named = axis == "index" or f"{axis}.kind" in results.run.varying
