@@ -9,7 +9,7 @@ see `cheapest`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import (
@@ -21,6 +21,7 @@ from mox.evaluation.statistics import (
 )
 from mox.experiment import Constraint
 from mox.results.cheapest import cheapest
+from mox.results.load.apart import apart
 from mox.results.preferred import preferred
 from mox.results.reason import reason
 from mox.results.run import every, forgotten
@@ -95,9 +96,11 @@ def choose(results: Results) -> Choice | None:
     if not sifted.kept:
         refused = emptied(results, sifted)
         return Choice(None, refused, measure, within, refused=refused)
-    if run.goal in run.measures:
-        return _by_measure(results, rule, sifted)
-    return _by_cost(results, rule, sifted)
+    by = _by_measure if run.goal in run.measures else _by_cost
+    found = by(results, rule, sifted)
+    if found.refused or not (remark := apart(results, rule)):
+        return found
+    return replace(found, reason=f"{found.reason} {remark}")
 
 
 def _by_measure(results: Results, rule: Mapping[str, Any], sifted: Sifted) -> Choice:

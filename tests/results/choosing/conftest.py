@@ -20,7 +20,7 @@ def load_facts(**figures: Any) -> dict[str, Any]:
         "others": 0.0, "recall": {"by_id": 1.0, "tie_aware": 1.0, "differ": False},
         "engine": "pgvector 0.8", "lite": False, "in_client": False,
         "consistency": "read committed",
-        "host": {"cpu": "a", "cores": 2}, "interleaved": 2, "invalid": None,
+        "host": {"cpu": "a", "cores": 2}, "job": "j", "interleaved": 2, "invalid": None,
     }  # fmt: skip
     for name, value in figures.items():
         spread = isinstance(value, tuple)

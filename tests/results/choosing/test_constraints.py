@@ -288,3 +288,19 @@ def test_trials_say_what_keeps_them_out(many: Any, add: Any) -> None:
     assert marks(found, found.trial("big")) == "baseline, out by index_mb"
     assert "out by index_mb" in repr(found)
     assert "out by index_mb" in found._repr_html_()
+
+
+@pytest.mark.parametrize("job", ["another", None])  # None: of before jobs had names
+def test_a_choice_by_speeds_of_several_jobs_says_so(
+    many: Any, add: Any, facts: Any, job: str | None
+) -> None:
+    add("a", GOOD, load=facts(p95_ms=(9.0, 8.0, 10.0)))
+    add("b", GOOD, load=facts(p95_ms=(5.0, 4.0, 6.0)), at=1)
+    prefer = {"minimise": "p95_ms", "maximise": None}
+    size = {"minimise": "index_mb", "maximise": None}
+    assert "jobs" not in choice(many, within=0.1, prefer=prefer).reason
+    add("c", GOOD, load=facts(p95_ms=(2.0, 1.0, 3.0), job=job), at=2)
+    found = choice(many, within=0.1, prefer=prefer)
+    assert found.trial == "c"
+    assert "p95_ms is of 2 jobs whose rounds did not take turns" in found.reason
+    assert "jobs" not in choice(many, within=0.1, prefer=size).reason
