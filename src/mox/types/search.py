@@ -75,6 +75,8 @@ class Built:
     bytes_are: str
     """`measured` where the engine's files were readable, else `formula`."""
     build_s: float
+    """Seconds of making, filling, indexing, loading (where that is a step of its own) and
+    verifying a collection; those of connecting, and of starting an embedded engine, are not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
-from mox.errors import EngineError, SpecError
+from mox.errors import SpecError
 from mox.indexes import indexes
 from mox.indexes.milvus import lite
 from mox.indexes.milvus.build import Contents, create, fill, patience_s
-from mox.indexes.milvus.client import connected, server_engine
-from mox.indexes.milvus.collection import drop, rows_of
+from mox.indexes.milvus.client import Link, server_engine
+from mox.indexes.milvus.collection import drop, rows_of, whole
 from mox.indexes.milvus.search import opened
 from mox.indexes.milvus.serve import served
 from mox.indexes.milvus.specs import SPECS, MilvusSpec, check_engine, check_filter
@@ -41,30 +41,22 @@ class MilvusBackend:
         check_engine(_ours(spec), engine)
 
     def build(self, spec: IndexSpec, rows: Rows, place: Place) -> Built:
-        started = time.perf_counter()
         ours = _ours(spec)
         vectors = dense(rows, kind=spec.kind)
         contents = Contents(vectors, rows.fields)
         held = len(contents.held)
-        made = False
-        try:
-            with connected(place) as link:
-                check_engine(ours, link.engine)
-                create(link, ours, contents)
-                made = True
-                fill(link, ours, contents, patience_s=self.patience_s)
-                # On a server it stays loaded, since loading takes seconds: who opens it
-                # releases it.
-                parameters = verify(link, ours, held)
-                size, size_is = index_bytes(link, ours, held, vectors.shape[1])
-        except Exception:
-            # An engine may try an index that it cannot build again and again, for ever. What
-            # cannot be dropped now either is nobody's: `mox gc` names it.
-            with suppress(EngineError):
-                if made:
-                    self.drop(place)
-            raise
-        return Built(len(vectors), parameters, size, size_is, time.perf_counter() - started)
+
+        def begin(link: Link) -> None:
+            check_engine(ours, link.engine)
+            create(link, ours, contents)
+
+        def rest(link: Link) -> tuple[Mapping[str, Any], tuple[int, str]]:
+            # On a server it stays loaded, since loading takes seconds: who opens it releases it.
+            fill(link, ours, contents, patience_s=self.patience_s)
+            return verify(link, ours, held), index_bytes(link, ours, held, vectors.shape[1])
+
+        (parameters, (size, size_is)), took = whole(place, begin, rest)
+        return Built(len(vectors), parameters, size, size_is, took)
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[Searcher]:
         return opened(_ours(spec), place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -15,11 +16,17 @@ from mox.types import Place
 T = TypeVar("T")
 
 
-def whole(place: Place, begin: Callable[[Link], None], fill: Callable[[Link], T]) -> T:
+def whole(
+    place: Place, begin: Callable[[Link], None], fill: Callable[[Link], T]
+) -> tuple[T, float]:
     """Build a collection that is there whole afterwards, or not at all.
 
     Args:
-        begin: checks and creates it. fill: all the rest; what it returns is returned.
+        begin: checks and creates it. fill: all the rest.
+
+    Returns:
+        What `fill` returned, and the seconds of both. Connecting isn't in them: a process' first
+        connection waits for the import of pymilvus, and an embedded engine is opened by it.
 
     Raises:
         EngineError: the engine is away, refuses, or built something else.
@@ -27,11 +34,14 @@ def whole(place: Place, begin: Callable[[Link], None], fill: Callable[[Link], T]
     made = False
     try:
         with connected(place) as link:
+            started = time.perf_counter()
             begin(link)
             made = True
-            return fill(link)
+            filled = fill(link)
+            return filled, time.perf_counter() - started
     except Exception:
-        # What cannot be dropped now either is nobody's: `mox gc` names it.
+        # An engine may try an index that it cannot build again and again, for ever. What cannot
+        # be dropped now either is nobody's: `mox gc` names it.
         with suppress(EngineError):
             if made:
                 drop(place)

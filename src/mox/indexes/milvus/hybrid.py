@@ -6,7 +6,6 @@ and the dense side asks for the others only, where there are any.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -83,7 +82,6 @@ class MilvusHybridBackend:
         text.check_engine(ours.text, engine)
 
     def build(self, spec: IndexSpec, rows: Rows, place: Place) -> Built:
-        started = time.perf_counter()
         ours = _ours(spec)
         texts = texts_of(rows, kind=spec.kind, most_bytes=MOST_BYTES)
         if rows.fields or rows.vectors is None or len(rows.vectors) != len(texts):
@@ -99,11 +97,11 @@ class MilvusHybridBackend:
             self.check(ours, link.engine)
             text_build.create(link, ours.text, vectors.shape[1])
 
-        found, size = whole(place, begin, lambda link: _fill(link, ours, vectors, texts))
+        (found, size), took = whole(place, begin, lambda link: _fill(link, ours, vectors, texts))
         parameters = {"vector": {"kind": ours.vector.kind, **found}, "text": ours.text.model_dump()}
         size += ours.text.formula_bytes(texts)
         # A sum of measured and worked out bytes is worked out.
-        return Built(len(texts), parameters, size, "formula", time.perf_counter() - started)
+        return Built(len(texts), parameters, size, "formula", took)
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[PairSearcher]:
         ours = _ours(spec)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -35,7 +34,6 @@ class MilvusTextBackend:
         check_engine(_ours(spec), engine)
 
     def build(self, spec: IndexSpec, rows: Rows, place: Place) -> Built:
-        started = time.perf_counter()
         ours = _ours(spec)
         texts = texts_of(rows, kind=spec.kind, most_bytes=MOST_BYTES)
         if rows.fields or rows.vectors is not None:
@@ -48,10 +46,10 @@ class MilvusTextBackend:
             check_engine(ours, link.engine)
             create(link, ours, None)
 
-        whole(place, begin, lambda link: fill(link, ours, texts))
+        _, took = whole(place, begin, lambda link: fill(link, ours, texts))
         parameters = ours.model_dump(exclude={"kind"})
         size = ours.formula_bytes(texts)
-        return Built(len(texts), parameters, size, "formula", time.perf_counter() - started)
+        return Built(len(texts), parameters, size, "formula", took)
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[TextSearcher]:
         return opened_texts(_ours(spec), place)

@@ -62,6 +62,10 @@ class PgSearch(SearchSettings):
 class HnswSearch(PgSearch):
     """Searches of a graph."""
 
+    rerank: int | None = Field(None, ge=1, le=MOST_HITS)
+    """Candidates by the bits' Hamming distance that are compared again by their whole vectors
+    (`column: bit` only; of no effect elsewhere). Where it is not set, all `ef_search` candidates,
+    k at least; ten for each place where scans are iterative."""
     ef_search: int = Field(40, ge=1, le=1_000)
     """Candidates kept while the graph is walked: more finds more, more slowly. At least k, and
     at least `rerank` on bits, unless scans are iterative: PostgreSQL gives no more rows than

@@ -33,7 +33,6 @@ class FtsBackend:
         _ours(spec)  # every PostgreSQL that has pgvector has full text
 
     def build(self, spec: IndexSpec, rows: Rows, place: Place) -> Built:
-        started = time.perf_counter()
         ours = _ours(spec)
         texts = texts_of(rows, kind=spec.kind, most_bytes=text_table.MOST_BYTES, nul=False)
         if rows.fields or rows.vectors is not None:
@@ -44,6 +43,7 @@ class FtsBackend:
         with connected(place) as link:
             provide(link)
             text_table.check_case(link, texts)
+            started = time.perf_counter()
             with link.transaction():
                 check_absent(link)
                 columns = ", ".join(["id int4 not null", *text_table.columns_sql(ours)])
@@ -54,9 +54,10 @@ class FtsBackend:
                 text_table.check_described(link, ours)
                 if link.ask(f"select count(*) from {link.table}") != [(len(texts),)]:
                     raise text_table.other(link, f"other than the {len(texts)} rows sent")
+            took = time.perf_counter() - started
             size = text_table.text_bytes(link)
         parameters = ours.model_dump(exclude={"kind"})
-        return Built(len(texts), parameters, size, "measured", time.perf_counter() - started)
+        return Built(len(texts), parameters, size, "measured", took)
 
     def open(self, spec: IndexSpec, place: Place) -> AbstractContextManager[TextSearcher]:
         return opened_texts(_ours(spec), place)
