@@ -61,5 +61,6 @@ def _in_our_time(account: Account, scale: float) -> Account:
     own = account.limits
     rates = (*PER_MIN.values(), "ramp_per_min")
     ours = {name: rate / scale for name in rates if (rate := getattr(own, name)) is not None}
-    said = {**own.model_dump(exclude_unset=True), **ours, "burst_s": min(60, own.burst_s * scale)}
+    times = {name: min(60, getattr(own, name) * scale) for name in ("burst_s", "late_s")}
+    said = {**own.model_dump(exclude_unset=True), **ours, **times}
     return replace(account, name=f"{account.name} at {scale:g}", limits=Limits(**said))

@@ -17,10 +17,6 @@ PER_MIN: dict[Resource, str] = {
     "output": "output_per_min",
 }
 """Each resource's field, in the order in which accounts keep them."""
-LATE_S = 0.2
-"""How much later than another a request may arrive. Where the provider's whole bucket is one
-request, and holds back no such time, requests go so much further apart. Measured: with sends that
-are late by 20 ms in the mean, 0.15 s still meet a 429 in 2,000 requests."""
 
 
 class Limits(BaseModel):
@@ -42,8 +38,12 @@ class Limits(BaseModel):
     burst_s: float = Field(1.0, gt=0, le=60)
     """How much the provider is taken to allow at once, in seconds of its rate. The pool uses half
     of it: the rest takes up what arrives late. Below 75 requests a minute a second's worth leaves
-    no room for that, so they go up to 0.2 s further apart: 83 % of the limit are used at 60 a
+    no room for that, so they go up to `late_s` further apart: 83 % of the limit are used at 60 a
     minute, 86 % at 50, 94 % at 20. Where the provider allows 2 s at once, say so, and have all."""
+    late_s: float = Field(0.2, ge=0, le=60)
+    """How much later than another a request may arrive. Where the provider's whole bucket is one
+    request, and holds back no such time, requests go so much further apart. Measured: with sends
+    that are late by 20 ms in the mean, 0.15 s still meet a 429 in 2,000 requests."""
     safety: float = Field(0.995, gt=0, le=1)
     """Share of the stated rate that is used."""
     ramp_per_min: float | None = Field(None, gt=0)
@@ -105,7 +105,7 @@ class Limits(BaseModel):
     def _paced(self, rate: float) -> float:
         """A rate of requests, slower where the provider's bucket takes up no lateness."""
         apart = 1 / rate
-        return 1 / (apart + max(0.0, LATE_S - max(0.0, self.burst_s - apart)))
+        return 1 / (apart + max(0.0, self.late_s - max(0.0, self.burst_s - apart)))
 
     @cached_property
     def caps(self) -> tuple[float, ...]:
