@@ -14,11 +14,15 @@ from mox.providers.pool.holes import Hole
 from mox.providers.pool.limits import Account
 from mox.providers.pool.link import number, words
 
+PARTS = ("room", "book", "placing", "settling", "asked")
+"""Of the script, in the order in which they need each other."""
+
 
 @lru_cache(maxsize=1)
 def script() -> tuple[bytes, bytes]:
     """The books in Lua, and the name that Redis gives them."""
-    text = resources.files("mox.providers.pool").joinpath("books.lua").read_bytes()
+    folder = resources.files("mox.providers.pool") / "lua"
+    text = b"\n".join((folder / f"{name}.lua").read_bytes() for name in PARTS)
     return text, sha1(text).hexdigest().encode()  # noqa: S324  Redis' own way of naming
 
 
