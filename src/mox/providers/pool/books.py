@@ -1,4 +1,4 @@
-"""The pool's arithmetic in Python: one process's own books. In Redis the folder `lua` does the same.
+"""The pool's arithmetic in Python: one process's own books. The folder `lua` does it in Redis.
 
 `book` is of one account, `breaker` of one provider; here are all of them, and which is taken.
 """
