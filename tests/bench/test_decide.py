@@ -63,6 +63,53 @@ def test_every_pair_of_verdicts(pgvector: dict, milvus: dict, taken: str, why: s
     assert re.search(why, found.why)
 
 
+@pytest.mark.parametrize(
+    ("pgvector", "milvus", "taken", "why"),
+    [
+        (0.99, None, "pgvector", "pgvector keeps recall"),
+        (None, 0.99, "Milvus", "pgvector may not keep .*; Milvus keeps it"),
+        (None, None, "Milvus", "both may keep .*, and Milvus is faster"),
+        (0.99, 0.99, "Milvus", "both keep .*, and Milvus is faster"),
+        (None, 0.5, "pgvector", "pgvector may keep .*; Milvus does not"),
+        (0.5, None, "Milvus", "pgvector does not keep .*; Milvus may keep it"),
+    ],
+)
+def test_without_a_latency_who_surely_keeps_the_recall_is_taken_before_who_may(
+    pgvector: float | None, milvus: float | None, taken: str, why: str
+) -> None:
+    """Milvus is ten times as fast. None: .955 up and down by 2 %, whose interval reaches .95."""
+    points = recalls("pgvector_hnsw", 20.0, pgvector, POSTGRES) + recalls(
+        "HNSW", 2.0, milvus, MILVUS
+    )
+    found = decide(points, 10_000, Bound(recall=0.95, clients=4))
+    assert found.taken.store == taken
+    assert re.search(why, found.why)
+
+
+def recalls(kind: str, ms: float, recall: float | None, engine: dict) -> list[Point]:
+    found = []
+    for at, point in enumerate(curve(kind, p95=(ms, 0.2), engine=engine)):
+        wobble = math.exp(0.02 * (1, -1, -1, 1, 1, -1)[at])
+        value = 0.955 * wobble if recall is None else recall
+        found.append(replace(point, values={**point.values, "recall": Spread.of(value)}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [
+        ({"recall": 0.0}, "a bound of recall 0"),
+        ({"recall": 1.1}, r"a bound of recall 1\.1"),
+        ({"recall": math.nan}, "a bound of recall nan"),
+        ({"recall": 0.9, "p95_ms": 0.0}, "a bound of p95 0 ms"),
+        ({"recall": 0.9, "clients": 0}, "a bound for 0 clients"),
+    ],
+)
+def test_a_bound_that_no_curve_can_be_held_to_is_refused(bound: dict, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        Bound(**bound)
+
+
 def test_what_was_not_validly_measured_is_named_and_not_said_to_fail() -> None:
     """HNSW's clients took too much of the machine: FLAT alone speaks for Milvus."""
     graph = [replace(point, invalid="clients took 33 %") for point in curve("HNSW", **YES)]
