@@ -40,6 +40,13 @@ def both() -> Growth:
     return grown([point(way, n) for way in (FLAT, PG) for n in SIZES])
 
 
+def test_what_was_not_measured_is_a_dash_and_no_zero() -> None:
+    """No load, so neither latency nor throughput: `0 q/s` would be said of an engine that hangs."""
+    said = grown([point(PG, 1_000)]).text()
+    (row,) = (line for line in said.splitlines() if line.lstrip().startswith("1,000 "))
+    assert row.split()[4:6] == ["–", "1.000"]
+
+
 def test_formulas_are_those_of_the_index_types() -> None:
     # FLAT: 4 bytes a dimension. HNSW of m = 8: besides 8 bytes for each of 8 links, and 16.
     # Milvus keeps 40 bytes a row beside either.

@@ -11,8 +11,9 @@ from mox.bench import growth as growing
 from mox.bench.auto import concrete, written
 from mox.bench.decide import Bound, Decision
 from mox.bench.decide import decide as pick
-from mox.bench.known import points_like
+from mox.bench.known import growths_like, points_of
 from mox.bench.ladder import check_sizes, ladder
+from mox.bench.measured import is_grown
 from mox.bench.mixture import TOLERANCE
 from mox.bench.record import Growth
 from mox.bench.vectors import embed_all, read_corpora, subject
@@ -53,8 +54,13 @@ class Wanted:
         return {name: value for name, value in given.items() if value}
 
     def bound(self, experiment: Experiment) -> Bound:
-        """Of the largest number of clients."""
-        written = [trial.load.clients for trial in experiment.trials if trial.load is not None]
+        """For the largest number of clients, of the loads that are grown.
+
+        Raises:
+            SpecError: no curve can be held to it.
+        """
+        loads = [trial.load for trial in experiment.trials if trial.load is not None]
+        written = [load.clients for load in loads if is_grown(load)]
         # Floats, so that 50 from a notebook and 50.0 from the command line are one bound.
         p95_ms = None if self.p95_ms is None else float(self.p95_ms)
         return Bound(float(self.recall), max(self.clients or written, default=1), p95_ms)
@@ -126,5 +132,5 @@ def decide(
         read = read_corpora(made, asked.corpora)
         rows = sum(embed_all(made, read, store, here, Silent()).rows(store).values())
     embed = trial.embed.model_dump(mode="json") if trial.embed else {}
-    points = points_like(store, host=host(), embed=embed, k=trial.search.k)
-    return pick(points, rows, asked.bound(made))
+    growths = growths_like(store, host=host(), embed=embed, k=trial.search.k)
+    return pick(points_of(growths), rows, asked.bound(made))

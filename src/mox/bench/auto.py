@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mox.bench.decide import Bound, Decision, decide
-from mox.bench.known import alike_of, points_like
+from mox.bench.known import alike_of, answering, check_answers, growths_like, points_of
 from mox.bench.vectors import do, no_engine
 from mox.errors import FieldError, SpecError
 from mox.experiment import Experiment
@@ -21,6 +21,7 @@ from mox.pipeline.prepare import open_corpus
 from mox.pipeline.progress import Silent
 from mox.pipeline.store import Store
 from mox.registry import validate
+from mox.results.growth.words import named
 from mox.settings import Settings
 from mox.source import Path_, Source, override, read
 from mox.spec import canonical
@@ -38,7 +39,9 @@ def load(
     hybrid searches that don't set them. What was picked, and why, is the first of its notes.
 
     Raises:
-        MissingError: no curves of this host, this embedding or this load.
+        MissingError: no curves of this host, this embedding or this load, or the pick's are of
+            another engine than would answer.
+        EngineError: an engine that is set is away.
         SpecError: several embeddings or numbers of hits, or no store keeps the bound.
     """
     return resolved(written(experiment, changes), store, settings)
@@ -63,13 +66,18 @@ def resolved(source: Source, store: Store, settings: Settings) -> Experiment:
         most = _largest(standing, store, settings)
     trial = standing.trials[0]
     embed = trial.embed.model_dump(mode="json") if trial.embed else {}
-    points = points_like(store, host=host(), embed=embed, k=trial.search.dense_k)
+    growths = growths_like(store, host=host(), embed=embed, k=trial.search.dense_k)
+    points, here = answering(points_of(growths), settings)
     taken = {
         at: [decide(points, one.rows or most, _bound(one)) for one in several]
         for at, several in autos.items()
     }
+    picks = [found for several in taken.values() for found in several]
+    for found in picks:
+        check_answers(found.taken.way, points, here)
     experiment = parse(_rewritten(source, taken))
-    said = [note(found, store) for several in taken.values() for found in several]
+    said = [note(found, alike_of(growths, found, points)) for found in picks]
+    said += _beside(experiment, picks)
     return replace(experiment, notes=(*dict.fromkeys(said), *experiment.notes))
 
 
@@ -99,10 +107,13 @@ def _bound(one: Auto) -> Bound:
     return Bound(one.recall, one.clients, one.p95_ms)
 
 
-def note(found: Decision, store: Store) -> str:
-    """A decision as a line of a plan."""
+def note(found: Decision, alike: Mapping[str, Any] | None) -> str:
+    """A decision as a line of a plan.
+
+    Args:
+        alike: how alike its two configurations answered; None where nobody compared them.
+    """
     said = f"index auto: {found.taken.way.name}. {found.why} {found.taken}; {found.other}."
-    alike = alike_of(store, found)
     if alike is None:
         return f"{said} The two were not compared on the same vectors."
     mean, margin = alike["difference"]["mean"], alike["margin"]
@@ -113,6 +124,26 @@ def note(found: Decision, store: Store) -> str:
         f" [{alike['difference']['low']:+.3f}, {alike['difference']['high']:+.3f}] within"
         f" ±{margin:g}."
     )
+
+
+def _beside(experiment: Experiment, picks: Sequence[Decision]) -> Iterator[str]:
+    """Which other indexes the settings of the picks change: those of an axis are of all of it."""
+    picked = [dict(found.taken.way.index) for found in picks]
+    given = {name: value for found in picks for name, value in found.taken.way.search.items()}
+    others: dict[str, list[str]] = {}
+    for trial in experiment.trials:
+        index = trial.index.model_dump(mode="json") if trial.index else None
+        if index is None or index in picked or trial.search.settings is None:
+            continue
+        its = trial.search.settings.model_dump(mode="json")
+        for name, value in given.items():
+            if its.get(name) == value:
+                others.setdefault(f"{name}={value}", []).append(named(index, {}))
+    for setting, names in others.items():
+        yield (
+            f"index auto: {setting}, with which the pick was measured, is a setting of the search"
+            f" axis, and also that of {'; '.join(dict.fromkeys(names))}."
+        )
 
 
 def _entries(source: Source) -> list[Any]:

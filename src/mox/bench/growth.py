@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mox.bench.alike import Alike, alike
-from mox.bench.decide import STORES, Bound, service_of
+from mox.bench.alike import Alike
+from mox.bench.decide import Bound
 from mox.bench.grown import Grower
 from mox.bench.ladder import ladder
 from mox.bench.measured import Staged, Under, configurations, plan_of, point, staged
 from mox.bench.mixture import TOLERANCE
-from mox.bench.points import Point, Way
+from mox.bench.pairs import pairs
+from mox.bench.points import Point
 from mox.bench.record import Growth, Left, content, save
 from mox.bench.vectors import Real, embed_all, read_corpora, subject
 from mox.experiment import Experiment
 from mox.experiment.experiment import Budget
+from mox.experiment.loads import Load
 from mox.loadgen import host
-from mox.pipeline import codec
-from mox.pipeline.execute import Progress, execute
+from mox.pipeline.execute import Outcome, Progress, execute
 from mox.pipeline.running import announced
-from mox.pipeline.stages import Ref
+from mox.pipeline.stages import Ref, Stage
 from mox.pipeline.store import Store
 from mox.settings import Settings
-from mox.types import Hits
 
 WORSE = 1.2
 """The power of a size by which a build is expected to take longer: n·log n, rounded up."""
@@ -56,7 +55,8 @@ def grow(
 ) -> Growth:
     """Measure what isn't stored, keep it, and fit the curves.
 
-    Killed at any place, what was measured is kept, and the same call measures the rest.
+    The document is saved after each size, so that `gc` keeps what it tells of. Killed at any
+    place, what was measured is kept, and the same call measures the rest.
 
     Raises:
         MoxError: the experiment can't be grown, an engine is away, or no mixture is like the real
@@ -69,14 +69,17 @@ def grow(
     real = embed_all(experiment, read, store, settings, progress)
     grower = Grower(store, real, sizes[-1], experiment.seed, asked.tolerance)
     grower.rehearsal()
-    deadline = began + 60 * asked.minutes if asked.minutes else None
+    deadline = None if asked.minutes is None else began + 60 * asked.minutes
     run = _Run(experiment, asked, real, grower, store, settings, progress, deadline)
     if grower.rehearsed is not None:
         run.roots.append(grower.rehearsed.ref)
+    run.stored(sizes, ways)
     for n in sizes:
-        run.size(n, ways)
-    found = run.growth(sizes, ways, notes)
-    save(store, found)
+        try:
+            run.size(n, ways)
+        finally:
+            found = run.growth(sizes, ways, notes)
+            save(store, found)
     return found
 
 
@@ -92,22 +95,33 @@ class _Run:
     settings: Settings
     progress: Progress
     deadline: float | None
-    points: list[Point] = field(default_factory=list)
-    left: list[Left] = field(default_factory=list)
+    points: dict[tuple[str, int], Point] = field(default_factory=dict)
+    """Configuration and size → what was measured."""
+    missed: dict[tuple[str, int], tuple[str, bool]] = field(default_factory=dict)
+    """Configuration and size → why it wasn't, and whether it failed."""
     roots: list[Ref] = field(default_factory=list)
     sets: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    done: dict[int, list[Staged]] = field(default_factory=dict)
+    done: dict[int, dict[str, Staged]] = field(default_factory=dict)
     cost_s: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Configuration → the last size that it was measured at, and the seconds that it took."""
+    compared: dict[tuple[Ref, Ref], Alike] = field(default_factory=dict)
+
+    def stored(self, sizes: Sequence[int], ways: Sequence[Under]) -> None:
+        """Take in what an earlier call has measured: stopped early, none of it is lost."""
+        for n in sizes:
+            grown = self.grower.planned(n)
+            if self.store.has(*grown.ref):
+                self._set(n, grown)
+                for under in ways:
+                    self._take_in(n, staged(under, grown, self.real.queries))
 
     def size(self, n: int, ways: Sequence[Under]) -> None:
         """Measure what the time allows of one size, the cheapest first."""
         if self._seconds() < SPARE_S and not self.store.has(*self.grower.planned(n).ref):
-            self.left += [self._left(n, under, "the time was up") for under in ways]
+            self.missed |= {(under.way.key, n): ("the time was up", False) for under in ways}
             return
         grown = self.grower.grow(n)
-        self.sets[n] = self.grower.about(grown)
-        self.roots.append(grown.ref)
+        self._set(n, grown)
         every = [staged(under, grown, self.real.queries) for under in ways]
         taken = self._affordable(n, every)
         plan = plan_of(self.real.plan, grown, self.real.queries, taken)
@@ -117,28 +131,27 @@ class _Run:
         plan = replace(plan, experiment=replace(plan.experiment, budget=budget))
         with announced(plan):
             outcome = execute(plan, self.settings, self.progress)
-        self._take_in(n, taken, outcome.failed, outcome.stopped)
+        for way in taken:
+            if not self._take_in(n, way):
+                self.missed[way.under.way.key, n] = _missed(way, outcome)
         if outcome.stopped == "interrupted":
             raise KeyboardInterrupt
 
-    def _take_in(
-        self, n: int, taken: Sequence[Staged], failed: Mapping[str, str], stopped: str | None
-    ) -> None:
-        for way in taken:
-            found = point(way, n, self.sets[n]["real"], self.store)
-            if found is not None:
-                self.points.append(found)
-                self.done.setdefault(n, []).append(way)
-                self.roots += [way.search.ref, way.load.ref]
-                self.cost_s[way.under.way.key] = n, self._took(way)
-                continue
-            messages = [
-                failed[stage.key]
-                for stage in (way.exact, way.build, way.search, way.load)
-                if stage.key in failed
-            ]
-            said = f"failed: {messages[0]}" if messages else "the time was up"
-            self.left.append(self._left(n, way.under, said, failed=bool(messages)))
+    def _set(self, n: int, grown: Stage) -> None:
+        self.sets[n] = self.grower.about(grown)
+        self.roots.append(grown.ref)
+
+    def _take_in(self, n: int, way: Staged) -> bool:
+        """Whether it is measured, and then noted."""
+        found = point(way, n, self.sets[n]["real"], self.store)
+        if found is None:
+            return False
+        key = way.under.way.key
+        self.points[key, n] = found
+        self.done.setdefault(n, {})[key] = way
+        self.roots += [way.search.ref, way.load.ref]
+        self.cost_s[key] = n, self._took(way)
+        return True
 
     def _affordable(self, n: int, every: Sequence[Staged]) -> list[Staged]:
         """Configurations that are stored already, and of the others the cheapest that fit."""
@@ -149,22 +162,15 @@ class _Run:
         for way in rest:
             cost = self._expected(n, way.under)
             if cost > left_s:
-                self.left.append(self._left(n, way.under, "the time would not have been enough"))
+                why = "the time would not have been enough"
+                self.missed[way.under.way.key, n] = why, False
                 continue
             left_s -= cost
             taken.append(way)
         return [*stored, *taken]
 
     def _expected(self, n: int, under: Under) -> float:
-        """Seconds that a configuration may take at a size: its load, and its last build scaled.
-
-        0 more than its load at the first size, where nothing is known of its build.
-        """
-        load_s = under.load.rounds * (under.load.seconds + 1.0)
-        last = self.cost_s.get(under.way.key)
-        if last is None:
-            return load_s
-        return load_s + last[1] * math.pow(n / last[0], WORSE)
+        return expected_s(under.load, n, self.cost_s.get(under.way.key))
 
     def _took(self, way: Staged) -> float:
         """Seconds of a configuration's build and search."""
@@ -173,8 +179,9 @@ class _Run:
             for stage in (way.build, way.search)
         )
 
-    def _left(self, n: int, under: Under, why: str, *, failed: bool = False) -> Left:
-        return Left(n, under.way, why, self._expected(n, under), failed)
+    def _left(self, n: int, under: Under) -> Left:
+        why, failed = self.missed.get((under.way.key, n), ("it was stopped before", False))
+        return Left(n, under.way, why, self._expected(n, under), failed, under.engine)
 
     def _seconds(self) -> float:
         if self.deadline is None:
@@ -199,13 +206,16 @@ class _Run:
             "mixtures": self._mixtures(),
             "alike": [
                 {"n": n, "pair": [one.document(), two.document()], **found.document()}
-                for n, one, two, found in self._alike()
+                for n, one, two, found in pairs(
+                    self.done, self.real, self.store, known=self.compared
+                )
             ],
             "notes": list(notes),
         }
-        left = sorted(self.left, key=lambda one: one.expected_s)
-        order = [one.way.key for one in ways]
-        points = sorted(self.points, key=lambda one: (order.index(one.way.key), one.n))
+        every = [(under, n) for under in ways for n in sizes]
+        points = [found for one, n in every if (found := self.points.get((one.way.key, n)))]
+        left = [self._left(n, one) for one, n in every if (one.way.key, n) not in self.points]
+        left.sort(key=lambda one: one.expected_s)
         return Growth(
             content(about, points, left, self.asked.bound, rest),
             tuple(dict.fromkeys(self.roots)),
@@ -235,39 +245,22 @@ class _Run:
             ],
         }  # fmt: skip
 
-    def _alike(self) -> Iterator[tuple[int, Way, Way, Alike]]:
-        """Every index of pgvector beside every one of Milvus, at the largest size with both."""
-        for n in sorted(self.done, reverse=True):
-            sides: dict[str, list[Staged]] = {name: [] for name in STORES}
-            for way in self.done[n]:
-                service = service_of(way.under.index.kind)
-                if service in sides:
-                    sides[service].append(way)
-            simple, large = (_distinct(side) for side in sides.values())
-            if simple and large:
-                yield from self._pairs(n, simple, large)
-                return
 
-    def _pairs(
-        self, n: int, simple: Sequence[Staged], large: Sequence[Staged]
-    ) -> Iterator[tuple[int, Way, Way, Alike]]:
-        def hits(ref: Ref) -> Hits:
-            return codec.unpack_hits(self.store.read(*ref).arrays)
+def expected_s(load: Load, n: int, last: tuple[int, float] | None) -> float:
+    """Seconds that a configuration may take at a size: its load, and its last build scaled.
 
-        vectors = self.store.read(*simple[0].search.inputs["embed"]).arrays["vectors"]
-        queries = self.store.read(*self.real.queries.ref).arrays["vectors"]
-        truth = hits(simple[0].exact.ref)
-        groups = [question.group for question in self.real.plan.corpus.questions]
-        for one, two in itertools.product(simple, large):
-            found = hits(one.search.ref), hits(two.search.ref)
-            yield (
-                n,
-                one.under.way,
-                two.under.way,
-                alike(vectors, queries, found, truth, groups=groups),
-            )
+    Args:
+        last: a size that it was measured at, and the seconds that build and search took; None
+            where nothing is known of them, and then they count nothing.
+    """
+    load_s = load.rounds * (load.seconds + 1.0)
+    return load_s if last is None else load_s + last[1] * math.pow(n / last[0], WORSE)
 
 
-def _distinct(ways: Sequence[Staged]) -> list[Staged]:
-    """Each search once, whatever the number of clients."""
-    return list({way.search.key: way for way in ways}.values())
+def _missed(way: Staged, outcome: Outcome) -> tuple[str, bool]:
+    """Why a configuration has no measurement, and whether it failed."""
+    stages = (way.exact, way.build, way.search, way.load)
+    messages = [outcome.failed[one.key] for one in stages if one.key in outcome.failed]
+    if messages:
+        return f"failed: {messages[0]}", True
+    return "it was interrupted" if outcome.stopped == "interrupted" else "the time was up", False

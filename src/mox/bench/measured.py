@@ -84,11 +84,16 @@ def configurations(
 
 def _loads(trial: Trial, given: Mapping[str, Any], notes: dict[str, None]) -> Iterable[Load]:
     base = trial.load or Load.model_validate({})
-    if base.model_copy(update=_PLAIN) != base:
+    if not is_grown(base):
         notes["loads that filter, insert or begin cold are not grown."] = None
         return
     for count in given.get("clients", (base.clients,)):
         yield validate(Load, {**base.model_dump(), **given, "clients": count}, name="load")
+
+
+def is_grown(load: Load) -> bool:
+    """Whether curves are measured under it: it neither filters, inserts nor begins cold."""
+    return load.model_copy(update=_PLAIN) == load
 
 
 _PLAIN: Mapping[str, Any] = {"selectivity": 1.0, "inserts": 0.0, "cold": False}

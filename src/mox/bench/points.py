@@ -76,6 +76,11 @@ class Point:
     formula_mb: float | None = None
     """Its memory by its type's formula; None where there is none. No curve is fitted to it."""
 
+    @property
+    def key(self) -> str:
+        """Equal for equal configurations in equal engines."""
+        return canonical([self.way.key, dict(self.engine)])
+
     def document(self) -> dict[str, Any]:
         """Its row in the JSON."""
         plain = {
@@ -110,8 +115,11 @@ class Point:
 
 
 def by_way(points: Iterable[Point]) -> dict[str, list[Point]]:
-    """Points of each configuration, by its key, the smallest size first."""
+    """Points of each configuration in each engine, the smallest size first.
+
+    Two versions of an engine, or Milvus Lite and a server, make no curve together.
+    """
     found: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda point: point.n):
-        found.setdefault(point.way.key, []).append(point)
+        found.setdefault(point.key, []).append(point)
     return found

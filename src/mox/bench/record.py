@@ -18,13 +18,14 @@
  "alike": [{"n", "pair": [{…}, {…}], "recall": [2], "overlap", "difference": {…}, "same",
             "margin", "equivalent"}],
  "estimates": [{"index", "n", "formula_mb", "estimate": true}],
- "left_out": [{"n", "index", "search", "clients", "why", "expected_s", "failed"}],
+ "left_out": [{"n", "index", "search", "clients", "engine", "why", "expected_s", "failed"}],
  "notes": […]}
 ```
 `low` and `high` of a fit are its exponent's interval, those of its curve the curve's. A quartile
 triple is of the local intrinsic dimension. `estimate`: no such size was measured. `formula_mb` is
 memory by the formula of an index's type, null where its Spec has none; `estimates` has it at the
-sizes that an index wasn't built at, and at ten times the largest.
+sizes that an index wasn't built at, and at ten times the largest. Points of a set that isn't
+`matched` stand in no curve and in no decision.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mox.bench.decide import Bound, decide, suffices_until
@@ -44,7 +45,7 @@ from mox.errors import MoxError, StoreError
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, write_whole
 from mox.results.collect.gc import Standing
-from mox.spec import digest, readable
+from mox.spec import canonical, digest, readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,11 +69,14 @@ class Left:
     why: str
     expected_s: float
     failed: bool = False
+    engine: Mapping[str, str] = field(default_factory=dict)
+    """Name and version of what would have answered."""
 
     def document(self) -> dict[str, Any]:
         return {
             "n": self.n,
             **self.way.document(),
+            "engine": dict(self.engine),
             "why": self.why,
             "expected_s": round(self.expected_s, 1),
             "failed": self.failed,
@@ -93,6 +97,11 @@ class Growth:
     @property
     def points(self) -> list[Point]:
         return [Point.parse(plain) for plain in self.content["points"]]
+
+    @property
+    def usable(self) -> list[Point]:
+        """Those that curves may stand on: of vectors that are real, or like the real ones."""
+        return _usable(self.points, self.content["mixtures"])
 
     @property
     def whole(self) -> bool:
@@ -146,27 +155,39 @@ def content(
     """The document of measured points.
 
     Args:
-        about: `experiment`, `host`, `embed`, `dims`, `k`, `corpora`: what it is of. Two growths
-            that agree in it and in their configurations are one, gone on with.
+        about: `experiment`, `host`, `embed`, `dims`, `k`, `questions`, `real`: what it is of. Two
+            growths that agree in it, in their sizes, in their configurations and in the engines
+            that answer are one, gone on with.
         rest: `sizes`, `mixtures`, `alike`, `notes`.
     """
-    ways = sorted({point.way.key for point in points} | {one.way.key for one in left})
+    ways = sorted({canonical([one.way.key, dict(one.engine)]) for one in (*points, *left)})
     sizes = [*rest["sizes"], round(BEYOND * max(rest["sizes"]))]
-    stops = suffices_until(points, bound)
+    usable = _usable(points, rest["mixtures"])
+    stops = suffices_until(usable, bound)
     return {
         "schema": SCHEMA,
-        "growth": digest([about, ways])[:12],
+        "growth": digest([about, ways, rest["sizes"]])[:12],
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **about,
         **rest,
         "points": [point.document() for point in points],
-        "fits": list(_fits(points)),
+        "fits": list(_fits(usable)),
         "bound": {"p95_ms": bound.p95_ms, "recall": bound.recall, "clients": bound.clients},
         "crossing": stops.document() if stops else None,
-        "decisions": _decisions(points, sizes, bound),
+        "decisions": _decisions(usable, sizes, bound),
         "estimates": estimates(points, (one.way for one in left), sizes, about["dims"]),
         "left_out": [one.document() for one in left],
     }
+
+
+def _usable(points: Sequence[Point], mixtures: Mapping[str, Any] | None) -> list[Point]:
+    """Points of the sets whose mixtures came out like the real vectors.
+
+    A recipe is rehearsed on real vectors alone; a grown set may still miss the tolerance.
+    """
+    sizes = mixtures["sizes"] if mixtures else ()
+    unlike = {one["n"] for one in sizes if not one["matched"]}
+    return [point for point in points if point.n not in unlike]
 
 
 def _fits(points: Sequence[Point]) -> Iterator[dict[str, Any]]:

@@ -53,12 +53,16 @@ def _table(content: Mapping[str, Any]) -> Iterator[str]:
                 "–" if not p95 else (f"{p95['median']:.3g} [{p95['low']:.3g}, {p95['high']:.3g}]")
             )
             yield (
-                f"  {point['n']:>10,} {spread:>22} {qps['median'] if qps else 0:>8.0f}"
+                f"  {point['n']:>10,} {spread:>22} {_whole(qps):>8}"
                 f" {point['recall']:>7.3f} {point['build_s']:>8.1f}"
                 f" {words.megabytes(point.get('memory_mb')):>10}"
                 f" {words.megabytes(point.get('formula_mb')):>11} {point['index_mb']:>9.1f}"
                 f"{'  INVALID: ' + point['invalid'] if point['invalid'] else ''}"
             )
+
+
+def _whole(spread: Mapping[str, float] | None) -> str:
+    return f"{spread['median']:.0f}" if spread else "–"
 
 
 def _estimated(content: Mapping[str, Any]) -> Iterator[str]:

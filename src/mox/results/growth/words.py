@@ -122,7 +122,8 @@ def mixed(content: Mapping[str, Any]) -> Iterator[str]:
         f" {_quartiles(rehearsed['real'])}, mixed {_quartiles(rehearsed['mixed'])}"
     )
     for one in found["sizes"]:
-        mark = "" if one["matched"] else f": NOT within {100 * found['tolerance']:.0f} %"
+        far = f": NOT within {100 * found['tolerance']:.0f} %, so in no curve and no decision"
+        mark = "" if one["matched"] else far
         yield (
             f"at {one['n']:,}: real {_quartiles(one['real'])}, mixed {_quartiles(one['mixed'])},"
             f" off by {100 * one['deviation']:.0f} %{mark}"
