@@ -100,7 +100,13 @@ def test_a_starter_that_is_killed_leaves_a_server_that_the_next_one_finds(
     starter, pid = starting(home)
     starter.kill()
     starter.wait(20)
-    assert updown.up("milvus", home, say=silent).pid == pid
+    found = updown.up("milvus", home, say=silent)
+    assert found.pid == pid
+    everywhere = {one.port for member in milvus.processes(home) for one in listening(member)
+                  if one.is_open}  # fmt: skip
+    assert set(found.open_ports) == everywhere
+    assert everywhere, "2.3.5 binds some of its ports to all addresses"
+    assert running.recorded(home, "milvus") == found
     updown.down("milvus", home)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from mox.errors import SpecError
 from mox.services.ports import free, is_free, listeners, listening
 
 EVERY = "0.0.0.0"  # noqa: S104  somebody else's
@@ -63,3 +66,25 @@ def test_what_listens_at_all_addresses_of_either_kind_is_open() -> None:
         port = held.getsockname()[1]
         [ours] = [one for one in listening(os.getpid()) if one.port == port]
     assert (ours.address, ours.is_open) == ("::", True)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 70_000])
+def test_what_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(SpecError, match=rf"port {port}\."):
+        is_free(port)
+    with pytest.raises(SpecError, match=rf"port {port}\."):
+        free([port])
+
+
+def test_only_what_is_in_use_is_taken() -> None:
+    """No descriptor is left: no port is free, and none is taken either."""
+    script = (
+        "import resource, os\n"
+        "from mox.services.ports import is_free\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) - 1,) * 2)\n"
+        "is_free(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30
+    )
+    assert "OSError: [Errno 24] Too many open files" in done.stderr

@@ -188,3 +188,15 @@ def test_one_at_a_time_starts_or_ends_a_service(root: Path) -> None:
             pytest.fail("two at once")
     with running.alone(root, "milvus", wait_s=0):
         pass
+
+
+def test_who_waits_for_another_says_so_once(root: Path) -> None:
+    said: list[str] = []
+    with running.alone(root, "milvus", say=said.append):
+        assert said == []
+        with (
+            pytest.raises(StoreError, match="another process"),
+            running.alone(root, "milvus", wait_s=0.2, say=said.append),
+        ):
+            pytest.fail("two at once")
+    assert said == ["another process starts or ends milvus: waiting up to 0 s"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -10,6 +11,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from mox.errors import SpecError
+
+HIGHEST = 65_535
 LISTENS = "0A"
 """As the kernel's table writes the state of a socket that listens."""
 
@@ -30,7 +34,12 @@ class Listener(NamedTuple):
 
 def free(wanted: Sequence[int]) -> list[int]:
     """Different ports that nothing listens on, at any address: those that are wanted where they
-    are free, else any. 0 wants any."""
+    are free, else any. 0 wants any.
+
+    Raises:
+        OSError: none is free, or the system lets nobody listen.
+        SpecError: there is no such port.
+    """
     with ExitStack() as stack:
         found = []
         for port in wanted:
@@ -42,7 +51,12 @@ def free(wanted: Sequence[int]) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on a port, at any address."""
+    """Whether nothing listens on a port, at any address.
+
+    Raises:
+        OSError: the system doesn't let this user listen there, or at all.
+        SpecError: there is no such port.
+    """
     held = _held(port)
     if held is not None:
         held.close()
@@ -51,11 +65,15 @@ def is_free(port: int) -> bool:
 
 def _held(port: int) -> socket.socket | None:
     """A socket that listens on a port of all addresses; None where it is taken."""
+    if not 0 <= port <= HIGHEST:
+        raise SpecError(f"port {port}.", mend=f"give one of 1 to {HIGHEST:,}.")
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     try:
         return socket.create_server(("", port), family=family, dualstack_ipv6=both)
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
         return None
 
 

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -132,8 +132,17 @@ def _path(root: Path, service: str) -> Path:
 
 
 @contextmanager
-def alone(root: Path, service: str, *, wait_s: float = PATIENCE_S) -> Iterator[None]:
+def alone(
+    root: Path,
+    service: str,
+    *,
+    wait_s: float = PATIENCE_S,
+    say: Callable[[str], None] | None = None,
+) -> Iterator[None]:
     """Be the only one who starts or ends a service of this state folder.
+
+    Args:
+        say: told once that somebody else is waited for; nobody is where None.
 
     Raises:
         StoreError: the folder cannot be written, or somebody else is at it for too long.
@@ -145,7 +154,7 @@ def alone(root: Path, service: str, *, wait_s: float = PATIENCE_S) -> Iterator[N
     except OSError as error:
         raise unwritable(path, error) from None
     try:
-        until = time.monotonic() + wait_s
+        until, told = time.monotonic() + wait_s, False
         while True:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,6 +165,9 @@ def alone(root: Path, service: str, *, wait_s: float = PATIENCE_S) -> Iterator[N
                         f"another process starts or ends {service} in {root}.",
                         mend="wait for it, or end it, and try again.",
                     ) from None
+                if say is not None and not told:
+                    say(f"another process starts or ends {service}: waiting up to {wait_s:.0f} s")
+                    told = True
             time.sleep(0.05)
         yield
     finally:

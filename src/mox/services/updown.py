@@ -36,24 +36,20 @@ def up(name: str, root: Path, *, port: int | None = None, say: Say) -> Server:
         Its record, once it answers.
 
     Raises:
-        SpecError: no such service, or the port is taken.
+        SpecError: no such service, or the port is taken, is none, or isn't this user's to have.
         MissingError: its extra isn't installed.
         StoreError: the state folder cannot be written.
         EngineError: it ended, or doesn't answer in time; nothing of it is left running.
     """
     service = _service(name)
     _check_length(service.folder(root))
-    with running.alone(root, name):
+    with running.alone(root, name, say=say):
         found = running.recorded(root, name)
         if found is not None and found.alive:
-            return _again(found, service, port, say)
+            return _again(found, service, root, port=port, say=say)
         _end_strays(service, name, root)
         for _ in range(ATTEMPTS):
-            if port is not None and not is_free(port):
-                raise SpecError(
-                    f"port {port} is taken by another process.",
-                    mend="give another --port, or none: a free one is found then.",
-                )
+            _check_port(port)
             try:
                 return _started(service, root, port, say)
             except TakenError as error:
@@ -65,20 +61,25 @@ def up(name: str, root: Path, *, port: int | None = None, say: Say) -> Server:
         )
 
 
-def _again(found: Server, service: Service, port: int | None, say: Say) -> Server:
-    """A server that runs already, once it answers."""
+def _again(found: Server, service: Service, root: Path, *, port: int | None, say: Say) -> Server:
+    """A server that runs already, once it answers.
+
+    Its record is written anew: who started it may have been killed before it knew where others
+    reach the server.
+    """
     if port is not None and not found.uri.endswith(f":{port}"):
         raise SpecError(
             f"{found.service} runs already, at {redact(found.uri)}.",
             mend=f"use it there, or run `mox down {found.service}` first.",
         )
     try:
-        service.wait(found, say)
+        found = replace(found, open_ports=service.wait(found, say))
     except TakenError as error:
         raise EngineError(
             f"{found.service} (process {found.pid}) isn't where its record says: {error}.",
             mend=f"run `mox down {found.service}`, then `mox up {found.service}`.",
         ) from None
+    running.record(root, found)
     return found
 
 
@@ -135,6 +136,18 @@ def _end(service: Service, pid: int, name: str) -> None:
             f"{name} runs here as process {pid} of another user.",
             mend=f"have that user run `mox down {name}`, or point MOX_HOME at a folder of yours.",
         ) from None
+
+
+def _check_port(port: int | None) -> None:
+    """Refuse a port that is wanted and can't be had."""
+    mend = "give another --port, or none: a free one is found then."
+    try:
+        if port is None or is_free(port):
+            return
+    except OSError as error:
+        said = f"port {port} can't be listened on ({error.strerror or error})."
+        raise SpecError(said, mend=mend) from None
+    raise SpecError(f"port {port} is taken by another process.", mend=mend)
 
 
 def _check_length(data: Path) -> None:
