@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -301,6 +302,22 @@ def test_what_is_measured_later_completes_the_same_run(store: Store, slim: Conte
     for name in whole.one().data.metrics:  # the left_out of old is beside the new
         if name not in ("left_out", "measurements"):
             assert all(len(values) == 1 for values in whole.steps(name).values()), name
+
+
+@pytest.mark.parametrize("later", [{**STOPS, "n": None, "low": 9.0}, None], ids=["end", "curve"])
+def test_a_crossing_that_is_taken_back_is_no_number_any_more(
+    store: Store, slim: Content, later: Content | None
+) -> None:
+    """More was measured, and the curve has no end, or none was left that is valid."""
+    way = {name: slim["points"][0][name] for name in ("index", "search", "clients")}
+    first = mirror(store, {**slim, "crossing": {**way, **STOPS}}).one()
+    assert first.data.metrics["pgvector_suffices_until"] == 61234.5
+    run = mirror(store, {**slim, "crossing": later and {**way, **later}}).one()
+    assert run.info.run_id == first.info.run_id
+    assert math.isnan(run.data.metrics["pgvector_suffices_until"])
+    low = run.data.metrics["pgvector_suffices_until_low"]
+    assert low == 9.0 if later else math.isnan(low)
+    assert "pgvector_suffices_until_high" not in run.data.metrics, "it never was one"
 
 
 def test_another_bound_or_size_is_another_run_since_params_cannot_change(grown: Content) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mox.results.growth import words
@@ -31,6 +32,8 @@ TEXT = "growth.md"
 DOCUMENT = "growth.json"
 WHAT = ("p95_ms", "p50_ms", "qps", "recall", "build_s", "memory_mb", "formula_mb", "index_mb")
 """What is a metric, in the order of the pages."""
+STOPS = "pgvector_suffices_until"
+"""The metric of a crossing; its interval's ends are called so with `_low` and `_high`."""
 
 
 def params(content: Mapping[str, Any]) -> dict[str, str]:
@@ -86,15 +89,28 @@ def _names(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def metrics(content: Mapping[str, Any]) -> dict[str, float]:
-    """Where pgvector stops, as far as it is a number, and how whole the growth is."""
+    """Where pgvector stops, as far as it is a number, and how whole the growth is.
+
+    See `taken_back` for a number that is none any more.
+    """
     found = {
         "measurements": float(len(content["points"])),
         "left_out": float(len(content["left_out"])),
     }
     stops = content["crossing"] or {}
     ends = {"": "n", "_low": "low", "_high": "high"}
-    said = {f"pgvector_suffices_until{end}": stops.get(name) for end, name in ends.items()}
+    said = {f"{STOPS}{end}": stops.get(name) for end, name in ends.items()}
     return found | {name: float(value) for name, value in said.items() if value is not None}
+
+
+def taken_back(has: Iterable[str], metrics: Mapping[str, float]) -> dict[str, float]:
+    """What a run was told of a crossing that isn't known any more, as NaN: MLflow removes none.
+
+    Args:
+        has: names of the metrics that the run has.
+        metrics: those that it is to have.
+    """
+    return {name: math.nan for name in has if name.startswith(STOPS) and name not in metrics}
 
 
 def tags(content: Mapping[str, Any]) -> dict[str, str]:

@@ -105,7 +105,9 @@ def _write(runs: Runs, content: Mapping[str, Any], folder: Path | None) -> str:
     params, _ = fitted(curves.params(content), PARAM)
     tags, _ = fitted(curves.tags(content), TAG)
     tags["mlflow.note.content"] = curves.note(said, place)
-    runs.log(found, params=params, metrics=curves.metrics(content), tags=tags)
+    metrics = curves.metrics(content)
+    metrics |= curves.taken_back(found.data.metrics, metrics)
+    runs.log(found, params=params, metrics=metrics, tags=tags)
     runs.log_steps(found, curves.series(content))
     runs.client.set_terminated(run_id, ended(content), end_time=at)
     return run_id
