@@ -74,7 +74,7 @@ def test_a_pick_by_a_servers_curves_is_not_planned_on_milvus_lite(corpus: Path) 
     keep(corpus, 2.0, SERVER)
     with pytest.raises(
         MissingError,
-        match=r"measured on milvus 2\.3\.5-lite, and milvus-lite [\d.]+ .* would answer",
+        match=r"on milvus 2\.3\.5-lite, and milvus-lite [\d.]+ .* would answer",
     ) as caught:
         mox.plan(experiment(corpus, {**AUTO, "p95_ms": 20}))
     assert "mox up milvus" in caught.value.mend
@@ -95,9 +95,7 @@ def test_a_server_of_another_version_is_measured_first(
     monkeypatch.setenv("MOX_MILVUS_URI", milvus_server.uri)
     keep(corpus, 2.0, {**SERVER, "version": "2.6.0"})
     asked = experiment(corpus, {**AUTO, "p95_ms": 20})
-    with pytest.raises(
-        MissingError, match=r"on milvus 2\.6\.0, and milvus 2\.3\.5-lite would answer"
-    ):
+    with pytest.raises(MissingError, match=r"on milvus 2\.6\.0, and milvus 2\.3\.5-lite would"):
         mox.plan(asked)
     keep(corpus, 3.0, SERVER)
     assert "p95 3 ms" in mox.plan(asked).notes[0]

@@ -12,6 +12,7 @@ from mox.bench.decide import Bound
 from mox.bench.formula import formula_mb
 from mox.bench.points import Point, Spread, Way
 from mox.bench.record import Growth, Left, content
+from mox.results.growth.report import report
 
 ABOUT = {"experiment": "shown", "host": {"cpu": "a", "cores": "2"}, "embed": {"kind": "wordllama"},
          "dims": 256, "k": 10, "questions": 5, "real": {"x": 2_000}}  # fmt: skip
@@ -45,6 +46,14 @@ def test_what_was_not_measured_is_a_dash_and_no_zero() -> None:
     said = grown([point(PG, 1_000)]).text()
     (row,) = (line for line in said.splitlines() if line.lstrip().startswith("1,000 "))
     assert row.split()[4:6] == ["–", "1.000"]
+
+
+def test_intervals_of_recall_are_said_to_know_nothing_of_other_questions(both: Growth) -> None:
+    said = "All sizes are asked the same 5 questions, so they say nothing of what others would find"
+    assert said in both.text()
+    assert said in both._repr_html_()
+    assert said in report(both.content).html()
+    assert said not in grown([point(PG, 1_000)]).text(), "no curve, so no interval"
 
 
 def test_formulas_are_those_of_the_index_types() -> None:

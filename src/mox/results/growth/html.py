@@ -52,7 +52,7 @@ def drawn(content: Mapping[str, Any]) -> str:
     points = sorted(content["points"], key=lambda one: one["clients"] != asked)
     parts += [*_table(points), *_estimates(content)]
     parts += [small(f"left out: {line}") for line in words.left_out(content)]
-    parts += [small(f"note: {note}") for note in content["notes"]]
+    parts += [small(f"note: {note}") for note in words.notes(content)]
     return str(div(*parts))
 
 

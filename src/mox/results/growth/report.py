@@ -70,7 +70,6 @@ def _facts(content: Mapping[str, Any]) -> str:
 
 
 def _sections(content: Mapping[str, Any]) -> Iterator[Section]:
-    points = content["points"]
     spread, plain = _spread, _plain
     yield Section("What each size needs", _lines(_decisions(content)), weight=0)
     yield _measured(content, "p95_ms", "Latency: p95, ms", spread("p95_ms"), weight=1)
@@ -83,10 +82,7 @@ def _sections(content: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("Do both stores answer alike?", _points(list(words.alike(content))), weight=7)
     yield _measured(content, "index_mb", "Index size, MB", plain("index_mb"), weight=8)
     yield _measured(content, "build_s", "Build time, s", plain("build_s", "{:.1f}"), weight=8)
-    marked = [*content["notes"]]
-    if any(words.is_lite(one["engine"]) for one in points):
-        marked.append("Milvus Lite's latencies are its own, and say nothing of a server.")
-    yield Section("Notes", _points(marked), weight=5)
+    yield Section("Notes", _points(words.notes(content)), weight=5)
 
 
 def _lines(table: Table | None) -> tuple[Block, ...]:

@@ -25,7 +25,7 @@ def text(content: Mapping[str, Any]) -> str:
             *_estimated(content),
             *_alike(content),
             *_left(content),
-            *(f"note: {note}" for note in content["notes"]),
+            *(f"note: {note}" for note in words.notes(content)),
         ]
     )
 

@@ -130,6 +130,20 @@ def mixed(content: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def notes(content: Mapping[str, Any]) -> list[str]:
+    """What is to be known beside the numbers."""
+    found = list(content["notes"])
+    if any(is_lite(one["engine"]) for one in content["points"]):
+        found.append("Milvus Lite's latencies are its own, and say nothing of a server.")
+    if any(fit["what"] == "recall" for fit in content["fits"]):
+        found.append(
+            "intervals of recall are those of its curve over the sizes. All sizes are asked the"
+            f" same {content['questions']:,} questions, so they say nothing of what others would"
+            " find: the fewer there are, the more that may differ."
+        )
+    return found
+
+
 def _quartiles(values: Any) -> str:
     return "/".join(f"{value:.1f}" for value in values)
 
