@@ -10,6 +10,7 @@ from mox.bench.points import Point, Way
 from mox.bench.record import Growth, every
 from mox.errors import MissingError
 from mox.indexes import address, engine, indexes
+from mox.pipeline.context import index_spec
 from mox.pipeline.store import Store
 from mox.settings import Settings
 from mox.spec import canonical
@@ -65,7 +66,7 @@ def answering(
     here: dict[str, Mapping[str, str]] = {}
     by_way: dict[str, list[Point]] = {}
     for point in points:
-        spec = indexes.parse(point.way.index)
+        spec = index_spec(dict(point.way.index))
         at = indexes[spec], address(spec, settings)
         if at not in asked:
             asked[at] = dict(engine(spec, settings))

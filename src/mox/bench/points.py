@@ -58,6 +58,11 @@ class Way:
         }
 
 
+def key_of(way: Way, engine: Mapping[str, str]) -> str:
+    """Equal for equal configurations in equal engines."""
+    return canonical([way.key, dict(engine)])
+
+
 @dataclass(frozen=True)
 class Point:
     """One size of one configuration."""
@@ -78,8 +83,8 @@ class Point:
 
     @property
     def key(self) -> str:
-        """Equal for equal configurations in equal engines."""
-        return canonical([self.way.key, dict(self.engine)])
+        """See `key_of`."""
+        return key_of(self.way, self.engine)
 
     def document(self) -> dict[str, Any]:
         """Its row in the JSON."""

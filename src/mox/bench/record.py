@@ -40,12 +40,12 @@ from typing import TYPE_CHECKING, Any
 from mox.bench.decide import Bound, decide, suffices_until
 from mox.bench.fits import Power, fits
 from mox.bench.formula import estimates
-from mox.bench.points import Point, Way, by_way
+from mox.bench.points import Point, Way, by_way, key_of
 from mox.errors import MoxError, StoreError
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, write_whole
 from mox.results.collect.gc import Standing
-from mox.spec import canonical, digest, readable
+from mox.spec import digest, readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +71,11 @@ class Left:
     failed: bool = False
     engine: Mapping[str, str] = field(default_factory=dict)
     """Name and version of what would have answered."""
+
+    @property
+    def key(self) -> str:
+        """As a point's."""
+        return key_of(self.way, self.engine)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -160,7 +165,7 @@ def content(
             that answer are one, gone on with.
         rest: `sizes`, `mixtures`, `alike`, `notes`.
     """
-    ways = sorted({canonical([one.way.key, dict(one.engine)]) for one in (*points, *left)})
+    ways = sorted({point.key for point in points} | {one.key for one in left})
     sizes = [*rest["sizes"], round(BEYOND * max(rest["sizes"]))]
     usable = _usable(points, rest["mixtures"])
     stops = suffices_until(usable, bound)
