@@ -26,7 +26,7 @@ Engines = Callable[[IndexSpec], Mapping[str, str]]
 
 
 ENDS = ("score", "load")
-"""Roles that nothing stands on: a trial is finished once it has all of them that it asks for."""
+"""Roles that nothing stands on: what was measured of a trial."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +74,29 @@ class Plan:
         return digest(named)[:12]
 
     def pending(self) -> list[Stage]:
-        """Stages that would run, in prefix order: what a missing score stands on and lacks."""
-        wanted: set[str] = set()
-        named: dict[str, frozenset[str]] = {}
+        """Stages that would run, in prefix order: all that the store lacks.
 
-        def stored(ref: Ref) -> bool:
-            # One look at a folder tells most of what isn't there.
-            if ref.kind not in named:
-                named[ref.kind] = self.store.keys(ref.kind)
-            return ref.key in named[ref.kind] and self.store.has(*ref)
+        A score without the hits that it stands on can't be explained, and its trial's costs are
+        read from the stages below it: nothing that a plan names is let go while a run needs it.
+        """
+        stored = looking(self.store)
+        return [stage for stage in self.stages.values() if not stored(stage.ref)]
 
-        def want(ref: Ref) -> None:
-            if ref.key in wanted or stored(ref):
-                return
-            wanted.add(ref.key)
-            for part in self.stages[ref.key].inputs.values():
-                want(part)
 
-        for trial in self.trials:
-            for role in ENDS:
-                if role in trial.roles:
-                    want(trial.roles[role])
-        return [stage for key, stage in self.stages.items() if key in wanted]
+def looking(store: Store) -> Callable[[Ref], bool]:
+    """`Store.has`, for the many artifacts of a plan that are looked at together: one look at a
+    folder tells most of what isn't there, and each of the others is looked at once."""
+    named: dict[str, frozenset[str]] = {}
+    found: dict[Ref, bool] = {}
+
+    def stored(ref: Ref) -> bool:
+        if ref.kind not in named:
+            named[ref.kind] = store.keys(ref.kind)
+        if ref not in found:
+            found[ref] = ref.key in named[ref.kind] and store.has(*ref)
+        return found[ref]
+
+    return stored
 
 
 class Graph:

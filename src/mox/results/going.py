@@ -7,17 +7,17 @@ to keep it up to date.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from mox.errors import MissingError
 from mox.pipeline.execute import Outcome
-from mox.pipeline.plan import ENDS, Plan
+from mox.pipeline.plan import Plan, looking
 from mox.pipeline.running import Sweeping, sweeping
 from mox.pipeline.stages import VERSIONS, Ref
 from mox.pipeline.store import Store
-from mox.results.run import Run, TrialRun, parse, plain, record
+from mox.results.run import Run, parse, plain, record
 
 GOING = "going on"
 CUT_OFF = "cut off"
@@ -57,19 +57,16 @@ def unfinished(store: Store, run_id: str) -> Run | None:
 
 def _so_far(store: Store, sweep: Sweeping) -> Run:
     run = parse(dict(sweep.record or {}), sweep.path)
+    stored = looking(store)
     trials = tuple(
-        replace(trial, status="FINISHED" if _is_whole(store, trial) else "SKIPPED")
+        replace(trial, status="FINISHED" if all(map(stored, trial.roles.values())) else "SKIPPED")
         for trial in run.trials
     )
-    stages = _counts(store, sweep.stages)
+    stages = _counts(stored, sweep.stages)
     return replace(run, trials=trials, stages=stages, stopped=GOING if sweep.alive else CUT_OFF)
 
 
-def _is_whole(store: Store, trial: TrialRun) -> bool:
-    return all(store.has(*trial.roles[role]) for role in ENDS if role in trial.roles)
-
-
-def _counts(store: Store, every: Iterable[Ref]) -> dict[str, Any]:
+def _counts(stored: Callable[[Ref], bool], every: Iterable[Ref]) -> dict[str, Any]:
     """Stages as a record counts them; which of them this run did isn't known before it ends."""
     names = ("total", "run", "stored", "failed", "left")
     by_kind: dict[str, dict[str, int]] = {}
@@ -77,6 +74,6 @@ def _counts(store: Store, every: Iterable[Ref]) -> dict[str, Any]:
     for ref in sorted(every, key=lambda ref: order.index(ref.kind)):
         row = by_kind.setdefault(ref.kind, dict.fromkeys(names, 0))
         row["total"] += 1
-        row["stored" if store.has(*ref) else "left"] += 1
+        row["stored" if stored(ref) else "left"] += 1
     total = {name: sum(row[name] for row in by_kind.values()) for name in names}
     return {**total, "by_kind": by_kind}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from mox.errors import MissingError, StoreError
 from mox.pipeline.execute import Outcome
-from mox.pipeline.plan import ENDS, Plan, PlannedTrial
+from mox.pipeline.plan import Plan, PlannedTrial, looking
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store, sync_folder, unremovable, write_whole
 from mox.results.git import commit
@@ -91,6 +91,7 @@ def record(plan: Plan, outcome: Outcome) -> Run:
     """What a run came to."""
     e = plan.experiment
     corpus = plan.corpus
+    stored = looking(plan.store)
     first = {stage.kind: stage.ref for stage in reversed(list(plan.stages.values()))}
     return Run(
         id=plan.run_id,
@@ -114,7 +115,7 @@ def record(plan: Plan, outcome: Outcome) -> Run:
         documents=first["documents"],
         questions=first["questions"],
         varying=tuple(e.varying),
-        trials=tuple(_trial(plan.store, planned, outcome) for planned in plan.trials),
+        trials=tuple(_trial(stored, planned, outcome) for planned in plan.trials),
         stages=counts(plan, outcome),
         seconds=outcome.seconds,
         stopped=outcome.stopped,
@@ -142,13 +143,14 @@ def _first_started(plan: Plan, outcome: Outcome) -> str:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began))
 
 
-def _trial(store: Store, planned: PlannedTrial, outcome: Outcome) -> TrialRun:
-    ends = [planned.roles[role] for role in ENDS if role in planned.roles]
+def _trial(stored: Callable[[Ref], bool], planned: PlannedTrial, outcome: Outcome) -> TrialRun:
+    # All that it stands on, not its score alone: what is read of a finished trial has to be there.
+    refs = [*reversed(planned.roles.values())]
     status: Status = "SKIPPED"
-    error = next((outcome.failed[ref.key] for ref in ends if ref.key in outcome.failed), None)
+    error = next((outcome.failed[ref.key] for ref in refs if ref.key in outcome.failed), None)
     if error is not None:
         status = "FAILED"
-    elif all(store.has(*ref) for ref in ends):
+    elif all(stored(ref) for ref in refs):
         status = "FINISHED"
     return TrialRun(planned.id, planned.trial.config, planned.roles, status, error)
 
