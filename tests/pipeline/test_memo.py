@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mox.errors import StoreError
 from mox.pipeline import memo as module
 from mox.pipeline.memo import VectorMemo
 
@@ -83,6 +86,46 @@ def test_a_damaged_segment_is_embedded_again(tmp_path: Path) -> None:
     found, made = ask(tmp_path / "m", embed, ["a", "b"])
     assert made == 2
     assert found[:, 0].tolist() == [1, 1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of addresses, and /proc, are Linux'")
+def test_vectors_that_cannot_be_mapped_for_now_stay_and_nobody_pays_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    asked: list[int] = []
+
+    def wide(texts: Sequence[str]) -> Any:
+        asked.append(len(texts))
+        return np.ones((len(texts), 1 << 23), dtype=np.float32)  # 32 MB a text
+
+    def ask_wide() -> Any:
+        return VectorMemo(folder).vectors(["a"], wide, 1 << 23, tick=lambda: None)
+
+    ask_wide()
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (16 << 20), limit[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot be read: Cannot allocate memory") as caught:
+            ask_wide()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+    assert "nothing was removed" in caught.value.mend
+    assert ask_wide()[1] == 0
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("what", ["hash", "vectors"])
+def test_a_segment_that_cannot_be_opened_for_now_stays(tmp_path: Path, what: str) -> None:
+    embed = Counting()
+    ask(tmp_path / "m", embed, ["a", "b"])
+    [file] = (tmp_path / "m").glob(f"*.{what}.npy")
+    aside = file.rename(tmp_path / "aside")
+    file.symlink_to(file)  # a loop: the system refuses to open it, and says so
+    with pytest.raises(StoreError, match="cannot be read: Too many levels of symbolic links"):
+        ask(tmp_path / "m", embed, ["a", "b"])
+    aside.replace(file)
+    assert ask(tmp_path / "m", embed, ["a", "b"])[1] == 0
+    assert embed.asked == ["a", "b"]
 
 
 def test_many_segments_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

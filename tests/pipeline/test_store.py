@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +62,37 @@ def test_damage_is_found_and_removed(store: Store, damage: str) -> None:
         store.read("chunk", KEY)
     assert not store.has("chunk", KEY)
     assert not store.folder("chunk", KEY).exists()
+
+
+@contextmanager
+def no_file_can_be_opened() -> Iterator[None]:
+    """This process holds as many files as it may."""
+    few, limit = 256, resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, limit[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for handle in held:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@pytest.mark.parametrize("ask", ["read", "sidecar", "has", "damage", "keys"])
+def test_what_cannot_be_read_for_now_is_no_damage_and_stays(store: Store, ask: str) -> None:
+    store.write("chunk", KEY, {"a": np.arange(100)}, {}, NOTE)
+    words = ("chunk",) if ask == "keys" else ("chunk", KEY)
+    with (
+        no_file_can_be_opened(),
+        pytest.raises(StoreError, match="cannot be read: Too many open files") as caught,
+    ):
+        getattr(store, ask)(*words)
+    assert not isinstance(caught.value, DamagedError)
+    assert "ulimit -n" in caught.value.mend
+    assert store.read("chunk", KEY).arrays["a"].tolist() == list(range(100))
 
 
 def test_a_store_of_a_newer_mox_is_refused(store: Store) -> None:

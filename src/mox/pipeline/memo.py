@@ -12,11 +12,12 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mox.pipeline.store import unwritable, write_synced
+from mox.pipeline.store import unreadable, unwritable, write_synced
 from mox.spec import Spec, digest
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ BATCH = 1024
 """Texts a segment: a second or so of a small transformer's work, all that a kill can lose."""
 SEGMENTS = 64
 """Above this many segments they are merged into one."""
+_LOST = (FileNotFoundError, ValueError, EOFError)
+"""What a segment raises that is gone or cut short. All else says nothing of its bytes, and what
+it holds was maybe paid for."""
 UNKNOWN = -1
 """Tokens of a text that nobody was paid for, or whose segment is older than their count."""
 
@@ -69,6 +73,9 @@ class VectorMemo:
 
         Returns:
             (texts, dims) float32, and how many texts were embedded now.
+
+        Raises:
+            StoreError: a segment can't be read, which may pass, or be written. None is removed.
         """
         import numpy as np
 
@@ -105,7 +112,7 @@ class VectorMemo:
         for name in self.folder.glob("*.hash.npy"):
             try:
                 codes, tokens = _read(name)
-            except (OSError, ValueError, EOFError):
+            except _LOST:
                 continue  # merged meanwhile, or damaged
             found |= {
                 code: count for code, count in zip(codes, tokens, strict=True) if count != UNKNOWN
@@ -119,7 +126,7 @@ class VectorMemo:
         for name in self.folder.glob("*.hash.npy"):
             try:
                 known.update(_read(name)[0])
-            except (OSError, ValueError, EOFError):
+            except _LOST:
                 continue  # merged meanwhile, or damaged
         return [text for text in dict.fromkeys(texts) if _hash(text) not in known]
 
@@ -133,8 +140,9 @@ class VectorMemo:
         for name in names:
             try:
                 codes, tokens = _read(name)
-                vectors = np.load(_vectors_of(name), mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError):
+                with _readable(_vectors_of(name)) as file:
+                    vectors = np.load(file, mmap_mode="r", allow_pickle=False)
+            except _LOST:
                 # Cut short by the file system, not by us: its texts are embedded again.
                 name.unlink(missing_ok=True)
                 continue
@@ -177,17 +185,29 @@ def _read(hashes: Path) -> tuple[list[bytes], list[int]]:
     """A segment's hashes, and the tokens that each text was billed.
 
     Raises:
-        OSError, ValueError, EOFError: the file is gone, or cut short.
+        FileNotFoundError, ValueError, EOFError: the file is gone, or cut short.
+        StoreError: the system doesn't let it be read.
     """
     import numpy as np
 
-    with hashes.open("rb") as file:
+    with _readable(hashes), hashes.open("rb") as file:
         raw = np.load(file, allow_pickle=False).tobytes()
         codes = [raw[at : at + 16] for at in range(0, len(raw), 16)]
         if not file.peek(1):
             return codes, [UNKNOWN] * len(codes)
         tokens: list[int] = np.load(file, allow_pickle=False).tolist()
         return codes, tokens
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """Read a file in here: what the system refuses is no damage."""
+    try:
+        yield path
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def _vectors_of(hashes: Path) -> Path:

@@ -36,6 +36,12 @@ REMOVED = ".removed."
 """Part of the name of what is being removed: nobody reads it any more, whoever left it."""
 
 
+_GONE = (FileNotFoundError, NotADirectoryError)
+"""That a file isn't there is damage. What else the system says of it may pass: too many files are
+open, memory is short, a disk is slow to come back."""
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
 class DamagedError(StoreError):
     """An artifact's bytes are not what its sidecar says; it was removed and has to be redone."""
 
@@ -77,18 +83,26 @@ class Store:
         """The sidecar of an artifact that is there with all its bytes; None else.
 
         Changes nothing, where `sidecar` and `read` remove what is damaged.
+
+        Raises:
+            StoreError: the system doesn't let it be read, which says nothing of its bytes.
         """
         try:
             size = os.stat(self._file(kind, key, "data.npz")).st_size  # noqa: PTH116  a hot path
             found: dict[str, Any] = json.loads(_bytes(self._file(kind, key, "artifact.json")))
             return found if found["bytes"] == size else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (*_GONE, ValueError, KeyError, TypeError):
             return None
+        except OSError as error:
+            raise unreadable(self.folder(kind, key), error) from None
 
     def damage(self, kind: str, key: str) -> str:
         """What is wrong with an artifact's bytes, its checksum included; empty where nothing is.
 
         Changes nothing.
+
+        Raises:
+            StoreError: the system doesn't let it be read.
         """
         sidecar = self.look(kind, key)
         if sidecar is None:
@@ -97,8 +111,10 @@ class Store:
         try:
             with (self.folder(kind, key) / "data.npz").open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
+        except _GONE:
+            return "its bytes are not all there"  # another process removes it
         except OSError as error:
-            return f"it cannot be read: {error.strerror}"
+            raise unreadable(self.folder(kind, key), error) from None
         return "" if found == sidecar.get("sha256") else "its checksum differs"
 
     def keys(self, kind: str) -> frozenset[str]:
@@ -107,25 +123,37 @@ class Store:
             return frozenset(os.listdir(f"{self._artifacts}/{kind}"))  # noqa: PTH208  a hot path
         except FileNotFoundError:
             return frozenset()
+        except OSError as error:
+            raise unreadable(self.root / "artifacts" / kind, error) from None
 
     def sidecar(self, kind: str, key: str) -> dict[str, Any]:
-        """What is noted beside an artifact: stage, spec, facts, seconds, bytes, SHA-256."""
+        """What is noted beside an artifact: stage, spec, facts, seconds, bytes, SHA-256.
+
+        Raises:
+            DamagedError: it is no JSON, or not there; the artifact is removed.
+            StoreError: the system doesn't let it be read.
+        """
         try:
             return dict(json.loads(_bytes(self._file(kind, key, "artifact.json"))))
-        except (OSError, ValueError) as error:
+        except (*_GONE, ValueError) as error:
             raise self._damaged(kind, key, f"sidecar: {error}") from None
+        except OSError as error:
+            raise unreadable(self.folder(kind, key), error) from None
 
     def read(self, kind: str, key: str) -> Artifact:
         """An artifact, its checksum verified.
 
         Raises:
             DamagedError: its bytes are not what was written; it is removed.
+            StoreError: the system doesn't let it be read; it stays.
         """
         sidecar = self.sidecar(kind, key)
         try:
             raw = _bytes(self._file(kind, key, "data.npz"))
-        except OSError as error:
+        except _GONE as error:
             raise self._damaged(kind, key, str(error)) from None
+        except OSError as error:
+            raise unreadable(self.folder(kind, key), error) from None
         if hashlib.sha256(raw).hexdigest() != sidecar.get("sha256"):
             raise self._damaged(kind, key, "checksum differs")
         return Artifact(npz.unpack(raw), sidecar["facts"])
@@ -317,6 +345,18 @@ def unwritable(path: Path, error: OSError) -> StoreError:
             " finished is kept.",
         )
     return StoreError(f"cannot write {path}: {error.strerror}.", mend="check MOX_HOME.")
+
+
+def unreadable(path: Path, error: OSError) -> StoreError:
+    """A clear error for what is there and can't be read now: nothing is known to be damaged."""
+    if error.errno in _SHORT:
+        mend = "raise the limit (`ulimit -n` for files, `ulimit -v` for memory)"
+    else:
+        mend = "check the disk, and that this user may read MOX_HOME"
+    return StoreError(
+        f"{path} cannot be read: {error.strerror or error}.",
+        mend=f"{mend} and run again: nothing was removed.",
+    )
 
 
 def _identify(root: Path) -> str:
