@@ -202,6 +202,59 @@ def test_what_a_power_failure_cut_short_is_written_anew(small_corpus: Path) -> N
     assert contents(again.store) == before
 
 
+def block(store: Store, ref: Any) -> None:
+    """Have an artifact that can't be written: a file has the name that its folder would get."""
+    folder = store.folder(*ref)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("in the way")
+
+
+def test_a_fusion_that_cannot_be_stored_fails_its_trial_and_no_other(small_corpus: Path) -> None:
+    written = experiment(small_corpus, RRF)
+    plan = mox.plan(written)
+    first = next(trial for trial in plan.trials if trial.roles["hits"].kind == "fuse")
+    block(plan.store, first.roles["hits"])
+    results = mox.run(plan, offline=True, quiet=True)
+    ended = {trial.id: trial for trial in results.run.trials}
+    blocked = ended.pop(first.id)
+    assert blocked.status == "FAILED"
+    assert "cannot write" in str(blocked.error)
+    assert {trial.status for trial in ended.values()} == {"FINISHED"}
+    assert not results.store.has(*first.roles["score"]), "a score of hits that nobody has"
+
+
+LOADS = {
+    "search": [{"kind": "dense", "k": 5}],
+    "load": [{"clients": 1, "seconds": 0.1, "rounds": 1, "selectivity": [1, 0.5, 0.25]}],
+}
+
+
+def test_loads_say_that_they_start_share_their_seconds_and_are_not_measured_twice(
+    small_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = experiment(small_corpus)
+    written["axes"] = {**written["axes"], **LOADS}
+    plan = plan_on(tmp_path / "one", written, monkeypatch)
+    said: list[dict[str, Any]] = []
+    context = Context(plan.store, settings(), lambda: said.append({"event": "alive"}))
+    loads = [stage for stage in plan.pending() if stage.kind == "load"]
+    for stage in plan.pending():
+        if stage.kind != "load":
+            perform(stage, context)
+    said.clear()
+    block(plan.store, loads[0].ref)
+    done = do_together(loads, context, lambda at_once=True, **event: said.append(event))
+    assert done == {stage.key for stage in loads}
+    events = [event["event"] for event in said]
+    assert events[:4] == ["start"] * 3 + ["alive"], "all are said before any is measured"
+    ended = [event for event in said if event["event"] in ("done", "failed")]
+    assert [event["event"] for event in ended] == ["failed", "done", "done"]
+    assert "cannot write" in ended[0]["error"]
+    # Each was measured for 0.1 s at least, and they differ in nothing that takes time.
+    assert ended[1]["seconds"] > 0.1
+    assert max(e["seconds"] for e in ended[1:]) < 2 * min(e["seconds"] for e in ended[1:])
+
+
 SWEEP = """
 import json, sys, mox
 mox.run(json.loads(sys.argv[1]), offline=True, quiet=True)

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from mox.pipeline.stages import Stage
 from mox.pipeline.worker import to_plain
+from mox.secrets import scrub
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -31,8 +32,8 @@ class Worker:
     def do(self, job: Sequence[Stage], report: Report, *, timeout_s: float) -> None:
         """Do a job, reporting each event; returns when all its stages were reported.
 
-        A worker that stands still for `timeout_s` is ended; then, as when it dies, its stages
-        that were not reported are reported as lost.
+        A worker that stands still for `timeout_s` is ended; then, as when it dies or says that it
+        is done, its stages that were not reported are reported as lost.
         """
         waiting = {stage.key: stage for stage in job}
         process = self._started()
@@ -46,6 +47,8 @@ class Worker:
                     self._lost(waiting, report, f"its worker died{self._last_words()}")
                     return
                 if event["event"] == "idle":
+                    if waiting:
+                        self._lost(waiting, report, "was left undone by its worker without a word")
                     return
                 if event["event"] in ("done", "failed", "damaged", "unpaid"):
                     waiting.pop(event["key"])
@@ -100,7 +103,7 @@ class Worker:
                 {
                     "event": "lost",
                     "key": key,
-                    "error": f"{said}.",
+                    "error": scrub(f"{said}."),
                     "mend": "run again; MOX_STAGE_TIMEOUT_S sets how long a stage may stand still.",
                 }
             )
@@ -111,7 +114,7 @@ class Worker:
             return ""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f" ({lines[-1][:300]})" if lines else ""
+        return f" ({scrub(lines[-1])[:300]})" if lines else ""  # a secret cut in two would stay
 
     def close(self) -> None:
         """End the process and give back its files."""

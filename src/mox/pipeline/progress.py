@@ -7,7 +7,7 @@ import html
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mox.pipeline.plan import Plan
@@ -85,6 +85,8 @@ class _Row:
     stored: int
     done: int = 0
     failed: int = 0
+    running: set[str] = field(default_factory=set)
+    """Keys of the stages that are under way."""
 
 
 class Notebook:
@@ -105,16 +107,24 @@ class Notebook:
         self._began = time.monotonic()
         self._handle = display(HTML(self._html()), display_id=True)  # type: ignore[no-untyped-call]
 
-    def started(self, stage: Stage) -> None: ...
+    def started(self, stage: Stage) -> None:
+        row = self._rows[stage.kind]
+        first = not row.running and not row.done
+        row.running.add(stage.key)
+        if first or time.monotonic() - self._shown > 0.2:
+            self._show()
 
     def finished(self, stage: Stage, *, stored: bool, failed: bool) -> None:
         row = self._rows[stage.kind]
+        row.running.discard(stage.key)
         row.done += 1
         row.failed += failed
         if time.monotonic() - self._shown > 0.2:
             self._show()
 
     def end(self) -> None:
+        for row in self._rows.values():
+            row.running.clear()  # what was under way when it was stopped isn't any more
         self._show()
 
     def _show(self) -> None:
@@ -138,6 +148,7 @@ class Notebook:
             share = 100.0 if not row.todo else 100.0 * row.done / row.todo
             parts = [
                 f"{row.done}/{row.todo}" if row.todo else "",
+                f"{len(row.running)} under way" if row.running else "",
                 f"{row.stored} stored" if row.stored else "",
                 f"{row.failed} failed" if row.failed else "",
             ]

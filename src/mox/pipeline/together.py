@@ -38,7 +38,6 @@ def fuse(stages: list[Stage], context: Context) -> Done:
         asked = [specs[stage.key] for stage in group]
         found = many(asked, lists_of(group[0], context), k=group[0].spec["k"])
         for stage, hits in zip(group, found, strict=True):
-            context.fresh(stage.ref, hits)
             yield stage, Output(codec.pack_hits(hits), {})
 
 

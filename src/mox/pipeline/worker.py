@@ -16,11 +16,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import IO, Any
 
 from mox.errors import BudgetError, MoxError
-from mox.pipeline.stages import UNSYNCED, VERSIONS, Ref, Stage
+from mox.pipeline import codec
+from mox.pipeline.stages import MEASURED, UNSYNCED, VERSIONS, Output, Ref, Stage
 from mox.pipeline.store import DamagedError, Store
+from mox.secrets import scrub
 from mox.settings import settings
 
 Job = list[dict[str, Any]]
@@ -85,12 +88,13 @@ def _serve(jobs: queue.Queue[Job], out: IO[str]) -> None:
 
 
 def do_together(stages: list[Stage], context: Any, say: Callable[..., None]) -> set[str]:
-    """Do at once what can be; each is stored and said as it is done.
+    """Do at once what can be; each is stored by itself, and said.
 
     Returns:
         Keys of those that are done, or failed by themselves. The others wait to be done one by
-        one: what can't be done at once, what another process does now, and all that were left
-        when something was raised, so that each says what is wrong with it by itself.
+        one: what can't be done at once, what another process does now, what couldn't be stored,
+        and all that were left when something was raised, so that each says what is wrong with it
+        by itself.
     """
     from mox.pipeline.together import TOGETHER, can
 
@@ -102,20 +106,51 @@ def do_together(stages: list[Stage], context: Any, say: Callable[..., None]) -> 
         store: Store = context.store
         with store.claim([stage.key for stage in several]) as mine:
             todo = [s for s in several if s.key in mine and not store.has(*s.ref)]
-            began = time.perf_counter()
-            for stage, output in TOGETHER[stages[0].kind](todo, context) if todo else ():
-                say(at_once=False, event="start", key=stage.key)
-                took = time.perf_counter() - began
-                done.add(stage.key)
-                if isinstance(output, MoxError):
-                    say(event="failed", key=stage.key, error=output.message, mend=output.mend)
-                    continue
-                keep(stage, output, took, store)
-                say(at_once=False, event="done", key=stage.key, stored=False, seconds=took)
-                began = time.perf_counter()
+            for stage in todo:
+                say(at_once=stage is todo[-1], event="start", key=stage.key)
+            made, seconds = _made(todo, context)
+            done.update(s.key for s, output in made if _settled(s, output, seconds, context, say))
     except Exception:  # noqa: BLE001  said by the stage itself, when it is done alone
         return done
     return done
+
+
+def _made(todo: list[Stage], context: Any) -> tuple[list[tuple[Stage, Output | MoxError]], float]:
+    """What stages make together, as far as it goes well, and seconds of each: an equal share,
+    since the first that is at hand has done the work of all."""
+    from mox.pipeline.together import TOGETHER
+
+    made: list[tuple[Stage, Output | MoxError]] = []
+    began = time.perf_counter()
+    with suppress(Exception):  # said by those that are left, when each is done alone
+        for pair in TOGETHER[todo[0].kind](todo, context) if todo else ():
+            made.append(pair)  # noqa: PERF402  those made before something is raised count
+    return made, (time.perf_counter() - began) / max(len(made), 1)
+
+
+def _settled(
+    stage: Stage, output: Output | MoxError, seconds: float, context: Any, say: Callable[..., None]
+) -> bool:
+    """Store what a stage made, or say how it failed; False where it has to be done alone."""
+    failed: Exception
+    if isinstance(output, MoxError):
+        failed = output
+    else:
+        try:
+            keep(stage, output, seconds, context.store)
+        except Exception as error:  # noqa: BLE001  said here, or by the stage done alone
+            if stage.kind not in MEASURED:
+                return False
+            failed = error  # what took minutes to measure isn't measured again for that
+        else:
+            if (
+                stage.kind == "fuse"
+            ):  # at hand for its scores only now: hits outlive no failed write
+                context.fresh(stage.ref, codec.unpack_hits(output.arrays))
+            say(at_once=False, event="done", key=stage.key, stored=False, seconds=seconds)
+            return True
+    say(at_once=False, event="failed", key=stage.key, **_failure(failed))
+    return True
 
 
 def _do(stage: Stage, context: Any, say: Callable[..., None]) -> dict[str, Any] | None:
@@ -125,18 +160,23 @@ def _do(stage: Stage, context: Any, say: Callable[..., None]) -> dict[str, Any] 
         seconds, stored = perform(stage, context)
     except DamagedError as error:
         context.close_engine(error)
-        say(event="damaged", key=stage.key, damaged=error.key, error=str(error))
+        say(event="damaged", key=stage.key, damaged=error.key, **_failure(error))
     except BudgetError as error:
-        say(event="unpaid", key=stage.key, error=error.message, mend=error.mend)
-    except MoxError as error:
-        context.close_engine(error)
-        return {"error": error.message, "mend": error.mend}
+        say(event="unpaid", key=stage.key, **_failure(error))
     except Exception as error:  # noqa: BLE001  whatever a back end raises fails its trials only
         context.close_engine(error)
-        return {"error": f"{type(error).__name__}: {error}", "mend": _trace(error)}
+        return _failure(error)
     else:
         say(event="done", key=stage.key, stored=stored, seconds=seconds)
     return None
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    """What is said of an error: shown, and kept with the run, so without the secrets that a back
+    end's message may quote."""
+    if isinstance(error, MoxError):
+        return {"error": scrub(error.message), "mend": scrub(error.mend)}
+    return {"error": scrub(f"{type(error).__name__}: {error}"), "mend": _trace(error)}
 
 
 def perform(stage: Stage, context: Any) -> tuple[float, bool]:
