@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Literal
@@ -41,13 +42,15 @@ def hang(_spec: Hang, _document: Document, _tokenizer: Tokenizer) -> Iterator[Ch
 
 @chunkers.register(Crash, fingerprint=lambda _: versions("mox-toy"), size=lambda _: None)
 def crash(_spec: Crash, _document: Document, _tokenizer: Tokenizer) -> Iterator[Chunk]:
-    """Die by a segmentation fault."""
+    """Die by a segmentation fault, with the last words that the environment has for it."""
+    sys.stderr.write(os.environ.get("TOY_SAYS", ""))
+    sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGSEGV)
     yield from ()
 
 
 @chunkers.register(Raise, fingerprint=lambda _: versions("mox-toy"), size=lambda _: None)
 def fail(_spec: Raise, _document: Document, _tokenizer: Tokenizer) -> Iterator[Chunk]:
-    """Raise."""
-    raise ZeroDivisionError("toy")
+    """Raise, in the words that the environment has for it."""
+    raise ZeroDivisionError(os.environ.get("TOY_SAYS", "toy"))
     yield from ()
