@@ -16,7 +16,7 @@ GOLDEN = {
     ("chunk", 1): "f95a4cf0d2027533",
     ("embed", 1): "de06a8545f3e8107",
     ("exact", 1): "e89195a5e42cea8c",
-    ("fuse", 1): "c57638e209e27f21",
+    ("fuse", 2): "c57638e209e27f21",
     ("lexical", 1): "30c6febb16161a9c",
     ("queries", 1): "4836251215d5cff1",
     ("questions", 1): "bcb0f73086ff5de4",

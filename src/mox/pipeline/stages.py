@@ -24,7 +24,7 @@ VERSIONS: Mapping[str, int] = {
     "build": 1,
     "search": 1,
     "lexical": 1,
-    "fuse": 1,
+    "fuse": 2,
     "score": 1,
     "load": 2,
 }

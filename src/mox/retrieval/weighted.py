@@ -14,6 +14,9 @@ without hits for a query adds 0 to every candidate. Lists are normalised query b
 their own hits only, so `depth` matters to all but theoretical. Padding is no hit. Equal sums,
 as float32, are a tie, which the lower row wins as everywhere.
 
+At the weights 0 and 1 one list alone counts, and what it lacks has one float32 less than its sum:
+it stands behind the list, and doesn't tie with its last hit.
+
 Source: Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval",
 arXiv:2210.11934 (there TM2C2 is theoretical).
 """
@@ -21,6 +24,7 @@ arXiv:2210.11934 (there TM2C2 is theoretical).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import Field
@@ -73,7 +77,7 @@ def many(specs: Sequence[Weighted], lists: Sequence[Hits], /, *, k: int) -> Iter
         if spec.normalise not in sides:
             dense, lexical = (_side(found, lists, at, spec.normalise) for at in (0, 1))
             sides[spec.normalise] = dense, lexical
-    yield from found.best_each(_sums(specs, sides, found), k=k)
+    yield from found.best_each(_sums(specs, sides, _Behind(found, lists)), k=k)
 
 
 @fusions.register(Weighted, fingerprint=_fingerprint, many=many, needs_least=_needs_least)
@@ -93,19 +97,39 @@ def fuse(spec: Weighted, lists: Sequence[Hits], /, *, k: int) -> Hits:
 
 
 def _sums(
-    specs: Sequence[Weighted], sides: Mapping[Scale, tuple[Reals, Reals]], found: Union
+    specs: Sequence[Weighted], sides: Mapping[Scale, tuple[Reals, Reals]], behind: _Behind
 ) -> Iterator[Reals]:
     """(settings, queries, n) combinations, block by block."""
     import numpy as np
 
-    for block in found.blocks(len(specs)):
+    for block in behind.found.blocks(len(specs)):
         here = specs[block]
-        sums = np.empty((len(here), *found.rows.shape))
+        sums = np.empty((len(here), *behind.found.rows.shape))
         for at, spec in enumerate(here):
             dense, lexical = sides[spec.normalise]
             np.multiply(dense, spec.weight, out=sums[at])
             sums[at] += (1 - spec.weight) * lexical
+            if spec.weight in (0, 1):
+                behind(sums[at], side=0 if spec.weight else 1)
         yield sums
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """Puts what a list lacks behind all that it holds, where that list alone counts."""
+
+    found: Union
+    lists: Sequence[Hits]
+
+    def __call__(self, sums: Reals, *, side: int) -> None:
+        """Lower (queries, n) sums of what list number `side` lacks, in place, by the least that
+        parts them from an equal one as float32."""
+        import numpy as np
+
+        hits = self.lists[side]
+        held = self.found.spread(side, hits.ids >= 0, np.zeros(len(hits.ids))) > 0
+        below = np.nextafter(sums.astype(np.float32), np.float32(-np.inf))
+        np.copyto(sums, below, where=~held)
 
 
 def _side(found: Union, lists: Sequence[Hits], at: int, scale: Scale) -> Reals:
