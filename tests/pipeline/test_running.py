@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import mox
 from mox.errors import StoreError
+from mox.pipeline import running
 from mox.pipeline.running import announced, collecting, sweeping
 from mox.pipeline.store import Store
 
@@ -47,6 +51,25 @@ def test_what_was_cut_off_is_known_until_the_same_run_ends(plan: Any) -> None:
     with announced(plan):
         assert sorted(one.alive for one in sweeping(plan.store)) == [False, True]
     assert sweeping(plan.store) == []
+
+
+def test_an_attempt_that_begins_while_another_ends_stays_announced(
+    plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as first:
+        first.enter_context(announced(plan))
+
+        def late(handle: int, how: int) -> None:
+            if how == fcntl.LOCK_EX:
+                first.close()  # as if the other process ended just before this one has its lock
+            fcntl.flock(handle, how)
+
+        monkeypatch.setattr(running, "fcntl", SimpleNamespace(**{**vars(fcntl), "flock": late}))
+        with announced(plan):
+            [found] = sweeping(plan.store)
+            assert found.alive
+    assert sweeping(plan.store) == []
+    assert list((plan.store.root / "running").iterdir()) == []
 
 
 def test_a_file_cut_short_is_a_sweep_that_began_nothing(plan: Any) -> None:

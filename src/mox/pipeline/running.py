@@ -62,17 +62,9 @@ def announced(
         StoreError: the disk is full, or a `gc` doesn't end.
     """
     store = plan.store
-    folder = store.root / "running"
-    path = folder / f"{plan.run_id}.{uuid.uuid4().hex[:8]}.json"
+    path = store.root / "running" / f"{plan.run_id}.{uuid.uuid4().hex[:8]}.json"
     with collecting(store, wait_s=wait_s):
-        try:
-            folder.mkdir(exist_ok=True)
-            write_synced(path, _content(plan, record))
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise unwritable(path, error) from None
-        held = os.open(path, os.O_RDONLY)
-        fcntl.flock(held, fcntl.LOCK_EX)
+        held = _announce(path, _content(plan, record))
     try:
         yield
         for other in sweeping(store):
@@ -81,6 +73,28 @@ def announced(
         path.unlink(missing_ok=True)
     finally:
         os.close(held)
+
+
+def _announce(path: Path, content: bytes) -> int:
+    """Write a sweep's file and hold it; returns the handle that does.
+
+    It gets its name once it is held: another attempt at the same run that ends meanwhile would
+    take it for one that was cut off, and remove it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    with ExitStack() as undo:
+        undo.callback(temporary.unlink, missing_ok=True)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_synced(temporary, content)
+            held = os.open(temporary, os.O_RDONLY)
+            undo.callback(os.close, held)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            temporary.rename(path)
+        except OSError as error:
+            raise unwritable(path, error) from None
+        undo.pop_all()
+    return held
 
 
 @contextmanager
