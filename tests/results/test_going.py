@@ -16,7 +16,7 @@ from mox import api
 from mox.errors import MissingError
 from mox.pipeline import codec
 from mox.pipeline.running import announced
-from mox.results import going
+from mox.results import going, verdict
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -34,7 +34,7 @@ BEGIN = """
 import sys, time
 import mox
 from mox.pipeline.running import announced
-from mox.results import going
+from mox.results import going, verdict
 plan = mox.plan(sys.argv[1])
 with announced(plan, record=going.provisional(plan)):
     print("begun", flush=True)
@@ -113,6 +113,8 @@ def test_a_run_that_is_going_on_is_reported_by_name_with_what_is_stored(
         f"NOT FINAL: run {plan.run_id} is still going on: 2 of {len(plan.stages)} stages stored;"
         " 2 of 2 trials are missing."
     )
+    said = verdict.unfinished(results)
+    assert said == "2 of 2 trials are not scored: still to come, or failed."
     assert mox.load(plan.run_id[:6]).run.stopped == going.GOING
 
 
@@ -123,6 +125,24 @@ def test_a_run_that_was_cut_off_is_told_from_one_that_is_going_on(file: Path, be
     process.wait(timeout=20)
     assert mox.load(file).run.stopped == going.CUT_OFF
     assert "was stopped (cut off)" in mox.load(file).report().unfinished
+    assert verdict.unfinished(mox.load(file)) == (
+        "2 of 2 trials are not scored: still to come, or failed; the same call again resumes."
+    )
+
+
+def test_letters_of_several_runs_are_refused_whether_they_ended_or_not(
+    file: Path, begin: Any
+) -> None:
+    # Ids are digests, which begin alike as they like; with no letter at all, all of them do.
+    ended = mox.run(file, offline=True, quiet=True, set={"measure": ["recall@5"], "choose": None})
+    begin()
+    plan = store_inputs(file)
+    assert mox.load(plan.run_id).run.stopped == going.GOING
+    assert mox.load(ended.run.id[:11]).run.stopped is None
+    with pytest.raises(MissingError, match="2 runs begin with ''") as caught:
+        going.unfinished(plan.store, "")
+    assert plan.run_id in caught.value.mend
+    assert ended.run.id in caught.value.mend
 
 
 def test_of_two_attempts_the_living_one_counts(file: Path, begin: Any) -> None:

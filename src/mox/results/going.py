@@ -17,7 +17,7 @@ from mox.pipeline.plan import Plan, looking
 from mox.pipeline.running import Sweeping, sweeping
 from mox.pipeline.stages import VERSIONS, Ref
 from mox.pipeline.store import Store
-from mox.results.run import Run, parse, plain, record
+from mox.results.run import Run, ids, named, parse, plain, record
 
 GOING = "going on"
 CUT_OFF = "cut off"
@@ -40,9 +40,14 @@ def unfinished(store: Store, run_id: str) -> Run | None:
         is announced.
 
     Raises:
-        MissingError: it has hardly begun: not even its questions are stored.
+        MissingError: it has hardly begun: not even its questions are stored; or the letters are
+            those of several runs, ended ones among them.
     """
-    found = [one for one in sweeping(store) if one.record and one.run_id.startswith(run_id)]
+    announced = [one for one in sweeping(store) if one.record]
+    if not any(one.run_id.startswith(run_id) for one in announced):
+        return None
+    name = named(store, run_id, ids(store) | {one.run_id for one in announced})
+    found = [one for one in announced if one.run_id == name]
     for sweep in sorted(found, key=lambda one: not one.alive):
         run = _so_far(store, sweep)
         if store.has(*run.documents) and store.has(*run.questions):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -214,17 +214,30 @@ def read(store: Store, run_id: str) -> Run:
     Raises:
         MissingError: no such run, or several; names those that are there.
     """
-    names = sorted(path.stem for path in folder(store).glob("*.json"))
-    matches = [name for name in names if name.startswith(run_id)]
-    if run_id in names:
-        matches = [run_id]
+    return _read(folder(store) / f"{named(store, run_id, ids(store))}.json")
+
+
+def ids(store: Store) -> set[str]:
+    """Those of all runs that have a record."""
+    return {path.stem for path in folder(store).glob("*.json")}
+
+
+def named(store: Store, run_id: str, known: Set[str]) -> str:
+    """Which of the known ids is meant by the first letters of one, or by all of it.
+
+    Raises:
+        MissingError: none of them, or several; names those that are there.
+    """
+    if run_id in known:
+        return run_id
+    matches = sorted(name for name in known if name.startswith(run_id))
     if len(matches) != 1:
         several = f"{len(matches)} runs begin with {run_id!r}" if matches else f"no run {run_id!r}"
+        there = ", ".join(matches or sorted(known)) or "(none yet)"
         raise MissingError(
-            f"{several} in {store.root}.",
-            mend=f"use one of {', '.join(matches or names) or '(none yet)'}, or run an experiment.",
+            f"{several} in {store.root}.", mend=f"use one of {there}, or run an experiment."
         )
-    return _read(folder(store) / f"{matches[0]}.json")
+    return matches[0]
 
 
 def every(store: Store) -> Iterator[Run]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mox.evaluation.statistics import FEW
-from mox.results.going import GOING
+from mox.results.going import CUT_OFF, GOING
 from mox.results.sift import sifting
 
 if TYPE_CHECKING:
@@ -181,8 +181,10 @@ def unfinished(results: Results) -> str:
     skipped = sum(trial.status == "SKIPPED" for trial in results.run.trials)
     if not skipped:
         return ""
-    if results.run.stopped == GOING:
-        return f"{skipped} of {len(results.run.trials)} trials are not scored yet."
+    if results.run.stopped in (GOING, CUT_OFF):  # without a record of how its trials ended
+        said = f"{skipped} of {len(results.run.trials)} trials are not scored: "
+        again = "; the same call again resumes" if results.run.stopped == CUT_OFF else ""
+        return f"{said}still to come, or failed{again}."
     why = f" ({results.run.stopped})" if results.run.stopped else ""
     were = "trial was" if skipped == 1 else "trials were"
     return f"{skipped} {were} not run{why}; the same call again resumes."
