@@ -271,19 +271,23 @@ def test_leftovers_go_once_they_are_old_and_what_was_being_removed_at_once(
     folder = made.store.root / "artifacts" / "chunk"
     fresh, old = folder / ".k.12.0123abcd", folder / ".k.34.0123abcd"
     removed = folder / f".k{REMOVED}0123abcd"
+    begun = made.store.root / "running" / ".k.0123abcd.json.34.0123abcd"
+    begun.parent.mkdir(exist_ok=True)
+    begun.write_bytes(b"{")
     hidden = made.store.root / ".gitignore"  # a user's, not ours
     hidden.touch()
     for path in (fresh, old, removed):
         path.mkdir()
         (path / "data.npz").write_bytes(b"x" * 10)
     past = time.time() - 7200
-    for path in (old, hidden):
+    for path in (old, begun, hidden):
         os.utime(path, (past, past))
     swept = collect(made.store)
-    assert set(swept.found.leftovers) == {old, removed}
+    assert set(swept.found.leftovers) == {old, begun, removed}
     assert fresh.exists()
     assert hidden.exists()
     assert not old.exists()
+    assert not begun.exists()
     assert not removed.exists()
 
 

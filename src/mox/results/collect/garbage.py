@@ -249,7 +249,8 @@ def _collections(store: Store, settings: Settings) -> tuple[list[Collection], tu
 def _leftovers(store: Store) -> Iterator[Path]:
     """What killed writers and removers have left under names that nobody reads."""
     root = store.root
-    for pattern in ("artifacts/*/.*", ".*", "runs/.*", "mirrored/.*", "releases/.*", "growth/.*"):
+    rooms = ("runs", "running", "mirrored", "releases", "growth")
+    for pattern in ("artifacts/*/.*", ".*", *(f"{room}/.*" for room in rooms)):
         for path in root.glob(pattern):
             if REMOVED in path.name or (_TEMPORARY.fullmatch(path.name) and _old(path)):
                 yield path
