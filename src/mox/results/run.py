@@ -145,7 +145,7 @@ def _first_started(plan: Plan, outcome: Outcome) -> str:
 
 def _trial(stored: Callable[[Ref], bool], planned: PlannedTrial, outcome: Outcome) -> TrialRun:
     # All that it stands on, not its score alone: what is read of a finished trial has to be there.
-    refs = [*reversed(planned.roles.values())]
+    refs = [*planned.roles.values()][::-1]
     status: Status = "SKIPPED"
     error = next((outcome.failed[ref.key] for ref in refs if ref.key in outcome.failed), None)
     if error is not None:
