@@ -146,7 +146,7 @@ def _settled(
             if (
                 stage.kind == "fuse"
             ):  # at hand for its scores only now: hits outlive no failed write
-                context.fresh(stage.ref, codec.unpack_hits(output.arrays))
+                context.fresh(stage.ref, codec.unpack_hits(dict(output.arrays)))
             say(at_once=False, event="done", key=stage.key, stored=False, seconds=seconds)
             return True
     say(at_once=False, event="failed", key=stage.key, **_failure(failed))
