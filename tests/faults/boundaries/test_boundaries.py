@@ -26,11 +26,12 @@ STORE = (
 ANNOUNCED = (
     "pipeline.running.collecting: open a lock",
     "pipeline.running.collecting: lock a lock",
-    "pipeline.running.announced: make the folder of running",
-    "pipeline.running.announced: open the file of running",
-    "pipeline.running.announced: sync the file of running",
-    "pipeline.running.announced: sync the file of running, torn",
-    "pipeline.running.announced: lock the file of running",
+    "pipeline.running._announce: make the folder of running",
+    "pipeline.running._announce: open the temporary file of running",
+    "pipeline.running._announce: sync the temporary file of running",
+    "pipeline.running._announce: sync the temporary file of running, torn",
+    "pipeline.running._announce: lock the temporary file of running",
+    "pipeline.running._announce: rename to the file of running",
     "pipeline.running.collecting: unlock a lock",
 )
 ARTIFACT = (

@@ -83,7 +83,7 @@ ROLES = (
     (r"memo/\w+/\w+\.vectors\.npy", "vectors"),
     (r"memo/\w+/\w+\.hash\.npy", "hashes"),
     (r"memo/\w+/\w+\.hash\..*", "temporary hashes"),
-    (r"(runs|mirrored|releases)/\..*", r"the temporary file of \1"),
+    (r"(runs|running|mirrored|releases)/\..*", r"the temporary file of \1"),
     (r"(runs|mirrored|releases|running)/.*", r"the file of \1"),
     (r"ledger/calls\.sqlite", "the ledger"),
     (r"results/bench-\w+", "a benchmark's folder"),
