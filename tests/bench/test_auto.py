@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mox
-from mox.bench.decide import Bound
+from mox.bench.bound import Bound
 from mox.bench.points import Point, Spread, Way
 from mox.bench.record import Growth, content, save
 from mox.errors import MissingError

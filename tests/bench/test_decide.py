@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mox.bench.decide import Bound, decide, suffices_until
+from mox.bench.bound import Bound
+from mox.bench.decide import decide, suffices_until
 from mox.bench.points import Point, Spread, Way
 from mox.errors import MissingError, SpecError
 

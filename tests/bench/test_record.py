@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mox.bench.auto import note
-from mox.bench.decide import Bound, decide
+from mox.bench.bound import Bound
+from mox.bench.decide import decide
 from mox.bench.known import alike_of, growths_like, points_of
 from mox.bench.points import Point, Spread, Way
 from mox.bench.record import Growth, Left, content, every, save, standing

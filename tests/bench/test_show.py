@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mox.bench.decide import Bound
+from mox.bench.bound import Bound
 from mox.bench.formula import formula_mb
 from mox.bench.points import Point, Spread, Way
 from mox.bench.record import Growth, Left, content

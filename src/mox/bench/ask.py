@@ -9,7 +9,8 @@ from typing import Any
 
 from mox.bench import growth as growing
 from mox.bench.auto import concrete, written
-from mox.bench.decide import Bound, Decision
+from mox.bench.bound import Bound
+from mox.bench.decide import Decision
 from mox.bench.decide import decide as pick
 from mox.bench.known import growths_like, points_of
 from mox.bench.ladder import check_sizes, ladder

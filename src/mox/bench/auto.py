@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mox.bench.decide import Bound, Decision, decide
+from mox.bench.bound import Bound
+from mox.bench.decide import Decision, decide
 from mox.bench.known import alike_of, answering, check_answers, growths_like, points_of
 from mox.bench.vectors import do, no_engine
 from mox.errors import FieldError, SpecError

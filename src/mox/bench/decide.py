@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from mox.bench.bound import Bound
 from mox.bench.fits import Crossing, Estimate, Power, fits
 from mox.bench.points import Point, Way, by_way
 from mox.errors import MissingError, SpecError
@@ -18,41 +19,6 @@ STORES: Mapping[str, str] = {"postgres": "pgvector", "milvus": "Milvus"}
 """Service of an index → how it is called, the simpler one first."""
 Holds = Literal["yes", "perhaps", "no"]
 _RANK: Mapping[Holds, int] = {"yes": 0, "perhaps": 1, "no": 2}
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What a user can't do without, under what load."""
-
-    recall: float
-    """Share of the exact neighbours that must be found."""
-    clients: int = 1
-    """Clients that ask at once."""
-    p95_ms: float | None = None
-    """Latency that 95 of 100 searches must not exceed; None: as fast as can be."""
-
-    def __post_init__(self) -> None:
-        """Refuse what no curve can be held to.
-
-        Raises:
-            SpecError: a recall that isn't over 0 and up to 1, a latency of 0 or less, no client.
-        """
-        if not 0 < self.recall <= 1:
-            raise SpecError(
-                f"a bound of recall {self.recall:g}.", mend="name a share over 0, up to 1: 0.95."
-            )
-        if self.p95_ms is not None and not self.p95_ms > 0:
-            raise SpecError(
-                f"a bound of p95 {self.p95_ms:g} ms.",
-                mend="name milliseconds over 0, or none: as fast as can be.",
-            )
-        if self.clients < 1:
-            raise SpecError(f"a bound for {self.clients} clients.", mend="name 1 or more.")
-
-    def __str__(self) -> str:
-        latency = f"p95 ≤ {self.p95_ms:g} ms and " if self.p95_ms is not None else ""
-        asked = "1 client" if self.clients == 1 else f"{self.clients} clients"
-        return f"{latency}recall ≥ {self.recall:g} with {asked}"
 
 
 @dataclass(frozen=True)

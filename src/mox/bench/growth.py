@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mox.bench.alike import Alike
-from mox.bench.decide import Bound
+from mox.bench.bound import Bound
 from mox.bench.grown import Grower
 from mox.bench.ladder import ladder
 from mox.bench.measured import Staged, Under, configurations, plan_of, point, staged

@@ -37,7 +37,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mox.bench.decide import Bound, decide, suffices_until
+from mox.bench.bound import Bound
+from mox.bench.decide import decide, suffices_until
 from mox.bench.fits import Power, fits
 from mox.bench.formula import estimates
 from mox.bench.points import Point, Way, by_way, key_of
