@@ -69,7 +69,8 @@ def latency(document: Mapping[str, Any], what: str = "e2e_from_schedule_ms") -> 
                 name = f"{workload}, {LOADS[kind]}"
                 panel = alt.layer(*_lines(some, kind, what, colour), *_slo(document, what))
                 panels.append(panel.properties(width=WIDTH, height=HEIGHT, title=name))
-    title = titled(f"{document['name']}: {TITLES[what]} by load", _notes(document))
+    notes = [*_notes(document), "medians with 95 % intervals; dashed: p95"]
+    title = titled(f"{document['name']}: {TITLES[what]} by load", notes)
     return figure(_columns(panels).properties(title=title))
 
 
