@@ -5,9 +5,9 @@ ask three accounts in a closed loop, through `Pooled` and its estimates, as all 
 the way to the provider is a thin one instead of an SDK's. The provider is the simulator's server
 with strict buckets of 2 s; the pool is told 1 s, its default. Goals: no 429 at ≥ 98 % of what is
 allowed (≥ 90 % with 30,000 tokens of output a minute, where two or three answers at once are all
-that the limit carries); p99/p50 of wait + call ≤ 1.5 where 32 callers wait for a limit, beside
-which that of the calls alone is printed; ≤ 2 Redis round trips for an acquire and a settle; ≥
-2,000 of both for a second of the client's CPU at 32 callers.
+that the limit carries); p99/p50 of wait + call ≤ 1.5, beside which that of the calls alone is
+printed; ≤ 2 Redis round trips for an acquire and a settle; ≥ 2,000 of both for a second of the
+client's CPU at 32 callers.
 
     python tests/benchmarks/providers/pool.py [--seconds S] [--only NAME,…] [--rival PYTHON]
 
