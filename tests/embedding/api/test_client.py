@@ -275,7 +275,7 @@ def test_the_models_own_dimensions_said_or_not_are_one_embedder() -> None:
             "another secret",
         ),
         ({"kind": "compatible", "model": "m", "base_url": "http://h"}, "needs the field 'dims'"),
-        ({"kind": "openai", "key": "sk-planted"}, "openai.key holds a key"),
+        ({"kind": "openai", "key": "sk-proj-" + "a1B2c3D4" * 4}, "openai.key holds a key"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(settings: dict[str, Any], said: str) -> None:
