@@ -100,16 +100,24 @@ class _Shared:
         return placed
 
     async def settle(self, account: Account, closing: Closing, origin: int) -> View | None:
-        if origin != self._outages.origin:  # what it took stands in books that are closed, or away
-            closing = closing._replace(
-                give_back=(0.0,) * len(closing.give_back), flow=0.0, hit=(), left=(), undo=False
-            )
-        tail = closing_of(closing, len(account.limits.resources))
+        said = self._known(closing, origin)
         try:
-            return read_view(await self._call("settle", [account], tail))
+            return read_view(
+                await self._call("settle", [account], closing_of(said, len(said.give_back)))
+            )
         except LostError as error:
             own = self._outages.begin(str(error))
-            return own.settle(self._outages.share(account), closing, time.monotonic())
+            said = self._known(closing, origin)  # by other books than before, maybe
+            return own.settle(self._outages.share(account), said, time.monotonic())
+
+    def _known(self, closing: Closing, origin: int) -> Closing:
+        """What of a closing the books that count now can know: what a lease of others took stands
+        in books that are closed, or away."""
+        if origin == self._outages.origin:
+            return closing
+        return closing._replace(
+            give_back=(0.0,) * len(closing.give_back), flow=0.0, hit=(), left=(), undo=False
+        )
 
     async def progress(
         self, account: Account, lease: str, flow: float, beyond: float, origin: int
@@ -121,6 +129,8 @@ class _Shared:
             return read_view(await self._call("progress", [account], tail))
         except LostError as error:
             own = self._outages.begin(str(error))
+            if origin != self._outages.origin:
+                return None
             return own.progress(self._outages.share(account), lease, flow, beyond, time.monotonic())
 
     async def aside(self, account: Account, reason: str, until_s: float) -> View | None:

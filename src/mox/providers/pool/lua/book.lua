@@ -83,22 +83,23 @@ local function level_of(book, j)
   return level
 end
 
--- Free a place in the queue; whether a hole is left of it.
+-- Free a place in the queue; whether those behind move up, or will.
 local function undo_place(one, j, begin, ends)
-  local book, dug = one.book, false
+  local book, moved = one.book, false
   local granted = book.granted[j]
   if ends >= book.booked[j] - NEAR then
     book.booked[j] = begin
   elseif begin <= granted and granted < ends then
     book.granted[j] = math.min(granted + ends - begin, ends + one.caps[j] * book.share[j])
+    moved = true
   elseif granted < begin and begin < ends then
-    book.holes[j], dug = dig(book.holes[j], {begin, ends}), true
+    book.holes[j], moved = dig(book.holes[j], {begin, ends}), true
   end
   local holes = book.holes[j]
   if #holes > 0 and holes[#holes][2] >= book.booked[j] - NEAR then
     book.booked[j] = table.remove(holes)[1]
   end
-  return dug
+  return moved
 end
 
 -- An account's book, brought up to now.
