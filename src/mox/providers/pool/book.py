@@ -28,6 +28,7 @@ from operator import gt
 from mox.providers.pool.forms import Closing
 from mox.providers.pool.holes import NEAR, Hole, before, dig, jump
 from mox.providers.pool.limits import Limits
+from mox.types.providers import Resource
 
 GRACE_S = 10.0
 """How long after its expected end an answer that nobody reports of still counts."""
@@ -86,6 +87,8 @@ class Book:
     waiting: dict[str, Coming] = field(default_factory=dict)
     """By lease, in order: who hasn't begun."""
     running: dict[str, Coming] = field(default_factory=dict)
+    what: tuple[Resource, ...] = ()
+    """The resources, as its limits state them."""
 
 
 def opened(limits: Limits, now: float) -> Book:
@@ -94,7 +97,7 @@ def opened(limits: Limits, now: float) -> Book:
     start = RAMP_START if limits.ramp_per_min else 1.0
     book = Book(
         now, list(limits.caps), [0.0] * size, [0.0] * size, [1.0] * size, [1.0] * size,
-        [[] for _ in range(size)], start, now,
+        [[] for _ in range(size)], start, now, what=limits.resources,
     )  # fmt: skip
     if limits.output is not None:
         book.flow = 2 * limits.caps[limits.output]

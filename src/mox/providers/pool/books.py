@@ -12,7 +12,7 @@ from typing import Any
 from mox.providers.pool.book import Book, Coming, advance, heard_of, level, mean, opened, settle
 from mox.providers.pool.breaker import Breakers
 from mox.providers.pool.forms import INF, Ask, Booked, Closing, Refused, View
-from mox.providers.pool.limits import Account
+from mox.providers.pool.limits import Account, stated_otherwise
 
 ACTIVE_S, TENANT_AHEAD_S = 10.0, 1.0
 """A tenant counts that long after its last question; so far ahead of its share it may book."""
@@ -46,6 +46,8 @@ class Books:
         book = self._books.get(account.name)
         if book is None:
             book = self._books[account.name] = opened(account.limits, now)
+        elif book.what != account.limits.resources:
+            raise stated_otherwise(account)
         advance(book, account.limits, now)
         return book
 

@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mox.errors import PoolError
 from mox.types.providers import Resource
 
 PER_MIN: dict[Resource, str] = {
@@ -138,3 +139,15 @@ class Account:
     @property
     def fails_with(self) -> str:
         return self.provider or self.name
+
+
+def stated_otherwise(account: Account) -> PoolError:
+    """Of an account whose book is kept for limits of other resources: counters of requests are
+    none of tokens."""
+    here = " and ".join(account.limits.resources) or "nothing"
+    return PoolError(
+        f"somebody else who uses the pool states other limits of {account.called}; here they are"
+        f" of {here}.",
+        mend="state limits of the same resources everywhere, give one account a `name:` of its own,"
+        " or end what uses the others (what was killed counts for 10 s).",
+    )

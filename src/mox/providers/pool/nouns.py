@@ -116,8 +116,9 @@ class Pool(Protocol):
             tenant: on whose behalf; those who want more than there is share it alike.
 
         Raises:
-            PoolError: no account is free within the deadline (`would_wait_s`), or all are put
-                aside. Nothing is set aside.
+            PoolError: no account is free within the deadline (`would_wait_s`), all are put
+                aside, or somebody else states limits of other resources for one of them. Nothing
+                is set aside.
         """
 
     async def progress(self, lease: Lease, output_tokens: float) -> None:

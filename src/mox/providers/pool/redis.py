@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-from mox.errors import EngineError
+from mox.errors import EngineError, PoolError
 from mox.providers.pool.desk import Desk, Tell, TellOf
 from mox.providers.pool.forms import Ask, Booked, Closing, Refused, View
-from mox.providers.pool.limits import Account
+from mox.providers.pool.limits import Account, stated_otherwise
 from mox.providers.pool.link import Link, LostError, News, RefusedError, end, number, words
 from mox.providers.pool.outage import SHARED, Outages
 from mox.providers.pool.script import (
@@ -80,6 +80,8 @@ class _Shared:
 
     async def place(self, ask: Ask) -> Booked | Refused:
         def orphan(said: bytes) -> None:
+            if said[:1] == b"!":
+                return
             placed = read_placed(said, ask)
             if isinstance(placed, Booked):
                 account, costs = ask.accounts[placed.account], ask.costs[placed.account]
@@ -109,6 +111,8 @@ class _Shared:
             own = self._outages.begin(str(error))
             said = self._known(closing, origin)  # by other books than before, maybe
             return own.settle(self._outages.share(account), said, time.monotonic())
+        except PoolError:  # the book is gone, others state other limits: who next asks hears so
+            return None
 
     def _known(self, closing: Closing, origin: int) -> Closing:
         """What of a closing the books that count now can know: what a lease of others took stands
@@ -132,6 +136,8 @@ class _Shared:
             if origin != self._outages.origin:
                 return None
             return own.progress(self._outages.share(account), lease, flow, beyond, time.monotonic())
+        except PoolError:  # as in `settle`
+            return None
 
     async def aside(self, account: Account, reason: str, until_s: float) -> View | None:
         tail = [number(until_s), reason.encode()]
@@ -191,6 +197,9 @@ class _Shared:
                 said = await link.call(command, orphan=orphan)
         except ResponseError as error:  # a full disk or memory, a replica: it books nothing
             raise RefusedError(str(error)) from None
+        if said[:1] == b"!":
+            name = self._heads.account(said[2:].decode())
+            raise stated_otherwise(next(each for each in accounts if each.name == name))
         if op != "state":
             self._time = (said_at(said), time.monotonic())
         return said
@@ -253,9 +262,11 @@ class _Shared:
         queued = self._outages.waiting()
         accounts = [account for account, _ in queued]
         tail = [number(cost) for _, costs in queued for cost in costs]
-        await self._send(link, "rejoin", accounts, tail, None)
-        if old is not None:
-            await old.aclose()
+        try:
+            await self._send(link, "rejoin", accounts, tail, None)
+        finally:
+            if old is not None:
+                await old.aclose()
 
     async def _subscribe(self) -> None:
         """Hear what other processes' calls met: an account that is held, a provider that fails."""

@@ -64,8 +64,9 @@ class Heads:
 
 def _stated(account: Account) -> list[bytes]:
     limits = account.limits
-    out = limits.resources.index("output") + 1 if "output" in limits.resources else 0
-    said = [quote(account.fails_with).encode(), number(limits.ramp_per_min or 0.0)]
+    out = 0 if limits.output is None else limits.output + 1
+    said = [quote(account.fails_with).encode(), " ".join(limits.resources).encode()]
+    said += [number(limits.ramp_per_min or 0.0)]
     said += [b"%d" % len(limits.resources), b"%d" % out]
     for rate, cap in zip(limits.rates, limits.caps, strict=True):
         said += [number(rate), number(cap)]

@@ -3,11 +3,12 @@
 -- A worker that comes back took from accounts what this book didn't see: nothing is left for now.
 local function book_rejoin()
   for _, one in ipairs(accounts) do
-    local book = open(one)
+    local book = not one.others and open(one)
     for j = 1, one.size do
-      book.granted[j] = math.min(book.granted[j], book.booked[j]) - number()
+      local took = number()
+      if book then book.granted[j] = math.min(book.granted[j], book.booked[j]) - took end
     end
-    keep(one)
+    if book then keep(one) end
   end
   return leave('+', {})
 end
@@ -45,4 +46,8 @@ end
 
 local operations = {place = book_place, progress = book_progress, settle = book_settle,
   aside = book_aside, rejoin = book_rejoin, beat = book_beat, state = book_state}
+for _, one in ipairs(accounts) do
+  one.others = taken(one)
+  if one.others and op ~= 'rejoin' then return '! ' .. one.key end
+end
 return operations[op]()

@@ -17,11 +17,23 @@ local function ended(one, lease)
   local book, waiting, coming, running = one.book, queues_of(one)
   redis.call('ZREM', waiting, lease)
   if redis.call('ZREM', running, lease) > 0 then
-    local each = cmsgpack.unpack(redis.call('HGET', coming, lease))
+    local each = redis.call('HGET', coming, lease)
+    each = each and cmsgpack.unpack(each) or {speed = 0, length = 0}  -- thrown away by a full Redis
     book.speeds, book.lengths = book.speeds - each.speed, book.lengths - each.length
     if redis.call('ZCARD', running) == 0 then book.speeds, book.lengths = 0, 0 end
   end
   redis.call('HDEL', coming, lease)
+end
+
+-- Who begins next, and what is known of it. Of whom a full Redis threw that away, nobody is kept.
+local function first_of(waiting, coming)
+  while true do
+    local lease = redis.call('ZRANGE', waiting, 0, 0)[1]
+    local each = lease and redis.call('HGET', coming, lease)
+    if each then return lease, cmsgpack.unpack(each) end
+    if not lease then return end
+    redis.call('ZREM', waiting, lease)
+  end
 end
 
 -- Follow the provider's own bucket of output, and let nobody begin on what isn't there.
@@ -34,8 +46,8 @@ local function follow(one, passed)
   end
   book.flow = math.min(2 * cap, book.flow + (rate - book.speeds) * passed)
   while true do
-    local lease = redis.call('ZRANGE', waiting, 0, 0)[1]
-    local each = lease and cmsgpack.unpack(redis.call('HGET', coming, lease)) or book
+    local lease, each = first_of(waiting, coming)
+    each = each or book
     local speeds, lengths = book.speeds + each.speed, book.lengths + each.length
     book.free = book.flow - cap - to_come(speeds, lengths, rate)
     book.begins = lease and each.marks[out] or book.booked[out]
@@ -102,20 +114,33 @@ local function undo_place(one, j, begin, ends)
   return moved
 end
 
+-- Take an account's book out; whether it can't be, since somebody who works here keeps it for other
+-- limits. One whose keeper is gone, or an older Mox, begins anew.
+local function taken(one)
+  local kept = redis.call('GET', one.key)
+  local book = kept and cmsgpack.unpack(kept)
+  if not book or book.what == one.what then
+    one.book = book
+    return false
+  end
+  one.anew = true
+  local seen = book.what and room.workers[book.by]
+  return seen and seen >= now - WORKER_S and book.at >= now - OTHERS_S
+end
+
 -- An account's book, brought up to now.
 local function open(one)
   local book = one.book
   if not book then
-    local kept = redis.call('GET', one.key)
-    book = kept and cmsgpack.unpack(kept)
-  end
-  if not book or #book.granted ~= one.size or not book.speeds then  -- or of an older Mox
-    book = {at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {}, holes = {},
+    -- What was begun by other limits is on its way still: nothing is free beforehand.
+    if one.anew then redis.call('DEL', queues_of(one)) end
+    local full = one.anew and 0 or 1
+    book = {what = one.what, at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {}, holes = {},
       ramp = one.ramp > 0 and RAMP_START or 1, used = now, held = 0, aside = 0, why = '',
-      flow = one.out > 0 and 2 * one.caps[one.out] or 0, free = 0, begins = 0, speed = 0, length = 0,
+      flow = one.out > 0 and (1 + full) * one.caps[one.out] or 0, free = 0, begins = 0, speed = 0, length = 0,
       speeds = 0, lengths = 0}
     for j = 1, one.size do
-      book.granted[j], book.booked[j], book.corrected[j] = one.caps[j], 0, 0
+      book.granted[j], book.booked[j], book.corrected[j] = full * one.caps[j], 0, 0
       book.share[j], book.target[j], book.holes[j] = 1, 1, {}
     end
   end
@@ -155,6 +180,7 @@ end
 -- Keep an account's book for a day, and as long as it is put aside: where nobody said until when,
 -- until it is taken back.
 local function store(one)
+  one.book.by = worker
   local packed, aside_ms = cmsgpack.pack(one.book), (one.book.aside - now) * 1000
   if aside_ms == INF then
     redis.call('SET', one.key, packed)

@@ -6,7 +6,7 @@
 local GRACE_S, OPENS_AT, CLOSED_S, CLOSED_AT_MOST_S, PROBE_S = 10, 5, 1, 60, 15
 local ACTIVE_S, TENANT_AHEAD_S = 10, 1
 local RAMP_START, RAMP_IDLE_S, RAMP_AFTER, RISE, SAFE, WEIGHT = 0.2, 60, 0.5, 0.01, 0.5, 0.2
-local KEEP_MS, JUMP_S, WORKER_S, INF, NEAR = 86400000, 2, 10, 1 / 0, 1e-6
+local KEEP_MS, JUMP_S, WORKER_S, OTHERS_S, INF, NEAR = 86400000, 2, 10, 60, 1 / 0, 1e-6
 
 local place = 0
 local function word()
@@ -17,8 +17,8 @@ local function number() return tonumber(word()) end
 
 local op, accounts = word(), {}
 for i = 1, number() do
-  local one = {key = KEYS[i + 1], fails = word(), ramp = number(), size = number(), out = number(),
-    rates = {}, caps = {}}
+  local one = {key = KEYS[i + 1], fails = word(), what = word(), ramp = number(), size = number(),
+    out = number(), rates = {}, caps = {}}
   for j = 1, one.size do one.rates[j], one.caps[j] = number(), number() end
   accounts[i] = one
 end
