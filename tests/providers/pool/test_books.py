@@ -23,28 +23,33 @@ NUMBERS = itertools.count()
 class Timed(Protocol):
     """Books whose time passes when it is told to."""
 
-    def place(self, account: Account, cost: float, *, speed: float = 0.0) -> Booked | Refused: ...
+    def place(
+        self, account: Account, cost: float, *, speed: float = 0.0, lease: str = ""
+    ) -> Booked | Refused: ...
     def settle(self, account: Account, **changes: Any) -> View: ...
     def progress(self, account: Account, lease: str, flow: float) -> View: ...
     def state(self, account: Account) -> dict[str, Any]: ...
     def go(self, seconds: float) -> None: ...
 
 
-def ask(account: Account, cost: float, speed: float) -> Ask:
-    lease, size = f"l{next(NUMBERS)}", len(account.limits.resources)
+def ask(account: Account, cost: float, speed: float, lease: str) -> Ask:
+    lease, size = lease or f"l{next(NUMBERS)}", len(account.limits.resources)
     return Ask([account], [(cost,) * size], lease, 1e6, 1e6, speeds=[speed])
 
 
 def closing(account: Account, changes: dict[str, Any]) -> Closing:
-    return Closing("none", (0.0,) * len(account.limits.resources), **changes)
+    none = {"lease": "none", "give_back": (0.0,) * len(account.limits.resources)}
+    return Closing(**{**none, **changes})
 
 
 class InPython:
     def __init__(self) -> None:
         self.books, self.now = Books(lambda *_: None), 1000.0
 
-    def place(self, account: Account, cost: float, *, speed: float = 0.0) -> Booked | Refused:
-        return self.books.place(ask(account, cost, speed), self.now)
+    def place(
+        self, account: Account, cost: float, *, speed: float = 0.0, lease: str = ""
+    ) -> Booked | Refused:
+        return self.books.place(ask(account, cost, speed, lease), self.now)
 
     def settle(self, account: Account, **changes: Any) -> View:
         return self.books.settle(account, closing(account, changes), self.now)
@@ -65,8 +70,10 @@ class InRedis:
     def __init__(self, url: str, run: Callable[..., Any], let_pass: Callable[..., Any]) -> None:
         self.shared, self.run, self.let_pass = _Shared(url, uuid.uuid4().hex), run, let_pass
 
-    def place(self, account: Account, cost: float, *, speed: float = 0.0) -> Booked | Refused:
-        return self.run(self.shared.place(ask(account, cost, speed)))
+    def place(
+        self, account: Account, cost: float, *, speed: float = 0.0, lease: str = ""
+    ) -> Booked | Refused:
+        return self.run(self.shared.place(ask(account, cost, speed, lease)))
 
     def settle(self, account: Account, **changes: Any) -> View:
         view = self.run(self.shared.settle(account, closing(account, changes), 0))
@@ -159,8 +166,50 @@ def rate(books: Timed, account: Account) -> float:
     return books.state(account)["rates"][0]
 
 
+SLOW = Account("slow", Limits(requests_per_min=6000, safety=1.0, ramp_per_min=0.5))
+"""100 a second, that are reached in four minutes."""
+
+
+def grown(books: Timed) -> None:
+    """Until the whole rate of `SLOW` is used."""
+    for _ in range(10):
+        books.place(SLOW, 1)
+        books.go(30)
+    assert rate(books, SLOW) == 100
+
+
+def test_a_load_that_its_provider_holds_back_grows_no_anew(books: Timed) -> None:
+    grown(books)
+    booked = books.place(SLOW, 1)
+    assert isinstance(booked, Booked)
+    books.settle(SLOW, hit=booked.marks, hold_s=600.0, verdict=1)
+    for _ in range(60):
+        books.go(10)
+        books.state(SLOW)
+    after = books.place(SLOW, 1)
+    assert isinstance(after, Booked)
+    assert after.wait_s == about(0)  # it is over after the 600 s that were asked for
+    assert rate(books, SLOW) == 100
+
+
+def test_a_queue_of_more_than_a_minute_is_no_idleness(books: Timed) -> None:
+    grown(books)
+    books.place(SLOW, 14_000)
+    waits = books.place(SLOW, 1)
+    assert isinstance(waits, Booked)
+    assert waits.wait_s == about(139.5)  # by hand: 50 are free, at 100 a second
+    for _ in range(14):
+        books.go(10)
+        books.state(SLOW)
+    after = books.place(SLOW, 1)
+    assert isinstance(after, Booked)
+    assert (after.wait_s, rate(books, SLOW)) == (about(0), 100)
+    books.go(61)
+    assert rate(books, SLOW) == pytest.approx(20, rel=0.02), "idle for a minute, it begins anew"
+
+
 def test_a_load_begins_at_a_fifth_and_grows_by_its_share_each_minute(books: Timed) -> None:
-    slow = Account("slow", Limits(requests_per_min=6000, safety=1.0, ramp_per_min=0.5))
+    slow = SLOW
     begins = books.place(slow, 1)
     assert isinstance(begins, Booked)
     assert begins.view.rates == (pytest.approx(20, rel=0.02),)  # of 100 a second
@@ -210,7 +259,8 @@ OUT = Account("out", Limits(output_per_min=6000, safety=1.0), "o")
 
 def due_s(booked: Booked, view: View) -> float:
     """When a booking's turn comes, as whoever waits for it works it out."""
-    return (booked.marks[0] - view.granted[0]) / view.rates[0]
+    [mark] = booked.marks
+    return (mark - view.skipped(0, mark) - view.granted[0]) / view.rates[0]
 
 
 def test_who_waits_hears_that_running_answers_made_what_nobody_had_set_aside(
@@ -227,6 +277,31 @@ def test_who_waits_hears_that_running_answers_made_what_nobody_had_set_aside(
     books.go(3)
     assert due_s(second, books.settle(OUT)) <= 0
     assert books.state(OUT)["waiting"] == 0
+
+
+def test_who_waits_behind_one_that_left_begins_on_no_output_that_isnt_there(books: Timed) -> None:
+    books.place(OUT, 10)
+    books.place(OUT, 100)
+    leaves = books.place(OUT, 900, lease="leaves")
+    behind = books.place(OUT, 10)
+    assert isinstance(leaves, Booked)
+    assert isinstance(behind, Booked)
+    books.settle(OUT, lease="leaves", give_back=(900.0,), undo=True, ends=leaves.ends)
+    books.go(0.3)
+    # The provider's 100 less 500, and the next one begins only where 50 are left: 450 short.
+    assert due_s(behind, books.progress(OUT, "none", 500)) == about(4.5)
+
+
+def test_what_people_see_of_an_account_changes_nothing_of_it(books: Timed) -> None:
+    for _ in range(3):
+        books.place(OUT, 50, speed=50.0)
+    books.go(0.7)
+    # Two run from the beginning; the third begins at 100, which 50 and 0.7 s of the rate reach.
+    looked = books.state(OUT)
+    assert (looked["running"], looked["waiting"]) == (3, 0)
+    books.go(0.4)
+    # Three make 150 tokens a second, and 100 come back.
+    assert looked["flow"] - books.state(OUT)["flow"] == pytest.approx(20, abs=8)
 
 
 def test_what_headers_say_is_left_of_output_holds_the_next_answer_back(books: Timed) -> None:

@@ -27,7 +27,7 @@ ACCOUNTS = (
 )
 """10,000 of each a second: what is booked takes milliseconds, as the steps do. Of the last two a
 tenth: there who waits is undone before those behind."""
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
 amounts = st.floats(0, 4000).map(lambda value: round(value, 3))
 places = st.tuples(
     st.just("place"), st.lists(st.sampled_from(range(6)), min_size=1, max_size=4, unique=True),
@@ -41,6 +41,8 @@ settles = st.tuples(
     st.one_of(st.just(NAN), st.floats(0.1, 2).map(lambda value: round(value, 3))), amounts,
 )  # fmt: skip
 passes = st.tuples(st.just("pass"), st.sampled_from([0.3, 2.0, 16.0, 50.0]))
+looks = st.tuples(st.just("state"), st.integers(0, 5))
+asides = st.tuples(st.just("aside"), st.integers(0, 5), st.sampled_from([0.0, 0.0, 3.0, INF]))
 told = st.tuples(st.just("progress"), st.integers(0, 50), amounts, st.sampled_from([0.0, 10.0]))
 
 
@@ -58,9 +60,22 @@ queues = st.builds(
 )  # fmt: skip
 
 
-def numbers(found: Any) -> list[float]:
+def idle(seconds: float) -> list[tuple[Any, ...]]:
+    """A load that may not grow at once has grown, rests while somebody looks, and begins again."""
+    uses: tuple[Any, ...] = ("place", [1], [1.0] * 2, 0.0, 60.0, INF, "")
+    grows = [step for _ in range(6) for step in (uses, ("pass", 50.0))]
+    return [*grows, ("state", 1), ("pass", seconds), ("state", 1), ("pass", 0.3), uses]
+
+
+def numbers(found: Any) -> list[Any]:
     if isinstance(found, Refused):
         return [found.wait_s]
+    if isinstance(found, list):
+        [state] = found
+        return [
+            *state["levels"], *state["rates"], state["held_s"], state["aside"], state["aside_s"],
+            state["flow"], state["waiting"], state["running"], state["closed_s"],
+        ]  # fmt: skip
     if isinstance(found, Booked):
         here = [found.account, found.wait_s, found.speed, *found.marks, *found.ends]
         return [*here, *numbers(found.view)]
@@ -115,8 +130,19 @@ async def play(url: str, steps: list[tuple[Any, ...]], let_pass: Callable[..., A
                     continue
                 there = await shared.progress(account, lease, flow, beyond, 0)
                 here = books.progress(account, lease, flow, beyond, shared._time[0])
+            elif step[0] == "state":
+                there = await shared.state([ACCOUNTS[step[1]]])
+                here = books.state([ACCOUNTS[step[1]]], shared._time[0])
+                assert here[0]["why"] == there[0]["why"]
+            elif step[0] == "aside":
+                account = ACCOUNTS[step[1]]
+                there = await shared.aside(account, "so", step[2])
+                books.aside(account, "so", step[2], shared._time[0])
+                here = books.view(account, shared._time[0])
             else:
                 continue
+            if isinstance(here, Refused):
+                assert (here.why, here.detail) == (there.why, there.detail), (number, step)
             assert type(here) is type(there), (number, step, here, there)
             assert numbers(here) == pytest.approx(numbers(there), rel=1e-6, abs=1e-3), (
                 number, step, here, there,
@@ -125,13 +151,18 @@ async def play(url: str, steps: list[tuple[Any, ...]], let_pass: Callable[..., A
         await shared.aclose()
 
 
+idles = st.builds(idle, st.sampled_from([10.0, 61.0]))
+
+
 @settings(
     max_examples=60, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(
     steps=st.lists(
-        st.one_of(places, places, places, settles, told, passes, queues), min_size=5, max_size=40
+        st.one_of(places, places, places, settles, told, passes, queues, looks, asides, idles),
+        min_size=5,
+        max_size=40,
     )
 )
 def test_both_books_say_the_same(valkey, let_pass, steps: list[Any]) -> None:

@@ -72,6 +72,7 @@ class Book:
     """Of each resource, what was undone among those who wait, in order."""
     ramp: float
     used: float
+    """When somebody last booked; where the load may not grow at once, or waited."""
     held: float = 0.0
     aside: float = 0.0
     why: str = ""
@@ -115,7 +116,9 @@ def advance(book: Book, limits: Limits, now: float) -> None:
         _follow(book, limits, limits.output, passed, now)
     for j in range(len(limits.resources)):
         book.share[j] = min(book.target[j], book.share[j] + RISE * passed)
-    if limits.ramp_per_min and now - book.used > RAMP_IDLE_S:
+    if limits.ramp_per_min and any(level(book, j) < 0 for j in range(len(limits.resources))):
+        book.used = now  # somebody waits
+    if limits.ramp_per_min and now - max(book.used, book.held) > RAMP_IDLE_S:
         book.ramp = RAMP_START
     elif book.ramp < 1:
         by = limits.ramp_per_min or RAMP_AFTER

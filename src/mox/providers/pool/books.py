@@ -12,6 +12,7 @@ from typing import Any
 from mox.providers.pool.book import Book, Coming, advance, heard_of, level, mean, opened, settle
 from mox.providers.pool.breaker import Breakers
 from mox.providers.pool.forms import INF, Ask, Booked, Closing, Refused, View
+from mox.providers.pool.holes import before
 from mox.providers.pool.limits import Account, stated_otherwise
 
 ACTIVE_S, TENANT_AHEAD_S = 10.0, 1.0
@@ -61,7 +62,8 @@ class Books:
         )
         granted = list(book.granted)
         if (out := account.limits.output) is not None:
-            granted[out] = min(granted[out], book.begins + book.free)
+            skipped = before(book.holes[out], book.begins)  # as whoever waits reckons
+            granted[out] = min(granted[out], book.begins - skipped + book.free)
         return View(
             tuple(granted), tuple(book.corrected), tuple(rates), max(0.0, held - now), self._origin,
             tuple(map(tuple, book.holes)),
@@ -174,9 +176,9 @@ class Books:
         """End a booking."""
         settle(self.book(account, now), account.limits, closing, now)
         provider = account.fails_with
-        before = self._breakers.until(provider)
+        closed = self._breakers.until(provider)
         self._breakers.judge(provider, closing.verdict, closing.hold_s, now)
-        if (until := self._breakers.until(provider)) > before:
+        if (until := self._breakers.until(provider)) > closed:
             self._tell_of(provider, until - now)
         return self.view(account, now)
 

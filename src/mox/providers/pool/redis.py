@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from mox.providers.pool.script import (
     closing_of,
     placing,
     read_placed,
+    read_state,
     read_view,
     said_at,
     script,
@@ -150,11 +150,11 @@ class _Shared:
 
     async def state(self, accounts: Sequence[Account]) -> list[dict[str, Any]]:
         try:
-            found: list[dict[str, Any]] = json.loads(await self._call("state", accounts, []))
+            said = await self._call("state", accounts, [])
         except LostError as error:
             own = self._outages.begin(str(error))
             return own.state([self._outages.share(each) for each in accounts], time.monotonic())
-        return found
+        return read_state(said)
 
     async def aclose(self) -> None:
         if self._regrets:
@@ -200,8 +200,7 @@ class _Shared:
         if said[:1] == b"!":
             name = self._heads.account(said[2:].decode())
             raise stated_otherwise(next(each for each in accounts if each.name == name))
-        if op != "state":
-            self._time = (said_at(said), time.monotonic())
+        self._time = (said_at(said), time.monotonic())
         return said
 
     async def _open(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha1
@@ -119,6 +120,12 @@ def read_placed(said: bytes, ask: Ask) -> Booked | Refused:
 def read_view(said: bytes) -> View:
     """What a book says after a change."""
     return view_of(list(map(float, said[2:].split(b" ")))[1:])
+
+
+def read_state(said: bytes) -> list[dict[str, Any]]:
+    """What people want to see of each account."""
+    found: list[dict[str, Any]] = json.loads(said.split(b" ", 2)[2])
+    return found
 
 
 def view_of(numbers: Sequence[float]) -> View:

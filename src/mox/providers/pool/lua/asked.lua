@@ -41,7 +41,7 @@ local function book_state()
       running = one.out > 0 and redis.call('ZCARD', running) or 0,
       closed_s = breaker and math.max(0, breaker['until'] - now) or 0}
   end
-  return cjson.encode(out)
+  return leave('+', {}) .. ' ' .. cjson.encode(out)
 end
 
 local operations = {place = book_place, progress = book_progress, settle = book_settle,

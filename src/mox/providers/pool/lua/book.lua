@@ -89,10 +89,24 @@ local function jump(holes, granted)
   return granted
 end
 
+local function before(holes, place)
+  local sum = 0
+  for _, hole in ipairs(holes) do
+    if hole[2] <= place + NEAR then sum = sum + hole[2] - hole[1] end
+  end
+  return sum
+end
+
 local function level_of(book, j)
-  local level = book.granted[j] - book.booked[j]
-  for _, hole in ipairs(book.holes[j]) do level = level + hole[2] - hole[1] end
-  return level
+  return book.granted[j] - book.booked[j] + before(book.holes[j], book.booked[j])
+end
+
+-- Whether somebody may not begin yet.
+local function waits(book)
+  for j = 1, #book.granted do
+    if level_of(book, j) < 0 then return true end
+  end
+  return false
 end
 
 -- Free a place in the queue; whether those behind move up, or will.
@@ -159,8 +173,9 @@ local function open(one)
   for j = 1, one.size do
     book.share[j] = math.min(book.target[j], book.share[j] + RISE * passed)
   end
-  if one.ramp > 0 and now - book.used > RAMP_IDLE_S then
-    book.ramp = RAMP_START
+  if one.ramp > 0 and waits(book) then book.used, one.changed = now, true end
+  if one.ramp > 0 and now - math.max(book.used, book.held) > RAMP_IDLE_S then
+    book.ramp, one.changed = RAMP_START, true
   elseif book.ramp < 1 then
     local by = one.ramp > 0 and one.ramp or RAMP_AFTER
     book.ramp = math.min(1, book.ramp * (1 + by) ^ (passed / 60))
@@ -206,7 +221,10 @@ local function view(one, numbers)
   numbers[#numbers + 1] = one.size
   for j = 1, one.size do
     local granted = book.granted[j]
-    if j == one.out then granted = math.min(granted, book.begins + book.free) end
+    if j == one.out then  -- less the holes before it, as whoever waits reckons
+      local begins = book.begins - before(book.holes[j], book.begins)
+      granted = math.min(granted, begins + book.free)
+    end
     numbers[#numbers + 1] = granted
     numbers[#numbers + 1] = book.corrected[j]
     numbers[#numbers + 1] = one.rates[j] * book.share[j] * book.ramp
