@@ -103,11 +103,18 @@ class PoolError(MoxError):
 
     Args:
         would_wait_s: how long the call would have waited; None where no time is known.
+        why: `late`: nothing is free by the deadline. `held`: its provider asked to wait longer.
+            `turn`: others are first. `closed`, `tried`: its provider fails. `aside`: it is put
+            aside, by somebody or since its quota is used up. `limits`: somebody else states other
+            ones. Empty where the pool isn't used as it can be.
     """
 
-    def __init__(self, message: str, *, mend: str, would_wait_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, mend: str, would_wait_s: float | None = None, why: str = ""
+    ) -> None:
         super().__init__(message, mend=mend)
         self.would_wait_s = would_wait_s
+        self.why = why
 
 
 class PriceError(MoxError):
