@@ -51,6 +51,24 @@ class TroubleContract(AskingContract):
 
         assert run(work) == pytest.approx(3600, abs=5)
 
+    def test_an_account_that_was_asked_to_wait_for_ever_says_so_and_can_be_taken_back(
+        self, run: Callable[..., Any]
+    ) -> None:
+        async def work(pool: Pool) -> float:
+            lease = await pool.acquire([openai()], Need(input=10))
+            # A point in time where seconds are meant.
+            await pool.settle(
+                lease, Outcome(error="rate_limit_tokens", retry_after_s=1_764_180_000.0)
+            )
+            with pytest.raises(PoolError, match="as its provider asked") as refused:
+                await pool.acquire([openai()], Need(input=10))
+            assert refused.value.why == "held"
+            assert "take_back" in refused.value.mend
+            await pool.take_back(openai())
+            return (await pool.acquire([openai()], Need(input=10), deadline_s=5)).waited_s
+
+        assert on_time(run(work), 0.1)  # nothing was left at the 429; 10 of 100 a second
+
     def test_an_account_without_quota_is_put_aside_and_can_be_taken_back(
         self, run: Callable[..., Any]
     ) -> None:
@@ -60,8 +78,9 @@ class TroubleContract(AskingContract):
             assert lease.account is poor
             await pool.settle(lease, Outcome(error="quota_exhausted"))
             assert (await pool.acquire([poor, rich], Need(input=10))).account is rich
-            with pytest.raises(PoolError, match="poor: its quota is used up"):
+            with pytest.raises(PoolError, match="poor: its quota is used up") as refused:
                 await pool.acquire([poor], Need(input=10))
+            assert refused.value.why == "aside"
             await pool.put_aside(rich, "it rains")
             with pytest.raises(PoolError, match="rich: it rains"):
                 await pool.acquire([rich], Need(input=10))
@@ -131,8 +150,10 @@ class TroubleContract(AskingContract):
             began = time.monotonic()
 
             async def refused() -> float:
-                with pytest.raises(PoolError, match="sick"):
+                with pytest.raises(PoolError, match="sick") as said:
                     await pool.acquire([sick], Need(input=1), deadline_s=0.5)
+                assert said.value.why in ("tried", "turn")
+                assert "0.00 s away" not in said.value.message
                 return time.monotonic() - began
 
             waits = [asyncio.create_task(refused()) for _ in range(3)]

@@ -26,6 +26,8 @@ class Timed(Protocol):
     def place(
         self, account: Account, cost: float, *, speed: float = 0.0, lease: str = ""
     ) -> Booked | Refused: ...
+    def asks(self, ask: Ask) -> Booked | Refused: ...
+    def aside(self, account: Account, for_s: float) -> None: ...
     def settle(self, account: Account, **changes: Any) -> View: ...
     def progress(self, account: Account, lease: str, flow: float) -> View: ...
     def state(self, account: Account) -> dict[str, Any]: ...
@@ -49,7 +51,13 @@ class InPython:
     def place(
         self, account: Account, cost: float, *, speed: float = 0.0, lease: str = ""
     ) -> Booked | Refused:
-        return self.books.place(ask(account, cost, speed, lease), self.now)
+        return self.asks(ask(account, cost, speed, lease))
+
+    def asks(self, ask: Ask) -> Booked | Refused:
+        return self.books.place(ask, self.now)
+
+    def aside(self, account: Account, for_s: float) -> None:
+        self.books.aside(account, "it rains", for_s, self.now)
 
     def settle(self, account: Account, **changes: Any) -> View:
         return self.books.settle(account, closing(account, changes), self.now)
@@ -73,7 +81,13 @@ class InRedis:
     def place(
         self, account: Account, cost: float, *, speed: float = 0.0, lease: str = ""
     ) -> Booked | Refused:
-        return self.run(self.shared.place(ask(account, cost, speed, lease)))
+        return self.asks(ask(account, cost, speed, lease))
+
+    def asks(self, ask: Ask) -> Booked | Refused:
+        return self.run(self.shared.place(ask))
+
+    def aside(self, account: Account, for_s: float) -> None:
+        self.run(self.shared.aside(account, "it rains", for_s))
 
     def settle(self, account: Account, **changes: Any) -> View:
         view = self.run(self.shared.settle(account, closing(account, changes), 0))
@@ -136,10 +150,61 @@ def test_a_closed_provider_is_tried_by_one_call_and_by_the_next_when_that_is_los
     assert (behind.why, behind.wait_s) == ("tried", about(15))
     books.go(15.5)  # nothing was heard of it: its process is gone
     assert isinstance(books.place(PLAIN, 1), Booked)
-    books.settle(PLAIN, verdict=0)  # nor does it say anything where it was cancelled
-    assert isinstance(books.place(PLAIN, 1), Booked)
+    assert isinstance(books.place(PLAIN, 1), Refused)
     books.settle(PLAIN, verdict=1)
     assert all(isinstance(books.place(PLAIN, 1), Booked) for _ in range(3))
+
+
+def test_a_try_that_was_cancelled_frees_its_place_and_no_other_call_does(books: Timed) -> None:
+    other = Account("other", PLAIN.limits, "p")
+    books.place(other, 1, lease="waits")
+    fails(books, 5)
+    books.go(1.5)
+    assert isinstance(books.place(PLAIN, 1, lease="tries"), Booked)
+    books.settle(other, lease="waits", verdict=0)
+    assert isinstance(books.place(PLAIN, 1), Refused)
+    books.settle(PLAIN, lease="tries", verdict=0)
+    assert isinstance(books.place(PLAIN, 1), Booked)
+
+
+def refused(books: Timed, accounts: list[Account], within_s: float) -> tuple[str, float, str]:
+    costs, speeds = [(1.0,)] * len(accounts), [0.0] * len(accounts)
+    found = books.asks(Ask(accounts, costs, "asks", within_s, 1e6, speeds=speeds))
+    assert isinstance(found, Refused)
+    return found.why, found.wait_s, found.detail
+
+
+def test_of_several_accounts_the_one_that_opens_first_says_how_long_and_why(books: Timed) -> None:
+    other = Account("other", PLAIN.limits, "q")
+    fails(books, 4)
+    books.settle(PLAIN, verdict=-1, hold_s=50.0)
+    books.aside(other, 3.0)
+    assert refused(books, [PLAIN, other], 20) == ("aside", about(3), "it rains")
+    assert refused(books, [PLAIN, other], 1) == ("aside", about(3), "it rains")
+    books.aside(other, 0)
+    books.place(other, 70_000)  # 1,000 a second, 500 at once
+    assert refused(books, [PLAIN, other], 20) == ("closed", about(50), "")
+    books.go(45)
+    assert refused(books, [PLAIN, other], 20) == ("closed", about(5), "")
+    books.go(15)
+    books.aside(PLAIN, 60.0)
+    assert refused(books, [PLAIN, other], 5) == ("late", about(9.5), "")
+
+
+def test_who_is_held_says_so_and_is_taken_back_with_what_the_hold_took(books: Timed) -> None:
+    booked = books.place(PLAIN, 1)
+    assert isinstance(booked, Booked)
+    for _ in range(2):
+        books.settle(PLAIN, hit=booked.marks, hold_s=86_400.0, verdict=1)
+    books.place(PLAIN, 2000)
+    books.go(100)
+    why, wait, _ = refused(books, [PLAIN], 60)
+    # What asks comes after the 2,000, which come after the hold.
+    assert (why, wait) == ("held", about(86_302))
+    books.aside(PLAIN, 0)
+    behind = books.place(PLAIN, 1)
+    assert isinstance(behind, Booked)
+    assert behind.wait_s == about(2)
 
 
 def test_each_try_that_fails_closes_it_for_twice_as_long_up_to_a_minute(books: Timed) -> None:

@@ -88,6 +88,8 @@ class Book:
     waiting: dict[str, Coming] = field(default_factory=dict)
     """By lease, in order: who hasn't begun."""
     running: dict[str, Coming] = field(default_factory=dict)
+    owed: list[float] = field(default_factory=list)
+    """Of each resource, what the present hold took off `granted`."""
     what: tuple[Resource, ...] = ()
     """The resources, as its limits state them."""
 
@@ -98,7 +100,7 @@ def opened(limits: Limits, now: float) -> Book:
     start = RAMP_START if limits.ramp_per_min else 1.0
     book = Book(
         now, list(limits.caps), [0.0] * size, [0.0] * size, [1.0] * size, [1.0] * size,
-        [[] for _ in range(size)], start, now, what=limits.resources,
+        [[] for _ in range(size)], start, now, owed=[0.0] * size, what=limits.resources,
     )  # fmt: skip
     if limits.output is not None:
         book.flow = 2 * limits.caps[limits.output]
@@ -179,15 +181,33 @@ def settle(book: Book, limits: Limits, closing: Closing, now: float) -> None:
             book.granted[j] += back
     _correct(book, limits, closing)
     if closing.hold_s > 0:
-        book.held = max(book.held, now + closing.hold_s)
-        for j, mark in enumerate(closing.hit):
-            rate = limits.rates[j] * book.share[j] * book.ramp
-            if mark == mark:  # a number
-                book.granted[j] = min(book.granted[j], mark - rate * closing.hold_s)
+        _hold(book, limits, closing, now)
     if closing.slower:
         book.ramp = max(RAMP_START / 4, book.ramp / 2)
     if closing.aside_s > 0:
         book.aside, book.why = now + closing.aside_s, closing.why
+
+
+def _hold(book: Book, limits: Limits, closing: Closing, now: float) -> None:
+    """Let nothing start for a while, and those of a limit that was met as if its call came then."""
+    if book.held <= now:
+        book.owed = [0.0] * len(book.owed)
+    book.held = max(book.held, now + closing.hold_s)
+    for j, mark in enumerate(closing.hit):
+        rate = limits.rates[j] * book.share[j] * book.ramp
+        if mark == mark:  # a number
+            held = min(book.granted[j], mark - rate * closing.hold_s)
+            book.owed[j] += book.granted[j] - held
+            book.granted[j] = held
+
+
+def let_go(book: Book, limits: Limits, now: float) -> None:
+    """End a hold, with what it took and time hasn't given back."""
+    left = max(0.0, book.held - now)
+    for j, owed in enumerate(book.owed):
+        rate = limits.rates[j] * book.share[j] * book.ramp
+        book.granted[j] += min(owed, rate * left)
+    book.held, book.owed = 0.0, [0.0] * len(book.owed)
 
 
 def _undo(book: Book, limits: Limits, j: int, place: Hole) -> None:

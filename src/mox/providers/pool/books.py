@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mox.providers.pool.book import Book, Coming, advance, heard_of, level, mean, opened, settle
+from mox.providers.pool.book import (
+    Book,
+    Coming,
+    advance,
+    heard_of,
+    let_go,
+    level,
+    mean,
+    opened,
+    settle,
+)
 from mox.providers.pool.breaker import Breakers
 from mox.providers.pool.forms import INF, Ask, Booked, Closing, Refused, View
 from mox.providers.pool.holes import before
@@ -93,12 +103,13 @@ class Books:
                 or (found.start <= best.start + 1e-6 and found.room > best.room)
             ):
                 best = found
-        if best is None:
-            if closed < INF:
-                return Refused("tried" if tried else "closed", closed)
-            return Refused("aside", aside, why)
-        if best.start > ask.max_wait_s:
-            return Refused("late", best.start)
+        if best is None or best.start > ask.max_wait_s:
+            refused = min(Refused("aside", aside, why), Refused("closed", closed), key=_wait_s)
+            if best is not None:
+                held = self._books[ask.accounts[best.at].name].held - now > ask.max_wait_s
+                late = Refused("held" if held else "late", best.start)
+                refused = min(refused, late, key=_wait_s)
+            return refused._replace(why="tried", detail="") if tried else refused
         turn = self._turn(ask, best, now)
         if turn > 0:
             return Refused("turn", turn)
@@ -157,7 +168,7 @@ class Books:
         if ask.tenant:
             mine = self._tenants[ask.tenant]
             mine[0] = max(mine[0], now) + longest / free / self._share(ask.tenant, now)
-        self._breakers.booked(account.fails_with, now + best.start)
+        self._breakers.booked(account.fails_with, ask.lease, now + best.start)
         view = self.view(account, now)
         return Booked(best.at, best.start, tuple(marks), tuple(ends), view, speed)
 
@@ -177,14 +188,17 @@ class Books:
         settle(self.book(account, now), account.limits, closing, now)
         provider = account.fails_with
         closed = self._breakers.until(provider)
-        self._breakers.judge(provider, closing.verdict, closing.hold_s, now)
+        self._breakers.judge(provider, closing, now)
         if (until := self._breakers.until(provider)) > closed:
             self._tell_of(provider, until - now)
         return self.view(account, now)
 
     def aside(self, account: Account, reason: str, until_s: float, now: float) -> None:
-        """Put an account aside for so many seconds; 0 takes it back."""
+        """Put an account aside for so many seconds; 0 takes it back, from its provider's hold
+        too."""
         book = self.book(account, now)
+        if until_s <= 0:
+            let_go(book, account.limits, now)
         book.aside, book.why = (now + until_s, reason) if until_s > 0 else (0.0, "")
 
     def owe(self, account: Account, amounts: Sequence[float], now: float) -> None:
@@ -214,3 +228,7 @@ class Books:
                 }
             )
         return found
+
+
+def _wait_s(refused: Refused) -> float:
+    return refused.wait_s

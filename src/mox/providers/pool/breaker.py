@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mox.providers.pool.forms import Closing
+
 OPENS_AT = 5.0
 """A provider's failures that close it to all: each counts one, each success halves the sum."""
 CLOSED_S, CLOSED_AT_MOST_S = 1.0, 60.0
@@ -20,6 +22,8 @@ class Breaker:
     until: float = 0.0
     """Closed until then; after it, tried by one call at a time. 0 is open."""
     probe: float = 0.0
+    by: str = ""
+    """The lease of that call."""
     for_s: float = CLOSED_S
 
 
@@ -41,22 +45,22 @@ class Breakers:
             return 0.0
         return breaker.until if breaker.until > now else breaker.probe
 
-    def booked(self, provider: str, start: float) -> None:
+    def booked(self, provider: str, lease: str, start: float) -> None:
         """A call is booked that will start then: where it was closed, that one tries it."""
         breaker = self._breakers.get(provider)
         if breaker is not None and breaker.until > 0:
-            breaker.probe = start + PROBE_S
+            breaker.probe, breaker.by = start + PROBE_S, lease
 
-    def judge(self, provider: str, verdict: int, hold_s: float, now: float) -> None:
-        """Take in that a provider answered (1), failed (-1), or that nothing is known of it."""
-        breaker = self._breakers.get(provider)
+    def judge(self, provider: str, closing: Closing, now: float) -> None:
+        """Take in that a provider answered, failed, or that nothing is known of it."""
+        breaker, verdict = self._breakers.get(provider), closing.verdict
         if verdict < 0:
             breaker = self._breakers.setdefault(provider, Breaker())
             if breaker.until > now:
                 return  # sent before it was closed
             breaker.score += 1
             if breaker.until > 0 or breaker.score >= OPENS_AT:
-                breaker.until = now + max(breaker.for_s, hold_s)
+                breaker.until = now + max(breaker.for_s, closing.hold_s)
                 breaker.probe = 0.0
                 breaker.for_s = min(CLOSED_AT_MOST_S, breaker.for_s * 2)
         elif breaker is not None and verdict > 0:
@@ -64,5 +68,5 @@ class Breakers:
                 del self._breakers[provider]
             else:
                 breaker.score /= 2
-        elif breaker is not None and breaker.until > 0:
+        elif breaker is not None and breaker.until > 0 and breaker.by == closing.lease:
             breaker.probe = 0.0  # whoever tried has given up

@@ -19,6 +19,7 @@ from mox.providers.pool.forms import INF, Ask, Booked, Closing, Refused, View
 from mox.providers.pool.limits import Account
 from mox.providers.pool.line import Line, Ticket
 from mox.providers.pool.nouns import AHEAD_S, DEADLINE_S, Lease, Need, Needs, Outcome, Priority
+from mox.providers.pool.refusals import names, refusal
 from mox.providers.pool.turns import Queue, Sleepers, Turn
 
 LEAST_S, TRIED_S = 0.005, 0.25
@@ -132,34 +133,19 @@ class Desk:
                 await turn.take()
         except TimeoutError:
             raise PoolError(
-                f"{_names(ask)} had no turn for it by the deadline, others being first.",
+                f"{names(ask)} had no turn for it by the deadline, others being first.",
                 mend="allow a longer deadline, or add an account.",
+                why="turn",
             ) from None
 
     def _wait_s(self, refused: Refused, ask: Ask, until: float) -> float:
         """How long to wait before asking again; refuses at once what can't be had in time."""
-        wait, names, left = refused.wait_s, _names(ask), until - time.monotonic()
+        wait, left = refused.wait_s, until - time.monotonic()
         if refused.why == "tried" and left > 0:
             return min(wait, left, TRIED_S)
-        if refused.why != "late" and wait <= left:
+        if refused.why not in ("late", "held") and wait <= left:
             return wait
-        if refused.why == "aside":
-            raise PoolError(
-                f"every account is put aside ({names}: {refused.detail}).",
-                mend="mend that and take it back (`take_back`), or add another account.",
-                would_wait_s=None if wait == INF else wait,
-            )
-        because = {
-            "closed": ", since its provider keeps failing",
-            "tried": " at the latest: its provider failed, and one call tries it again",
-            "turn": ", others being first",
-        }
-        raise PoolError(
-            f"{names} would be free in {wait:.2f} s{because.get(refused.why, '')}, and the"
-            f" deadline is {max(0.0, ask.max_wait_s):.2f} s away.",
-            mend="allow a longer deadline, ask for less output, or add an account.",
-            would_wait_s=wait,
-        )
+        raise refusal(refused, ask)
 
     async def _leave(self, lease: Lease, booked: Booked, until: float) -> bool:
         """Wait for a booking's turn; False where it came too late to be used, and was undone."""
@@ -184,6 +170,7 @@ class Desk:
                 " the call was booked.",
                 mend="allow a longer deadline, or add an account.",
                 would_wait_s=line.wait_of(ticket),
+                why="late",
             )
         return False
 
@@ -267,7 +254,3 @@ class Desk:
     def _check_open(self) -> None:
         if self._closed:
             raise PoolError("the pool is closed.", mend="open another one.")
-
-
-def _names(ask: Ask) -> str:
-    return ", ".join(each.name for each in ask.accounts)

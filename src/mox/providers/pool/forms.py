@@ -58,8 +58,9 @@ class Booked(NamedTuple):
 
 class Refused(NamedTuple):
     why: str
-    """`late`: after the deadline. `turn`: others are first. `closed`: the provider fails. `tried`:
-    one call tries a provider that failed. `aside`: every account is put aside."""
+    """Of the account that opens first. `late`: after the deadline. `held`: its provider asked to
+    wait longer. `turn`: others are first. `closed`: the provider fails. `tried`: one call tries a
+    provider that failed, and it may open sooner. `aside`: it is put aside."""
     wait_s: float
     """Until it would start, or may be asked again; infinite where nobody knows."""
     detail: str = ""

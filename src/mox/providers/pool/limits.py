@@ -150,4 +150,5 @@ def stated_otherwise(account: Account) -> PoolError:
         f" of {here}.",
         mend="state limits of the same resources everywhere, give one account a `name:` of its own,"
         " or end what uses the others (what was killed counts for 10 s).",
+        why="limits",
     )

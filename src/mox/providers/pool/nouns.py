@@ -131,7 +131,7 @@ class Pool(Protocol):
         """Give an account to nobody for so many seconds; until `take_back` where None."""
 
     async def take_back(self, account: Account) -> None:
-        """End what `put_aside`, or an exhausted quota, began."""
+        """End what `put_aside`, an exhausted quota, or a provider's wish to wait began."""
 
     async def state(self, accounts: Sequence[Account]) -> dict[str, dict[str, Any]]:
         """By account's name, for people: what is left, who is held up, and why."""

@@ -149,13 +149,13 @@ local function open(one)
     -- What was begun by other limits is on its way still: nothing is free beforehand.
     if one.anew then redis.call('DEL', queues_of(one)) end
     local full = one.anew and 0 or 1
-    book = {what = one.what, at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {}, holes = {},
+    book = {what = one.what, at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {}, holes = {}, owed = {},
       ramp = one.ramp > 0 and RAMP_START or 1, used = now, held = 0, aside = 0, why = '',
       flow = one.out > 0 and (1 + full) * one.caps[one.out] or 0, free = 0, begins = 0, speed = 0, length = 0,
       speeds = 0, lengths = 0}
     for j = 1, one.size do
       book.granted[j], book.booked[j], book.corrected[j] = full * one.caps[j], 0, 0
-      book.share[j], book.target[j], book.holes[j] = 1, 1, {}
+      book.share[j], book.target[j], book.holes[j], book.owed[j] = 1, 1, {}, 0
     end
   end
   local passed = math.max(0, now - book.at)

@@ -49,11 +49,16 @@ local function book_place()
       end
     end
   end
-  if not best then
-    if closed < INF then return refused(tried and 'tried' or 'closed', closed) end
-    return refused('aside', aside, why)
+  if not best or best.start > max_wait then
+    local said, first = 'aside', aside
+    if closed < first then said, first, why = 'closed', closed, '' end
+    if best and best.start < first then
+      local held = accounts[best.at].book.held - now > max_wait
+      said, first, why = held and 'held' or 'late', best.start, ''
+    end
+    if tried then return refused('tried', first) end
+    return refused(said, first, why)
   end
-  if best.start > max_wait then return refused('late', best.start) end
 
   local wait = 0
   if best.ahead > ahead_s then wait = best.ahead - ahead_s / 2 end
@@ -95,7 +100,7 @@ local function book_place()
   end
   local breaker = room.breakers[one.fails]
   if breaker and breaker['until'] > 0 then
-    breaker.probe, changed = now + best.start + PROBE_S, true
+    breaker.probe, breaker.by, changed = now + best.start + PROBE_S, lease, true
   end
   open(one)  -- it may begin at once
   keep(one)

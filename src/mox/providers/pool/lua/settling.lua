@@ -1,6 +1,6 @@
 -- A call is settled, and what its provider said of the account is kept.
 
-local function judge(provider, verdict, hold_s)
+local function judge(provider, lease, verdict, hold_s)
   local breaker = room.breakers[provider]
   if verdict < 0 then
     breaker = breaker or {score = 0, ['until'] = 0, probe = 0, for_s = CLOSED_S}
@@ -21,7 +21,7 @@ local function judge(provider, verdict, hold_s)
     else
       breaker.score = breaker.score / 2
     end
-  elseif breaker['until'] > 0 then
+  elseif breaker['until'] > 0 and breaker.by == lease then
     breaker.probe = 0  -- whoever tried has given up
   end
   changed = true
@@ -60,24 +60,40 @@ local function book_settle()
     end
   end
   if hold_s > 0 then
-    book.held = math.max(book.held, now + hold_s)
     for j, each in ipairs(by) do
       local rate = one.rates[j] * book.share[j] * book.ramp
-      if each.hit then book.granted[j] = math.min(book.granted[j], each.hit - rate * hold_s) end
+      if book.held <= now then book.owed[j] = 0 end
+      if each.hit then
+        local held = math.min(book.granted[j], each.hit - rate * hold_s)
+        book.owed[j], book.granted[j] = book.owed[j] + book.granted[j] - held, held
+      end
     end
+    book.held = math.max(book.held, now + hold_s)
   end
   if slower then book.ramp = math.max(RAMP_START / 4, book.ramp / 2) end
   if aside_s > 0 then book.aside, book.why = now + aside_s, why end
-  judge(one.fails, verdict, hold_s)
+  judge(one.fails, lease, verdict, hold_s)
   open(one)
   keep(one)
   if news then tell_of(one) end
   return leave('+', view(one, {}))
 end
 
+-- End a hold, with what it took and time hasn't given back.
+local function let_go(one)
+  local book = one.book
+  local left = math.max(0, book.held - now)
+  for j, owed in ipairs(book.owed) do
+    local rate = one.rates[j] * book.share[j] * book.ramp
+    book.granted[j], book.owed[j] = book.granted[j] + math.min(owed, rate * left), 0
+  end
+  book.held = 0
+end
+
 local function book_aside()
   local one, for_s, why = accounts[1], number(), word()
   local book = open(one)
+  if for_s <= 0 then let_go(one) end
   book.aside, book.why = for_s > 0 and now + for_s or 0, for_s > 0 and why or ''
   keep(one)
   tell_of(one)
