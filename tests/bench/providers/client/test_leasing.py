@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -12,13 +13,14 @@ from typing import Any
 import pytest
 
 from mox.bench.providers.client import Cell, Member, Pooling, Target, measure
-from mox.bench.providers.client.leasing import PROGRESS_S
+from mox.bench.providers.client.leasing import PROGRESS_S, _unsent
+from mox.bench.providers.client.messages import Raw
 from mox.bench.providers.client.records import parsed, plain
 from mox.bench.providers.moments import moments
 from mox.bench.providers.record import Load
 from mox.bench.providers.rows import About, row
-from mox.errors import SpecError
-from mox.providers.pool import Account, Limits
+from mox.errors import PoolError, SpecError
+from mox.providers.pool import Account, Limits, Need, Outcome, memory_pool
 from mox.services.valkey import serving, stop
 
 
@@ -120,6 +122,30 @@ def test_who_gets_no_leave_in_time_was_never_sent(came: Mapping[str, Any]) -> No
     unsent = [record for record in came["late"].records if record.sent_ns is None]
     assert len(unsent) == 2
     assert {record.error for record in unsent} == {"timeout_total"}
+
+
+def test_a_quota_that_is_used_up_is_told_from_a_wait_that_was_too_long() -> None:
+    async def classes() -> list[str | None]:
+        sick, poor = (Account(name, Limits(tokens_per_min=6000), name) for name in ("sick", "poor"))
+        pool = memory_pool()
+        for _ in range(5):
+            lease = await pool.acquire([sick], Need(input=1))
+            await pool.settle(lease, Outcome(error="overloaded"))
+        await pool.acquire([sick], Need(input=1))  # tries it, and says nothing
+        lease = await pool.acquire([poor], Need(input=1))
+        await pool.settle(lease, Outcome(error="quota_exhausted"))
+        asks = [pool.acquire([one], Need(input=1), deadline_s=0.3) for one in (sick, sick, poor)]
+        found: list[str | None] = []
+        for error in await asyncio.gather(*asks, return_exceptions=True):
+            assert isinstance(error, PoolError)
+            raw = Raw(0, 0)
+            _unsent(raw, error)
+            found.append(raw.failed)
+        await pool.aclose()
+        return found
+
+    # The second waits behind the first for its turn.
+    assert asyncio.run(classes()) == ["timeout_total", "timeout_total", "quota_exhausted"]
 
 
 def test_a_pool_in_one_process_is_not_shared_by_two(

@@ -181,7 +181,9 @@ def _answer(raw: Raw, target: Target) -> Answer:
 
 
 def _unsent(raw: Raw, error: PoolError) -> None:
-    """No account was free in time, or all are put aside."""
+    """No account was free in time, or all are put aside. What is stated wrongly fails the round."""
+    if error.why == "limits":
+        raise error
     _clear(raw)
-    raw.failed = "quota_exhausted" if error.would_wait_s is None else "timeout_total"
+    raw.failed = "quota_exhausted" if error.why == "aside" else "timeout_total"
     raw.said = error.message
