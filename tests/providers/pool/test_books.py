@@ -207,6 +207,27 @@ def test_who_is_held_says_so_and_is_taken_back_with_what_the_hold_took(books: Ti
     assert behind.wait_s == about(2)
 
 
+@pytest.mark.parametrize(("between", "due"), [(100, 1.2), (0, 1.1)])
+def test_what_was_undone_since_a_call_is_not_waited_through_after_its_429(
+    books: Timed, between: int, due: float
+) -> None:
+    met = books.place(PLAIN, 500)
+    if between:
+        books.place(PLAIN, between)
+    leaves = books.place(PLAIN, 50_000, lease="leaves")
+    behind = books.place(PLAIN, 100)
+    assert isinstance(met, Booked)
+    assert isinstance(leaves, Booked)
+    assert isinstance(behind, Booked)
+    if not between:
+        books.go(0.1)  # what is granted lies within its place by now
+    books.settle(PLAIN, lease="leaves", give_back=(50_000.0,), undo=True, ends=leaves.ends)
+    books.go(1)
+    view = books.settle(PLAIN, hit=met.marks, hold_s=1.0, verdict=1)
+    # As if the one that was refused came in a second: 100 or 200 behind it, at 1,000 a second.
+    assert due_s(behind, view) == pytest.approx(due, abs=0.05)
+
+
 def test_each_try_that_fails_closes_it_for_twice_as_long_up_to_a_minute(books: Timed) -> None:
     closed = [fails(books, 5)]
     assert fails(books, 20) <= closed[0], "what was sent before says nothing new"

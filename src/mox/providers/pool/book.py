@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from operator import gt
 
 from mox.providers.pool.forms import Closing
-from mox.providers.pool.holes import NEAR, Hole, before, dig, jump
+from mox.providers.pool.holes import NEAR, Hole, before, dig, fill, jump, since
 from mox.providers.pool.limits import Limits
 from mox.types.providers import Resource
 
@@ -70,6 +70,8 @@ class Book:
     """Where `share` rises to."""
     holes: list[list[Hole]]
     """Of each resource, what was undone among those who wait, in order."""
+    filled: list[list[Hole]]
+    """Those that were jumped of late."""
     ramp: float
     used: float
     """When somebody last booked; where the load may not grow at once, or waited."""
@@ -100,7 +102,8 @@ def opened(limits: Limits, now: float) -> Book:
     start = RAMP_START if limits.ramp_per_min else 1.0
     book = Book(
         now, list(limits.caps), [0.0] * size, [0.0] * size, [1.0] * size, [1.0] * size,
-        [[] for _ in range(size)], start, now, owed=[0.0] * size, what=limits.resources,
+        [[] for _ in range(size)], [[] for _ in range(size)], start, now, owed=[0.0] * size,
+        what=limits.resources,
     )  # fmt: skip
     if limits.output is not None:
         book.flow = 2 * limits.caps[limits.output]
@@ -112,7 +115,7 @@ def advance(book: Book, limits: Limits, now: float) -> None:
     passed = max(0.0, now - book.at)
     for j, (rate, cap) in enumerate(zip(limits.rates, limits.caps, strict=True)):
         granted = book.granted[j] + rate * book.share[j] * book.ramp * passed
-        granted = jump(book.holes[j], granted)
+        granted = jump(book.holes[j], book.filled[j], granted)
         book.granted[j] = min(granted, book.booked[j] + cap * book.share[j])
     if limits.output is not None:
         _follow(book, limits, limits.output, passed, now)
@@ -196,6 +199,7 @@ def _hold(book: Book, limits: Limits, closing: Closing, now: float) -> None:
     for j, mark in enumerate(closing.hit):
         rate = limits.rates[j] * book.share[j] * book.ramp
         if mark == mark:  # a number
+            mark += since(book.filled[j], mark)
             held = min(book.granted[j], mark - rate * closing.hold_s)
             book.owed[j] += book.granted[j] - held
             book.granted[j] = held
@@ -222,6 +226,7 @@ def _undo(book: Book, limits: Limits, j: int, place: Hole) -> None:
     elif begin <= granted < end:
         full = end + limits.caps[j] * book.share[j]
         book.granted[j] = min(granted + end - begin, full)
+        fill(book.filled[j], place)
     elif granted < begin < end:
         dig(holes, place)
     if holes and holes[-1][1] >= book.booked[j] - NEAR:

@@ -13,6 +13,8 @@ Hole = tuple[float, float]
 """Where it begins and ends, by a counter of what was booked."""
 NEAR = 1e-6
 """Within so much two places are one: sums of floats."""
+KEPT = 8
+"""Of the holes that were jumped: a call that comes back refused may stand before them."""
 
 
 def dig(holes: list[Hole], hole: Hole) -> None:
@@ -26,12 +28,24 @@ def dig(holes: list[Hole], hole: Hole) -> None:
     holes[:] = rows
 
 
-def jump(holes: list[Hole], granted: float) -> float:
+def jump(holes: list[Hole], filled: list[Hole], granted: float) -> float:
     """What is granted, beyond the holes that it has reached; they are filled."""
     while holes and granted >= holes[0][0]:
         begin, end = holes.pop(0)
+        fill(filled, (begin, end))
         granted += end - begin
     return granted
+
+
+def fill(filled: list[Hole], hole: Hole) -> None:
+    """Remember a hole that was jumped, and forget the first of many."""
+    dig(filled, hole)
+    del filled[:-KEPT]
+
+
+def since(filled: Iterable[Hole], place: float) -> float:
+    """How much of what lies behind a place was jumped."""
+    return sum(end - begin for begin, end in filled if begin >= place - NEAR)
 
 
 def before(holes: Iterable[Hole], place: float) -> float:

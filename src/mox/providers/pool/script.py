@@ -15,7 +15,7 @@ from mox.providers.pool.holes import Hole
 from mox.providers.pool.limits import Account
 from mox.providers.pool.link import number, words
 
-PARTS = ("room", "book", "placing", "settling", "asked")
+PARTS = ("room", "holes", "book", "placing", "settling", "asked")
 """Of the script, in the order in which they need each other."""
 
 

@@ -1,4 +1,4 @@
--- An account's book: who waits and runs in it, its holes, and how it is kept and told.
+-- An account's book: who waits and runs in it, and how it is kept and told.
 
 -- Who hasn't begun, in order; what is known of who waits or runs; who runs, until it counts no
 -- more. The speeds and lengths of those that run are summed in the book.
@@ -66,37 +66,6 @@ local function follow(one, passed)
   book.granted[out] = math.min(book.granted[out], book.begins + math.max(0, book.free))
 end
 
--- Bookings that were undone among those who wait: `holes` in Python.
-local function dig(holes, hole)
-  holes[#holes + 1] = hole
-  table.sort(holes, function(a, b) return a[1] < b[1] end)
-  local rows = {}
-  for _, each in ipairs(holes) do
-    if #rows > 0 and each[1] <= rows[#rows][2] + NEAR then
-      rows[#rows][2] = each[2]
-    else
-      rows[#rows + 1] = each
-    end
-  end
-  return rows
-end
-
-local function jump(holes, granted)
-  while #holes > 0 and granted >= holes[1][1] do
-    local hole = table.remove(holes, 1)
-    granted = granted + hole[2] - hole[1]
-  end
-  return granted
-end
-
-local function before(holes, place)
-  local sum = 0
-  for _, hole in ipairs(holes) do
-    if hole[2] <= place + NEAR then sum = sum + hole[2] - hole[1] end
-  end
-  return sum
-end
-
 local function level_of(book, j)
   return book.granted[j] - book.booked[j] + before(book.holes[j], book.booked[j])
 end
@@ -117,6 +86,7 @@ local function undo_place(one, j, begin, ends)
     book.booked[j] = begin
   elseif begin <= granted and granted < ends then
     book.granted[j] = math.min(granted + ends - begin, ends + one.caps[j] * book.share[j])
+    fill(book, j, {begin, ends})
     moved = true
   elseif granted < begin and begin < ends then
     book.holes[j], moved = dig(book.holes[j], {begin, ends}), true
@@ -149,13 +119,13 @@ local function open(one)
     -- What was begun by other limits is on its way still: nothing is free beforehand.
     if one.anew then redis.call('DEL', queues_of(one)) end
     local full = one.anew and 0 or 1
-    book = {what = one.what, at = now, granted = {}, booked = {}, corrected = {}, share = {}, target = {}, holes = {}, owed = {},
-      ramp = one.ramp > 0 and RAMP_START or 1, used = now, held = 0, aside = 0, why = '',
-      flow = one.out > 0 and (1 + full) * one.caps[one.out] or 0, free = 0, begins = 0, speed = 0, length = 0,
-      speeds = 0, lengths = 0}
+    book = {what = one.what, at = now, granted = {}, booked = {}, corrected = {}, owed = {},
+      share = {}, target = {}, holes = {}, filled = {}, ramp = one.ramp > 0 and RAMP_START or 1,
+      used = now, held = 0, aside = 0, why = '', free = 0, begins = 0, speed = 0, length = 0,
+      flow = one.out > 0 and (1 + full) * one.caps[one.out] or 0, speeds = 0, lengths = 0}
     for j = 1, one.size do
       book.granted[j], book.booked[j], book.corrected[j] = full * one.caps[j], 0, 0
-      book.share[j], book.target[j], book.holes[j], book.owed[j] = 1, 1, {}, 0
+      book.share[j], book.target[j], book.holes[j], book.owed[j], book.filled[j] = 1, 1, {}, 0, {}
     end
   end
   local passed = math.max(0, now - book.at)
@@ -167,7 +137,7 @@ local function open(one)
     local granted = book.granted[j] + one.rates[j] * book.share[j] * book.ramp * passed
     local cap = one.caps[j] * book.share[j]
     one.changed = one.changed or #book.holes[j] > 0
-    book.granted[j] = math.min(jump(book.holes[j], granted), book.booked[j] + cap)
+    book.granted[j] = math.min(jump(book, j, granted), book.booked[j] + cap)
   end
   if one.out > 0 then follow(one, passed) end
   for j = 1, one.size do

@@ -64,7 +64,8 @@ local function book_settle()
       local rate = one.rates[j] * book.share[j] * book.ramp
       if book.held <= now then book.owed[j] = 0 end
       if each.hit then
-        local held = math.min(book.granted[j], each.hit - rate * hold_s)
+        local hit = each.hit + since(book.filled[j], each.hit)
+        local held = math.min(book.granted[j], hit - rate * hold_s)
         book.owed[j], book.granted[j] = book.owed[j] + book.granted[j] - held, held
       end
     end
