@@ -165,7 +165,7 @@ end
 -- Keep an account's book for a day, and as long as it is put aside: where nobody said until when,
 -- until it is taken back.
 local function store(one)
-  one.book.by = worker
+  if op ~= 'state' then one.book.by = worker end  -- who only looks keeps nothing
   local packed, aside_ms = cmsgpack.pack(one.book), (one.book.aside - now) * 1000
   if aside_ms == INF then
     redis.call('SET', one.key, packed)
