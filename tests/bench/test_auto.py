@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 import mox
+from mox.bench import ask
+from mox.bench.ask import Wanted
 from mox.bench.bound import Bound
 from mox.bench.points import Point, Spread, Way
 from mox.bench.record import Growth, content, save
-from mox.errors import MissingError
+from mox.errors import EngineError, MissingError
 from mox.indexes import engine, indexes
 from mox.loadgen import host
 from mox.pipeline.store import Store
@@ -89,6 +91,32 @@ def test_pgvector_is_picked_beside_the_curves_of_a_server_that_is_not_here(corpu
     assert "pgvector keeps p95 ≤ 100 ms" in plan.notes[0]
 
 
+def here_lite() -> dict[str, str]:
+    return dict(engine(indexes.parse({"kind": "HNSW"}), settings()))
+
+
+def test_curves_of_milvus_lite_count_for_nothing_beside_a_servers(corpus: Path) -> None:
+    keep(corpus, 2.0, SERVER)
+    keep(corpus, 30.0, here_lite())
+    plan = mox.plan(experiment(corpus, {**AUTO, "p95_ms": 100}))
+    assert "pgvector keeps p95 ≤ 100 ms" in plan.notes[0]
+    with pytest.raises(MissingError, match=r"on milvus 2\.3\.5-lite, and milvus-lite .* would"):
+        mox.plan(experiment(corpus, {**AUTO, "p95_ms": 20}))
+
+
+def test_a_server_that_is_away_is_missed_only_where_it_is_picked(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two versions, so that it is asked which of them is here."""
+    monkeypatch.setenv("MOX_MILVUS_URI", "http://127.0.0.1:1")
+    keep(corpus, 2.0, SERVER)
+    keep(corpus, 2.0, {**SERVER, "version": "2.6.0"})
+    plan = mox.plan(experiment(corpus, {**AUTO, "p95_ms": 100}))
+    assert "pgvector keeps p95 ≤ 100 ms" in plan.notes[0]
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1:1 is away"):
+        mox.plan(experiment(corpus, {**AUTO, "p95_ms": 20}))
+
+
 def test_a_server_of_another_version_is_measured_first(
     corpus: Path, milvus_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +126,10 @@ def test_a_server_of_another_version_is_measured_first(
     with pytest.raises(MissingError, match=r"on milvus 2\.6\.0, and milvus 2\.3\.5-lite would"):
         mox.plan(asked)
     keep(corpus, 3.0, SERVER)
-    assert "p95 3 ms" in mox.plan(asked).notes[0]
+    assert "on milvus 2.3.5-lite: p95 3 ms" in mox.plan(asked).notes[0]
+    fixed = experiment(corpus, {"kind": "pgvector_hnsw"})
+    decided = ask.decide(fixed, Wanted(p95_ms=20, recall=0.9), rows=5_000)
+    assert "on milvus 2.3.5-lite: p95 3 ms" in decided.text()
 
 
 def test_what_a_pick_changes_of_other_indexes_is_said(

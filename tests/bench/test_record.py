@@ -11,7 +11,7 @@ import pytest
 from mox.bench.auto import note
 from mox.bench.bound import Bound
 from mox.bench.decide import decide
-from mox.bench.known import alike_of, growths_like, points_of
+from mox.bench.known import alike_of, answering, growths_like, points_of
 from mox.bench.points import Point, Spread, Way
 from mox.bench.record import Growth, Left, content, every, save, standing
 from mox.errors import MissingError, StoreError
@@ -114,6 +114,46 @@ def test_versions_and_corpora_make_no_curve_together(own_state: Path) -> None:
     assert found.taken.p95_ms.value == pytest.approx(2.0)
 
 
+OLDER, NEWER = {**SERVER, "version": "2.2"}, {**SERVER, "version": "2.6"}
+
+
+@pytest.mark.parametrize(
+    ("here", "sizes", "decides"),
+    [
+        (OLDER, SMALL, "milvus 2.2: p95 2 ms"),
+        (NEWER, SMALL, "milvus 2.6: p95 9 ms"),
+        (NEWER, SMALL[:2], "milvus 2.2: p95 2 ms"),
+        (LITE, SMALL, "milvus 2.6: p95 9 ms"),
+    ],
+    ids=["the older answers", "the newer answers", "too few sizes", "neither answers"],
+)
+def test_an_engine_that_answers_speaks_for_a_configuration_else_the_one_measured_last(
+    own_state: Path, here: dict, sizes: list[int], decides: str
+) -> None:
+    """Growths save after each size: interrupted, one has two, of which no curve is made."""
+    store = Store(own_state)
+    save(store, dated(both(OLDER, SMALL), "2026-01-01T00:00:00Z"))
+    save(store, dated(slower(both(NEWER, sizes), 9.0), "2026-11-01T00:00:00Z"))
+    points = answering(read_back(store), lambda way: here if way == GRAPH else POSTGRES)
+    found = decide(points, 4_000, Bound(0.9, p95_ms=20.0))
+    assert f"Milvus (HNSW, 1 client) on {decides}" in found.text()
+    assert "pgvector (pgvector, 1 client) on postgresql 18: p95" in found.text()
+    assert found.document()["predictions"]["Milvus"]["engine"]["version"] in decides
+
+
+def dated(found: Growth, at: str) -> Growth:
+    return Growth({**found.content, "at": at}, found.roots)
+
+
+def slower(found: Growth, ms: float) -> Growth:
+    spread = Spread.of(ms)._asdict()
+    points = [
+        {**one, "p95_ms": spread} if one["index"]["kind"] == "HNSW" else one
+        for one in found.content["points"]
+    ]
+    return Growth({**found.content, "points": points}, found.roots)
+
+
 def pair(recall: list[float], *, equivalent: bool) -> dict:
     sides = [WAY.document(), GRAPH.document()]
     gap = {"mean": -0.01, "low": -0.015, "high": -0.005}
@@ -152,7 +192,7 @@ def test_recalls_stand_in_the_order_in_which_the_stores_are_named(own_state: Pat
     points = points_of(growths)
     found = decide(points, 4_000, Bound(0.9, p95_ms=20.0))
     said = note(found, alike_of(growths, found, points))
-    assert "Milvus keeps it. Milvus (HNSW, 1 client)" in said
+    assert "Milvus keeps it. Milvus (HNSW, 1 client) on milvus 2.3.5: p95" in said
     assert "recall 0.980 and 0.990, difference +0.010 [+0.005, +0.015]" in said
 
 

@@ -12,7 +12,7 @@ from mox.bench.auto import concrete, written
 from mox.bench.bound import Bound
 from mox.bench.decide import Decision
 from mox.bench.decide import decide as pick
-from mox.bench.known import growths_like, points_of
+from mox.bench.known import answering, growths_like, now, points_of
 from mox.bench.ladder import check_sizes, ladder
 from mox.bench.measured import is_grown
 from mox.bench.mixture import TOLERANCE
@@ -120,6 +120,9 @@ def decide(
 ) -> Decision:
     """Which store the measured curves pick for an experiment's size, or for `rows` vectors.
 
+    Where a configuration has curves of several engines, that which answers now speaks for it,
+    else the one measured last. Each prediction names its engine.
+
     Raises:
         MissingError: no curves of this host, this embedding or this load.
         SpecError: neither store keeps the bound.
@@ -134,4 +137,4 @@ def decide(
         rows = sum(embed_all(made, read, store, here, Silent()).rows(store).values())
     embed = trial.embed.model_dump(mode="json") if trial.embed else {}
     growths = growths_like(store, host=host(), embed=embed, k=trial.search.k)
-    return pick(points_of(growths), rows, asked.bound(made))
+    return pick(answering(points_of(growths), now(here)), rows, asked.bound(made))

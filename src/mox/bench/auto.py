@@ -9,7 +9,7 @@ from typing import Any
 
 from mox.bench.bound import Bound
 from mox.bench.decide import Decision, decide
-from mox.bench.known import alike_of, answering, check_answers, growths_like, points_of
+from mox.bench.known import alike_of, answering, check_answers, growths_like, now, points_of
 from mox.bench.vectors import do, no_engine
 from mox.errors import FieldError, SpecError
 from mox.experiment import Experiment
@@ -42,7 +42,7 @@ def load(
     Raises:
         MissingError: no curves of this host, this embedding or this load, or the pick's are of
             another engine than would answer.
-        EngineError: an engine that is set is away.
+        EngineError: the pick's engine is away.
         SpecError: several embeddings or numbers of hits, or no store keeps the bound.
     """
     return resolved(written(experiment, changes), store, settings)
@@ -68,14 +68,15 @@ def resolved(source: Source, store: Store, settings: Settings) -> Experiment:
     trial = standing.trials[0]
     embed = trial.embed.model_dump(mode="json") if trial.embed else {}
     growths = growths_like(store, host=host(), embed=embed, k=trial.search.dense_k)
-    points, here = answering(points_of(growths), settings)
+    answers = now(settings)
+    points = answering(points_of(growths), answers)
     taken = {
         at: [decide(points, one.rows or most, _bound(one)) for one in several]
         for at, several in autos.items()
     }
     picks = [found for several in taken.values() for found in several]
     for found in picks:
-        check_answers(found.taken.way, points, here)
+        check_answers(found.taken, answers)
     experiment = parse(_rewritten(source, taken))
     said = [note(found, alike_of(growths, found, points)) for found in picks]
     said += _beside(experiment, picks)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mox.bench.bound import Bound
 from mox.bench.fits import Crossing, Estimate, Power, fits
-from mox.bench.points import Point, Way, by_way
+from mox.bench.points import Point, Way, by_way, engine_name
 from mox.errors import MissingError, SpecError
 from mox.results.growth.words import is_lite, named
 
@@ -29,6 +29,8 @@ class Prediction:
     way: Way
     p95_ms: Estimate
     recall: Estimate
+    engine: Mapping[str, str]
+    """Name and version of what the curves were measured in."""
     holds: Holds
     """Whether it keeps the bound: with its whole interval, by its curve alone, or not. An interval
     that reaches the bound says too little of a curve that breaks it."""
@@ -41,8 +43,9 @@ class Prediction:
         ms, share = self.p95_ms, self.recall
         mark = ", an estimate for a size that wasn't measured" if self.outside else ""
         return (
-            f"{self.store} ({self.way.name}): p95 {ms.value:.3g} ms [{ms.low:.3g}, {ms.high:.3g}],"
-            f" recall {share.value:.3f} [{share.low:.3f}, {share.high:.3f}]{mark}"
+            f"{self.store} ({self.way.name}) on {engine_name(self.engine)}: p95 {ms.value:.3g} ms"
+            f" [{ms.low:.3g}, {ms.high:.3g}], recall {share.value:.3f} [{share.low:.3f},"
+            f" {share.high:.3f}]{mark}"
         )
 
     def document(self) -> dict[str, Any]:
@@ -51,6 +54,7 @@ class Prediction:
             **self.way.document(),
             "p95_ms": self.p95_ms._asdict(),
             "recall": self.recall._asdict(),
+            "engine": dict(self.engine),
             "holds": self.holds,
             "estimate": self.outside,
         }
@@ -180,8 +184,8 @@ def _predictions(points: list[Point], rows: int, bound: Bound) -> dict[str, list
     for name in STORES.values():
         mine = [point for point in points if store_of(point) == name]
         found[name] = [
-            Prediction(name, way, p95, recall, _holds(p95, recall, bound))
-            for way, p95, recall in _curves(mine, rows, bound.clients)
+            Prediction(name, way, p95, recall, engine, _holds(p95, recall, bound))
+            for way, engine, p95, recall in _curves(mine, rows, bound.clients)
         ]
         if not found[name]:
             raise _lacking(name, mine, points, bound)
@@ -190,10 +194,11 @@ def _predictions(points: list[Point], rows: int, bound: Bound) -> dict[str, list
 
 def _curves(
     points: list[Point], rows: int, clients: int
-) -> Iterable[tuple[Way, Estimate, Estimate]]:
-    for way, curves in fits(by_way(points)).values():
+) -> Iterable[tuple[Way, Mapping[str, str], Estimate, Estimate]]:
+    ways = by_way(points)
+    for key, (way, curves) in fits(ways).items():
         if way.clients == clients and {"p95_ms", "recall"} <= set(curves):
-            yield way, curves["p95_ms"].at(rows), curves["recall"].at(rows)
+            yield way, ways[key][0].engine, curves["p95_ms"].at(rows), curves["recall"].at(rows)
 
 
 def _lacking(store: str, mine: list[Point], points: list[Point], bound: Bound) -> MissingError:

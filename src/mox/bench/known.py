@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mox.bench.decide import Decision, store_of
-from mox.bench.points import Point, Way
+from mox.bench.decide import Decision, Prediction, store_of
+from mox.bench.fits import fit
+from mox.bench.points import Point, Way, engine_name
 from mox.bench.record import Growth, every
-from mox.errors import MissingError
+from mox.errors import MissingError, MoxError
 from mox.indexes import address, engine, indexes
 from mox.pipeline.context import index_spec
 from mox.pipeline.store import Store
+from mox.results.growth.words import is_lite
 from mox.settings import Settings
 from mox.spec import canonical
 
@@ -50,64 +52,88 @@ def points_of(growths: Sequence[Growth]) -> list[Point]:
     return [point for sets in found.values() for point in max(sets.values(), key=len).values()]
 
 
-def answering(
-    points: Iterable[Point], settings: Settings
-) -> tuple[list[Point], dict[str, Mapping[str, str]]]:
-    """Points by what would answer now: where a configuration was measured on it, its other
-    engines' points are left out.
+Now = Callable[[Way], Mapping[str, str]]
+"""The engine that would answer a configuration: its name and version."""
 
-    Returns:
-        The points, and the engine that would answer by the key of each configuration.
 
-    Raises:
-        EngineError: one that is set is away.
+def now(settings: Settings) -> Now:
+    """What would answer configurations now; each engine is asked once, when it first matters.
+
+    What it returns raises MoxError where the engine is away, its extra isn't installed, or no
+    index of that kind is known here.
     """
-    asked: dict[Any, Mapping[str, str]] = {}
-    here: dict[str, Mapping[str, str]] = {}
-    by_way: dict[str, list[Point]] = {}
-    for point in points:
-        spec = index_spec(dict(point.way.index))
+    asked: dict[Any, Mapping[str, str] | MoxError] = {}
+
+    def answers(way: Way) -> Mapping[str, str]:
+        spec = index_spec(dict(way.index))
         at = indexes[spec], address(spec, settings)
         if at not in asked:
-            asked[at] = dict(engine(spec, settings))
-        here[point.way.key] = asked[at]
-        by_way.setdefault(point.way.key, []).append(point)
-    kept = []
-    for key, all_of in by_way.items():
-        kept += [point for point in all_of if point.engine == here[key]] or all_of
-    return kept, here
+            try:
+                asked[at] = dict(engine(spec, settings))
+            except MoxError as error:
+                asked[at] = error
+        found = asked[at]
+        if isinstance(found, MoxError):
+            raise found
+        return found
+
+    return answers
 
 
-def check_answers(way: Way, points: Iterable[Point], here: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse a configuration that was measured on another engine than would answer.
+def answering(points: Iterable[Point], answers: Now) -> list[Point]:
+    """Points by what would answer now: of a configuration that was measured in several engines,
+    one that has a curve speaks. That is the one that would answer, else the one measured last.
+
+    An engine that is away is no fault here: its store need not be picked, and `check_answers`
+    refuses what is. Milvus Lite's points count for nothing.
 
     Args:
-        points, here: what `answering` returned.
+        points: as `points_of` has them, the newest first.
+    """
+    by_way: dict[str, list[Point]] = {}
+    for point in points:
+        by_way.setdefault(point.way.key, []).append(point)
+    return [point for every in by_way.values() for point in _speaking(every, answers)]
+
+
+def _speaking(points: list[Point], answers: Now) -> list[Point]:
+    """Those of a configuration's points that speak for it; all where no engine has a curve."""
+    engines: dict[str, list[Point]] = {}
+    for point in points:
+        if store_of(point):
+            engines.setdefault(point.key, []).append(point)
+    if len(engines) < 2:
+        return points  # there is no choice, and nobody to be asked
+    try:
+        here = answers(points[0].way)
+    except MoxError:
+        here = {}
+    ranked = sorted(engines.values(), key=lambda some: some[0].engine != here)
+    return next((some for some in ranked if _has_curve(some)), points)
+
+
+def _has_curve(points: Sequence[Point]) -> bool:
+    """Whether a decision may stand on points of one configuration in one engine."""
+    return all(fit(what, points) is not None for what in ("p95_ms", "recall"))
+
+
+def check_answers(taken: Prediction, answers: Now) -> None:
+    """Refuse a configuration whose curves are of another engine than would answer.
 
     Raises:
         MissingError: names both.
+        MoxError: nothing would answer; see `now`.
     """
-    measured = [point.engine for point in points if point.way.key == way.key]
-    now = here[way.key]
-    if now in measured:
+    here = answers(taken.way)
+    if here == taken.engine:
         return
-    other = " and ".join(dict.fromkeys(_named(one) for one in measured))
     raise MissingError(
-        f"{way.name} was measured on {other}, and {_named(now)} would answer.",
+        f"{taken.way.name} was measured on {engine_name(taken.engine)}, and {engine_name(here)}"
+        " would answer.",
         mend="run `mox up milvus` or set MOX_MILVUS_URI, so that the server answers."
-        if now["engine"] == "milvus-lite"
+        if is_lite(here)
         else "run `mox bench growth FILE` on what answers now.",
     )
-
-
-def _named(engine: Mapping[str, str]) -> str:
-    """`postgresql 18.4 (pgvector 0.8.5)`."""
-    said = " ".join(engine[name] for name in _SAID if name in engine)
-    more = ", ".join(f"{name} {value}" for name, value in engine.items() if name not in _SAID)
-    return f"{said} ({more})" if more else said
-
-
-_SAID = ("engine", "version")
 
 
 def _lacking(

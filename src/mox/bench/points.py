@@ -63,6 +63,16 @@ def key_of(way: Way, engine: Mapping[str, str]) -> str:
     return canonical([way.key, dict(engine)])
 
 
+_SAID = ("engine", "version")
+
+
+def engine_name(engine: Mapping[str, str]) -> str:
+    """`postgresql 18.4 (pgvector 0.8.5)`."""
+    said = " ".join(engine[name] for name in _SAID if name in engine)
+    more = ", ".join(f"{name} {value}" for name, value in engine.items() if name not in _SAID)
+    return f"{said} ({more})" if more else said
+
+
 @dataclass(frozen=True)
 class Point:
     """One size of one configuration."""
