@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mox.experiment.constraints import COSTS
+from mox.experiment.loads import TIMED
+from mox.results.load.apart import jobs_of
 from mox.results.preferred import preferred, tying
 from mox.results.worth import Worth, figure, lacks, loaded
 
@@ -63,7 +65,7 @@ def _reason(
     most = "most" if rule.get("maximise") else "least"
     said = f"{results.label(trials[taken])} is chosen: {goal} {known[taken]}, "
     if len(ties) == 1:
-        said += f"the {most} of {len(known)} trials, beyond the spread of all others"
+        said += f"the {most} of {len(known)} trials{_lead(results, known)}"
     elif taken == best:
         said += f"the {most} of {len(known)} trials, and tied with {len(ties) - 1} more"
     else:
@@ -76,6 +78,13 @@ def _reason(
         _known(results, known),
     )
     return " ".join(part for part in parts if part)
+
+
+def _lead(results: Results, known: Mapping[int, Worth]) -> str:
+    """How far ahead one is that is tied with none: a spread holds nothing of another job's."""
+    jobs = jobs_of(results, [results.finished[at] for at in known])
+    timed = results.run.goal in TIMED and len(set(jobs)) > 1
+    return " as measured" if timed else ", beyond the spread of all others"
 
 
 def _taken(rule: Mapping[str, Any], known: Mapping[int, Worth], ties: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ A trial is dominated by another that is at least as good in every figure, as mea
 in one beyond the spread. So what is worse by less than its spread only is still on the frontier,
 and what is on it depends on no order. Quality is compared by paired differences on the same
 questions, other figures by the spread that they stand in; a build, which is timed once, by
-`BUILD_TELLS`.
+`BUILD_TELLS`. Speeds of two jobs, whose rounds did not take turns, are never beyond the spread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from mox.errors import SpecError
 from mox.evaluation.intervals import student
 from mox.evaluation.resampling import sample
 from mox.experiment.constraints import AGREEMENT, COSTS, more_is_better
+from mox.experiment.loads import TIMED
 from mox.registry import nearest
+from mox.results.load.apart import jobs_of
 from mox.results.paired import TIED, ranked_on, rows_of
 from mox.results.worth import Worth, columns_of, figure, lacks
 
@@ -63,6 +65,8 @@ class Frontier:
     figures: Mapping[str, Mapping[str, Worth]]
     """Trial id → figure → its value, of all that are compared."""
     labels: Mapping[str, str]
+    jobs: int = 1
+    """In how many the speeds among its figures were measured."""
 
     @property
     def df(self) -> pd.DataFrame:
@@ -81,6 +85,8 @@ class Frontier:
         """It in a sentence."""
         compared = len(self.figures)
         out = f" {len(self.left_out)} more lack one of them." if self.left_out else ""
+        if self.jobs > 1:
+            out += f" Speeds are of {self.jobs} jobs: no two of different ones are told apart."
         return (
             f"{len(self.trials)} of {compared} trials are on the frontier of {', '.join(self.by)}:"
             f" no other is as good in all and better in one beyond its spread.{out}"
@@ -136,6 +142,7 @@ def frontier(results: Results, by: Sequence[str] | None = None) -> Frontier:
     beaten = _beaten(results, kept, figures)
     front = [trial.id for trial in kept if trial.id not in beaten]
     sign = -1 if more_is_better(names[0]) else 1
+    jobs = set(jobs_of(results, kept)) if set(names) & set(TIMED) else ()
     front.sort(key=lambda name: sign * figures[name][names[0]].value)
     return Frontier(
         by=names,
@@ -144,6 +151,7 @@ def frontier(results: Results, by: Sequence[str] | None = None) -> Frontier:
         left_out=left_out,
         figures=figures,
         labels={trial.id: results.label(trial) for trial in trials},
+        jobs=len(jobs),
     )
 
 
@@ -202,9 +210,15 @@ def _beaten(
     results: Results, trials: Sequence[TrialRun], figures: Mapping[str, Mapping[str, Worth]]
 ) -> dict[str, str]:
     """Id of each trial that is dominated → id of the first that dominates it."""
+    import numpy as np
+
     rows = [figures[trial.id] for trial in trials]
     measures = [name for name in (rows[0] if rows else ()) if name in results.run.measures]
     surely = {name: _surely_more(results, trials, name) for name in measures}
+    jobs = np.array(jobs_of(results, trials))
+    for name in TIMED:
+        if rows and name in rows[0]:
+            surely[name] = _beyond(rows, name) & (jobs[:, None] == jobs[None, :])
     beats = dominates(rows, surely)
     return {
         trial.id: trials[int(beats[:, at].argmax())].id
@@ -227,17 +241,30 @@ def dominates(rows: Sequence[Mapping[str, Worth]], surely: Mapping[str, Mask]) -
     as_good = np.ones((len(rows), len(rows)), dtype=bool)
     better = np.zeros((len(rows), len(rows)), dtype=bool)
     for name in rows[0] if rows else ():
-        sign = 1.0 if more_is_better(name) else -1.0
-        ends = [(one[name].low, one[name].value, one[name].high) for one in rows]
-        low, value, high = sign * np.array(ends).T[:: int(sign)]
+        _, value, _ = _ends(rows, name)
         as_good &= value[:, None] >= value[None, :]
         if name in surely:
             better |= surely[name]
         elif name == "build_s":
             better |= value[None, :] < BUILD_TELLS * value[:, None]  # both are negative
         else:
-            better |= low[:, None] > high[None, :]
+            better |= _beyond(rows, name)
     return as_good & better
+
+
+def _beyond(rows: Sequence[Mapping[str, Worth]], name: str) -> Mask:
+    """(rows, rows) whether a figure is better than another beyond the spread of both."""
+    low, _, high = _ends(rows, name)
+    return low[:, None] > high[None, :]
+
+
+def _ends(rows: Sequence[Mapping[str, Worth]], name: str) -> Reals:
+    """(3, rows) the worst, the value and the best of a figure, turned so that more is better."""
+    import numpy as np
+
+    sign = 1 if more_is_better(name) else -1
+    ends = [(one[name].low, one[name].value, one[name].high) for one in rows]
+    return sign * np.array(ends, dtype=float).T[::sign]
 
 
 def _surely_more(results: Results, trials: Sequence[TrialRun], measure: str) -> Mask:

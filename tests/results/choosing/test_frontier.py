@@ -137,6 +137,23 @@ def test_the_frontier_is_over_what_trials_have(many: Any, add: Any, facts: Any) 
     assert run(many).frontier(("quality", "latency")).trials == ("good", "fast", "as slow")
 
 
+def test_speeds_of_two_jobs_beat_each_other_in_nothing(many: Any, add: Any, facts: Any) -> None:
+    """Alike but for a speed of 100 and of 110, each within 2: as far beyond the spread as within
+    a job; the third was measured beside the first."""
+    for name, qps, job in (("a", 100.0, "monday"), ("b", 110.0, "friday"), ("c", 90.0, "monday")):
+        add(name, BEST, load=facts(qps=(qps, qps - 2, qps + 2), job=job))
+    by_qps = {"maximise": "qps", "within": None, "prefer": None, "subject_to": []}
+    results = run(many, choose=by_qps)
+    found = results.frontier(("qps", "quality"))
+    assert found.trials == ("b", "a")
+    assert found.dominated == {"c": "a"}
+    assert "Speeds are of 2 jobs: no two of different ones are told apart." in found.said()
+    assert "jobs" not in results.frontier(("memory", "quality")).said()
+    assert results.choice.trial == "b"
+    assert "qps 110 [108, 112], the most of 3 trials as measured." in results.choice.reason
+    assert "did not take turns" in results.choice.reason
+
+
 def test_it_stands_in_the_document_the_board_and_on_every_page(many: Any, add: Any) -> None:
     add("best", BEST, size=3_000_000)
     add("small", POOR, size=1_000_000, at=1)
