@@ -55,6 +55,12 @@ class Searcher:
         self.do(self.calls)
         return np.arange(k, dtype=np.int32)[None], np.zeros((1, k), dtype=np.float32)
 
+    def insert(self, ids, rows):
+        time.sleep(0.3)
+
+    def delete(self, ids):
+        time.sleep(0.3)
+
 @contextmanager
 def opened(do, log):
     with open(log, "a") as stream:

@@ -178,6 +178,18 @@ def test_a_client_that_works_more_than_its_engine_is_found_out(strange: Strange)
     assert waited["client_cpu_ms"] < 2
 
 
+def test_a_writer_that_is_kept_waiting_is_told_by_its_own_time(strange: Strange) -> None:
+    """Each insert takes 0.3 s, so that a round of 0.4 s has two of two rows, the second till 0.6:
+    4 / 0.6 a second, not 4 / 0.4. The deletion at the end, 0.3 s more, is none of it."""
+    vectors, _ = clustered(4, 4)
+    subject = strange("nothing", fresh=Rows(vectors), first_id=10)
+    (found,) = measure([brief("a", subject, inserts=20.0, seconds=0.4, rounds=1)])
+    (one,) = found.rounds
+    assert one.inserted == 4
+    assert 0.6 <= one.insert_s < 0.9
+    assert summary(found, cores=cores())["inserted_per_s"] == pytest.approx(4 / one.insert_s)
+
+
 def test_cells_that_cannot_be_meant_are_refused(strange: Strange) -> None:
     subject = strange("nothing")
     with pytest.raises(SpecError, match="2 cells are named 'a'"):

@@ -117,9 +117,12 @@ def test_errors_are_counted_over_all_rounds_by_what_was_said() -> None:
 
 def test_inserts_a_second_are_those_of_the_writers_own_time() -> None:
     """A round lasts until its slowest search is answered, here twice as long as asked for."""
-    one = measured(a_round(10, inserted=50, wall_s=2.0))
+    one = measured(a_round(10, inserted=50, insert_s=1.0, wall_s=2.0))
     cell = replace(one.cell, inserts=50, seconds=1.0)
     assert summary(replace(one, cell=cell), cores=2)["inserted_per_s"] == 50
+    # One round whose last insert took 4 s longer: 55 rows in 6 s.
+    slow = measured(*one.rounds, a_round(10, inserted=5, insert_s=5.0))
+    assert summary(replace(slow, cell=cell), cores=2)["inserted_per_s"] == pytest.approx(55 / 6)
 
 
 def test_a_cold_cell_of_rounds_without_an_answer_has_no_first_one() -> None:

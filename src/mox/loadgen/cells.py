@@ -96,6 +96,8 @@ class Round:
     cold. None where nobody had an answer."""
     inserted: int = 0
     """Rows that the writer inserted and the engine took."""
+    insert_s: float = 0.0
+    """The writer's own time: the round's, and what its last call took beyond it."""
 
 
 @dataclass(frozen=True)

@@ -188,10 +188,11 @@ def _write(command: Writing, writable: Any, link: Connection[Any, Any]) -> Wrote
                 writable.delete(held.pop(0)[1])
             due += pause
             _sleep_until(min(due, go.end))
+        until_s = time.monotonic() - go.begin
     finally:
         if held:
             writable.delete(np.concatenate([ids for _, ids in held]))
-    return Wrote(inserted, time.process_time() - cpu)
+    return Wrote(inserted, until_s, time.process_time() - cpu)
 
 
 def taken(rows: Rows, number: Any) -> Rows:

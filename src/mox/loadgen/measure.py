@@ -138,6 +138,7 @@ def _joined(said: Sequence[Any], **rest: Any) -> Round:
         errors=errors,
         client_cpu_s=sum(one.cpu_s for one in answers) + sum(one.cpu_s for one in wrote),
         inserted=sum(one.inserted for one in wrote),
+        insert_s=sum(one.until_s for one in wrote),
         first_ms=1e3 * float(np.median(firsts)) if firsts else None,
         **rest,
     )

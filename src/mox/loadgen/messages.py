@@ -93,4 +93,7 @@ class Wrote:
     """What the writer did."""
 
     inserted: int
+    until_s: float
+    """From the common beginning to the end of the round or of what it asked last, if that is
+    later; without the deletion of what is left at the end."""
     cpu_s: float

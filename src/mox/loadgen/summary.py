@@ -150,7 +150,7 @@ def _during(cell: Cell, measured: Measured) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if cell.inserts:
         # Of a writer's own time: a round lasts until its slowest search is answered.
-        seconds = cell.seconds * len(measured.rounds)
+        seconds = sum(measured.each("insert_s"))
         found["inserted_per_s"] = sum(measured.each("inserted")) / seconds
     if cell.cold:
         found["open_s"] = over_rounds(measured.each("open_s")).document()
