@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -168,6 +169,21 @@ def test_of_two_servers_in_one_folder_the_one_at_the_port_is_found(
         assert find(f"postgresql://u@/db?host={at}&port={port}") == pids[port]
         assert find(f"postgresql://u@{at}:{port}/db") == pids[port]
         assert find(f"postgresql://u@/db?host={at}") == pids[5432]
+
+
+def test_a_server_is_found_while_descriptors_come_and_go(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Of this very process, whose listing of descriptors is itself one of those that it lists and
+    gone when it is looked at: with a number below the socket's, it stands before it."""
+    folder = tmp_path_factory.mktemp("own")
+    low = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(folder / ".s.PGSQL.5432"))
+        one.listen()
+        for number in low:
+            os.close(number)
+        assert find(f"postgresql://u@/db?host={quote(str(folder), safe='')}") == os.getpid()
 
 
 def test_a_filter_of_a_tenth_is_held_to_what_passes_it(loaded: dict[str, Measured]) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from mox.services.ports import sockets
+
 PROC = Path("/proc")
 SETTLED = 0.01
 """Two readings of memory this near, `PAUSE_S` apart, are one."""
@@ -49,13 +51,13 @@ def find(address: str) -> int | None:
             socket's folder as `?host=`.
     """
     inodes = _listening(address)
-    holders = {pid for pid in _pids() if inodes & _sockets(pid)} if inodes else set()
+    holders = {pid for pid in _pids() if inodes & sockets(pid)} if inodes else set()
     # A server's children inherit its socket: the one whose parent hasn't got it is the server.
     eldest = [pid for pid in holders if _parent(pid) not in holders]
     return min(eldest, default=None)
 
 
-def _listening(address: str) -> set[str]:
+def _listening(address: str) -> set[int]:
     """Inodes of the sockets on which something listens at an address of this machine."""
     parts = urlsplit(address)
     folder = parse_qs(parts.query).get("host", [""])[0] or unquote(parts.hostname or "")
@@ -63,7 +65,7 @@ def _listening(address: str) -> set[str]:
         at = unquote(parts.path) if parts.scheme == "unix" else _postgres_socket(folder, address)
         lines = (PROC / "net/unix").read_text().splitlines()[1:] if PROC.exists() else []
         rows = [line.split(maxsplit=7) for line in lines]  # a path may hold spaces
-        return {row[6] for row in rows if len(row) > 7 and row[7] == at}
+        return {int(row[6]) for row in rows if len(row) > 7 and row[7] == at}
     if parts.port is None or not _is_here(parts.hostname or "localhost"):
         return set()
     found = set()
@@ -72,7 +74,7 @@ def _listening(address: str) -> set[str]:
         for line in table.read_text().splitlines()[1:] if table.exists() else ():
             row = line.split()
             if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == parts.port:
-                found.add(row[9])
+                found.add(int(row[9]))
     return found
 
 
@@ -96,18 +98,6 @@ def _is_here(name: str) -> bool:
 def _pids() -> Iterator[int]:
     for path in PROC.glob("[0-9]*"):
         yield int(path.name)
-
-
-def _sockets(pid: int) -> set[str]:
-    found = set()
-    try:
-        for path in (PROC / str(pid) / "fd").iterdir():
-            target = str(path.readlink())
-            if target.startswith("socket:["):
-                found.add(target[8:-1])
-    except OSError:
-        pass  # it ended, or belongs to somebody else
-    return found
 
 
 def _stat(pid: int) -> list[str]:

@@ -105,11 +105,18 @@ def readable(pid: int) -> bool:
 
 def listening(pid: int) -> list[Listener]:
     """Where a process listens (Linux; empty elsewhere, and for another user's process)."""
+    held = sockets(pid)
+    return [one for one in listeners() if one.socket in held]
+
+
+def sockets(pid: int) -> set[int]:
+    """Numbers of the sockets that a process holds (Linux; empty elsewhere, where it ended, and
+    for another user's process)."""
     numbers = set()
     with suppress(OSError):
         for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208
-            with suppress(OSError):
+            with suppress(OSError):  # it opens and closes others meanwhile
                 kind, _, number = os.readlink(f"/proc/{pid}/fd/{name}").partition(":[")  # noqa: PTH115
                 if kind == "socket":
                     numbers.add(int(number.rstrip("]")))
-    return [one for one in listeners() if one.socket in numbers]
+    return numbers
