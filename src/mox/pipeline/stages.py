@@ -26,7 +26,7 @@ VERSIONS: Mapping[str, int] = {
     "lexical": 1,
     "fuse": 2,
     "score": 1,
-    "load": 2,
+    "load": 3,
 }
 """Stages in prefix order, and the version of each one's code. A version is raised whenever the
 stage's output changes for the same input; a golden test fails when that was forgotten."""
