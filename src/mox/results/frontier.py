@@ -255,7 +255,8 @@ def dominates(rows: Sequence[Mapping[str, Worth]], surely: Mapping[str, Mask]) -
 def _beyond(rows: Sequence[Mapping[str, Worth]], name: str) -> Mask:
     """(rows, rows) whether a figure is better than another beyond the spread of both."""
     low, _, high = _ends(rows, name)
-    return low[:, None] > high[None, :]
+    found: Mask = low[:, None] > high[None, :]
+    return found
 
 
 def _ends(rows: Sequence[Mapping[str, Worth]], name: str) -> Reals:
