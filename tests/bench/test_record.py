@@ -114,6 +114,20 @@ def test_versions_and_corpora_make_no_curve_together(own_state: Path) -> None:
     assert found.taken.p95_ms.value == pytest.approx(2.0)
 
 
+def test_sizes_that_are_invalid_put_those_of_no_other_corpora_aside(own_state: Path) -> None:
+    """Four of one set of corpora, of which two are INVALID, beside three of another."""
+    store = Store(own_state)
+    more = both(SERVER, BIG, real={"y": 9_000})
+    plain = [
+        {**one, "invalid": "clients took 33 %" if one["n"] > 2_000 else None}
+        for one in more.content["points"]
+    ]
+    save(store, dated(Growth({**more.content, "points": plain}, ()), "2026-11-01T00:00:00Z"))
+    save(store, dated(both(SERVER, SMALL), "2026-01-01T00:00:00Z"))
+    assert {point.n for point in read_back(store)} == set(SMALL)
+    assert decide(read_back(store), 4_000, Bound(0.9, p95_ms=20.0)).taken.store == "Milvus"
+
+
 OLDER, NEWER = {**SERVER, "version": "2.2"}, {**SERVER, "version": "2.6"}
 
 

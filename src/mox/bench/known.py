@@ -38,7 +38,7 @@ def points_of(growths: Sequence[Growth]) -> list[Point]:
     """What growths measured that curves may stand on; of two points of one size the newer.
 
     A curve is of one engine and of one set of corpora: where a configuration was grown from
-    several, that with the most sizes counts, of equal ones the newest.
+    several, that with the most valid sizes counts, of equal ones the newest.
 
     Args:
         growths: the newest first.
@@ -49,7 +49,12 @@ def points_of(growths: Sequence[Growth]) -> list[Point]:
         for point in one.usable:
             sizes = found.setdefault(point.key, {}).setdefault(corpora, {})
             sizes.setdefault(point.n, point)
-    return [point for sets in found.values() for point in max(sets.values(), key=len).values()]
+    return [point for sets in found.values() for point in max(sets.values(), key=_valid).values()]
+
+
+def _valid(sizes: Mapping[int, Point]) -> tuple[int, int]:
+    """How many latencies a set of corpora gives a curve, and sizes in all."""
+    return sum(not point.invalid for point in sizes.values()), len(sizes)
 
 
 Now = Callable[[Way], Mapping[str, str]]
