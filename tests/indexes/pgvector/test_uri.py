@@ -249,6 +249,27 @@ def test_what_may_take_longer_than_a_statement_is_not_cut_off_by_one(
             link.do("select pg_sleep(1.9)")
 
 
+def test_a_commit_that_writes_what_was_built_has_a_builds_time(
+    postgres_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trigger that is put off till the COMMIT makes it as slow as a disk would."""
+    monkeypatch.setattr(client, "ANSWERS_WITHIN_S", 1)
+    monkeypatch.setattr(watch, "GRACE_S", 0.3)
+    with client.connected(Place("mox_slow", tmp_path, postgres_uri)) as link:
+        with link.transaction(commits_within_s=10):
+            link.do("create temp table slow (id int4)")
+            link.do(
+                "create function pg_temp.nap() returns trigger language plpgsql as"
+                " 'begin perform pg_sleep(1.9); return null; end'"
+            )
+            link.do(
+                "create constraint trigger nap after insert on slow deferrable initially deferred"
+                " for each row execute function pg_temp.nap()"
+            )
+            link.do("insert into slow values (1)")
+        assert link.ask("select id from slow") == [(1,)]
+
+
 def test_a_server_killed_in_mid_search_is_said_by_name(
     postgres_copy: Callable[[Path], None], tmp_path: Path, vectors: np.ndarray
 ) -> None:

@@ -81,9 +81,14 @@ class Link:
             self.connection.execute(statements.encode())
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, commits_within_s: float = 0.0) -> Iterator[None]:
         """All that is inside, or nothing of it. Its beginning and its end are watched as well,
-        which psycopg's own are not."""
+        which psycopg's own are not.
+
+        Args:
+            commits_within_s: of its end, where that may take longer than a statement: a COMMIT
+                writes a table that was filled in its own transaction to the disk.
+        """
         self.do("begin")
         try:
             yield
@@ -91,7 +96,8 @@ class Link:
             with suppress(driver().Error):  # a lost connection's is rolled back by the server
                 self.do("rollback")
             raise
-        self.do("commit")
+        with self.watch.within(commits_within_s):
+            self.do("commit")
 
     @contextmanager
     def limited(self, limit_s: float) -> Iterator[None]:

@@ -115,7 +115,7 @@ def _build(
     alone = Rows(vectors)
     build.check(link, spec.vector, alone, vectors, count)
     whole = "halfvec" if spec.vector.column == "halfvec" else "vector"
-    with link.transaction():
+    with link.transaction(commits_within_s=build.patience_s(spec.vector, len(texts))):
         build.create(link, spec.vector, alone, dims, text_table.columns_sql(spec.text))
         link.do(f"create temp table mox_v (id int4, v {whole}({dims})) on commit drop")
         link.do("create temp table mox_t (id int4, body text) on commit drop")

@@ -10,8 +10,9 @@ from mox.errors import EngineError, SpecError
 from mox.indexes import indexes
 from mox.indexes.pgvector import text_table
 from mox.indexes.pgvector.backend import PgBackend, fingerprint
-from mox.indexes.pgvector.build import provide
+from mox.indexes.pgvector.build import patience_s, provide
 from mox.indexes.pgvector.client import Link, connected
+from mox.indexes.pgvector.specs import PgExact
 from mox.indexes.pgvector.text import PostgresFts
 from mox.indexes.pgvector.text_search import opened_texts
 from mox.indexes.texts import texts_of
@@ -44,7 +45,7 @@ class FtsBackend:
             provide(link)
             text_table.check_case(link, texts)
             started = time.perf_counter()
-            with link.transaction():
+            with link.transaction(commits_within_s=patience_s(PgExact(), len(texts))):
                 check_absent(link)
                 columns = ", ".join(["id int4 not null", *text_table.columns_sql(ours)])
                 link.do(f"create table {link.table} ({columns}) with (autovacuum_enabled = off)")
