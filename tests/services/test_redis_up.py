@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -185,6 +186,17 @@ def test_doctor_says_which_redis_is_used_and_whether_it_answers(
     monkeypatch.setenv("MOX_REDIS_URL", "redis://:secret@127.0.0.1:1")
     assert said_of_redis().state == "broken"
     assert "redis://127.0.0.1:1" in said_of_redis().said
+
+
+def test_one_that_runs_is_given_where_nothing_can_be_written(root: Path) -> None:
+    """Files of no byte are as a full disk has them."""
+    first = updown.up("redis", root, say=silent)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        assert updown.up("redis", root, say=silent) == first
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_two_starts_at_once_are_one_server(root: Path) -> None:

@@ -64,8 +64,8 @@ def up(name: str, root: Path, *, port: int | None = None, say: Say) -> Server:
 def _again(found: Server, service: Service, root: Path, *, port: int | None, say: Say) -> Server:
     """A server that runs already, once it answers.
 
-    Its record is written anew: who started it may have been killed before it knew where others
-    reach the server.
+    Its record is mended where it says something else: who started it may have been killed before
+    it knew where others reach the server.
     """
     if port is not None and not found.uri.endswith(f":{port}"):
         raise SpecError(
@@ -73,14 +73,15 @@ def _again(found: Server, service: Service, root: Path, *, port: int | None, say
             mend=f"use it there, or run `mox down {found.service}` first.",
         )
     try:
-        found = replace(found, open_ports=service.wait(found, say))
+        now = replace(found, open_ports=service.wait(found, say))
     except TakenError as error:
         raise EngineError(
             f"{found.service} (process {found.pid}) isn't where its record says: {error}.",
             mend=f"run `mox down {found.service}`, then `mox up {found.service}`.",
         ) from None
-    running.record(root, found)
-    return found
+    if now != found:
+        running.record(root, now)
+    return now
 
 
 def _started(service: Service, root: Path, port: int | None, say: Say) -> Server:
