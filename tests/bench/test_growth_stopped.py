@@ -17,9 +17,11 @@ from mox.bench.ask import Wanted
 from mox.bench.growth import expected_s
 from mox.bench.record import Growth
 from mox.cli.app import app
+from mox.errors import StoreError
 from mox.experiment.experiment import parse
 from mox.experiment.loads import Load
 from mox.pipeline.progress import Silent
+from mox.pipeline.running import sweeping
 from mox.pipeline.stages import Stage
 from mox.pipeline.store import Store
 from mox.services.running import located
@@ -103,6 +105,27 @@ def test_the_bound_is_for_the_loads_that_are_grown(corpus: Path) -> None:
     asked["axes"]["load"] = [{"clients": 8, "selectivity": 0.1}, {"clients": 2}]
     assert Wanted().bound(parse(Source(asked))).clients == 2
     assert Wanted(clients=(1, 4)).bound(parse(Source(asked))).clients == 4
+
+
+def test_sets_stand_in_the_order_of_their_sizes_whichever_was_stored_first(corpus: Path) -> None:
+    """Of some 300 chunks the rest is mixed. No load is begun: each would take five minutes."""
+    for sizes in ((600,), (500, 600)):
+        asked = Wanted(sizes=sizes, minutes=0.5, tolerance=9.0, recall=0.5)
+        found = ask.growth(two_loads(corpus), asked, offline=True, quiet=True)
+        assert [one["n"] for one in found.content["mixtures"]["sizes"]] == list(sizes)
+
+
+def test_what_is_measured_is_announced_till_its_document_is_kept(corpus: Path) -> None:
+    """Where documents are kept nobody can write: the sweep's own file stays, as one that was cut
+    off, since nothing else tells of what it did."""
+    here = located(settings())
+    store = Store(here.root)
+    (store.root / record.FOLDER).symlink_to("/proc")
+    asked = Wanted(sizes=(80,), minutes=0.5)
+    with pytest.raises(StoreError, match="growth"):
+        ask.growth(two_loads(corpus), asked, offline=True, quiet=True)
+    (cut,) = sweeping(store)
+    assert "grow" in {ref.kind for ref in cut.stages}
 
 
 class Interrupts(Silent):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,8 +56,9 @@ def grow(
 ) -> Growth:
     """Measure what isn't stored, keep it, and fit the curves.
 
-    The document is saved after each size, so that `gc` keeps what it tells of. Killed at any
-    place, what was measured is kept, and the same call measures the rest.
+    The document is saved after each size, so that `gc` keeps what it tells of, and what is under
+    way while the process lives. Killed at any place, what was measured is stored, and the same
+    call measures the rest; till then `gc` takes what was measured of the size under way.
 
     Raises:
         MoxError: the experiment can't be grown, an engine is away, or no mixture is like the real
@@ -75,11 +77,14 @@ def grow(
         run.roots.append(grower.rehearsed.ref)
     run.stored(sizes, ways)
     for n in sizes:
-        try:
-            run.size(n, ways)
-        finally:
-            found = run.growth(sizes, ways, notes)
-            save(store, found)
+        with ExitStack() as kept:  # from `gc`, until the document tells of it
+            try:
+                interrupted = run.size(n, ways, kept)
+            finally:
+                found = run.growth(sizes, ways, notes)
+                save(store, found)
+        if interrupted:
+            raise KeyboardInterrupt
     return found
 
 
@@ -115,11 +120,12 @@ class _Run:
                 for under in ways:
                     self._take_in(n, staged(under, grown, self.real.queries))
 
-    def size(self, n: int, ways: Sequence[Under]) -> None:
-        """Measure what the time allows of one size, the cheapest first."""
+    def size(self, n: int, ways: Sequence[Under], kept: ExitStack) -> bool:
+        """Measure what the time allows of one size, the cheapest first; whether that was
+        interrupted. `kept` announces it till it is closed."""
         if self._seconds() < SPARE_S and not self.store.has(*self.grower.planned(n).ref):
             self.missed |= {(under.way.key, n): ("the time was up", False) for under in ways}
-            return
+            return False
         grown = self.grower.grow(n)
         self._set(n, grown)
         every = [staged(under, grown, self.real.queries) for under in ways]
@@ -129,13 +135,12 @@ class _Run:
         minutes = None if seconds == math.inf else max(seconds, 1.0) / 60
         budget = Budget.model_validate({"minutes": minutes})
         plan = replace(plan, experiment=replace(plan.experiment, budget=budget))
-        with announced(plan):
-            outcome = execute(plan, self.settings, self.progress)
+        kept.enter_context(announced(plan))
+        outcome = execute(plan, self.settings, self.progress)
         for way in taken:
             if not self._take_in(n, way):
                 self.missed[way.under.way.key, n] = _missed(way, outcome)
-        if outcome.stopped == "interrupted":
-            raise KeyboardInterrupt
+        return outcome.stopped == "interrupted"
 
     def _set(self, n: int, grown: Stage) -> None:
         self.sets[n] = self.grower.about(grown)
@@ -240,7 +245,7 @@ class _Run:
             "sizes": [
                 {"n": n, **facts["dimension"],
                  "matched": facts["dimension"]["deviation"] <= tolerance}
-                for n, facts in self.sets.items()
+                for n, facts in sorted(self.sets.items())
                 if "dimension" in facts
             ],
         }  # fmt: skip
