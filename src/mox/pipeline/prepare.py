@@ -4,24 +4,20 @@ refused before anything runs."""
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from mox.chunking.cut import size_of
 from mox.corpus import corpora
 from mox.corpus.split import apply_split, limit
-from mox.embedding import embedders
 from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
-from mox.evaluation.statistics import scope, smallest_margin
-from mox.experiment import AGREEMENT, Experiment, Trial
-from mox.indexes import address, check, check_search, engine, indexes, service
+from mox.experiment import Experiment
+from mox.indexes import address, check, check_search, engine, indexes
 from mox.pipeline.loads import check_loads
+from mox.pipeline.notes import notes_of
 from mox.pipeline.plan import Plan, fold
 from mox.pipeline.store import Store, write_whole
-from mox.services import running
-from mox.settings import Settings, redact
+from mox.settings import Settings
 from mox.spec import IndexSpec, digest
 from mox.types import Corpus
 
@@ -38,8 +34,7 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     corpus = open_corpus(experiment)
     check_measures(experiment.measures, corpus.questions)
     check_choice(experiment, corpus)
-    notes = [*experiment.notes, *_corpus_notes(experiment, corpus), *_unread_notes(experiment)]
-    notes += [*_simulated_notes(experiment), *_server_notes(experiment, settings)]
+    notes = notes_of(experiment, corpus, settings)
     known = _Engines(store, settings)
     engines = known.remembered
     plan = fold(experiment, corpus, store, engines, notes)
@@ -114,111 +109,6 @@ def check_choice(experiment: Experiment, corpus: Corpus) -> None:
                 mend=f"choose by a context budget: {cut.metric}@1000t.",
             ),
         )
-
-
-def _server_notes(experiment: Experiment, settings: Settings) -> list[str]:
-    """Names the servers of this state folder that trials would use."""
-    used = {service(trial.index): trial.index for trial in experiment.trials if trial.index}
-    notes = []
-    for name, spec in used.items():
-        server = running.at(settings.root, name or "", address(spec, settings))
-        if server is not None:
-            notes.append(
-                f"{name} {server.version}, started by `mox up {name}` at {redact(server.uri)}, is"
-                f" what {name} kinds are built in; `mox down {name}` ends that."
-            )
-    return notes
-
-
-def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
-    notes = []
-    answerable = [question for question in corpus.questions if question.answerable]
-    unanswerable = len(corpus.questions) - len(answerable)
-    if corpus.left_out:
-        names = ", ".join(corpus.left_out)
-        notes.append(f"{len(corpus.left_out)} questions are left out of {corpus.name}: {names}.")
-    if files := corpus.about.get("files left out"):
-        notes.append(f"files left out of {corpus.name}: {files}.")
-    if unanswerable:
-        notes.append(
-            f"{unanswerable} unanswerable questions are asked and stay out of retrieval measures."
-        )
-    if experiment.choose and experiment.choose.goal in map(str, experiment.measures):
-        notes += _margin_notes(experiment, [q.group for q in answerable if q.split == "dev"])
-    return notes + _bound_notes(experiment, corpus)
-
-
-def _bound_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
-    """Bounds on the agreement with exact search that so many questions can't show."""
-    choose = experiment.choose
-    kin = {(trial.chunk, trial.embed, trial.search.retriever) for trial in experiment.trials}
-    asked = len(corpus.questions)
-    shown = 1 - smallest_margin(asked, len(kin))
-    return [
-        f"{asked} questions can show an agreement of {shown:.3f} at best, {len(kin)} kinds of"
-        f" trials at once: `{one}` can only be kept by exact search."
-        for one in (choose.constraints if choose else ())
-        if one.name.partition("@")[0] == AGREEMENT and one.bound > shown
-    ]
-
-
-def _margin_notes(experiment: Experiment, groups: list[str]) -> list[str]:
-    """What the dev side can show, before anything runs."""
-    sizes = Counter(groups).values()
-    few = scope(len(sizes))
-    units, named = (len(groups), "questions") if few else (len(sizes), "groups")
-    as_many = units if few else len(groups) ** 2 / sum(size**2 for size in sizes)
-    unequal = f", of such sizes that they tell as much as {as_many:.0f} of one,"
-    kin = {
-        (t.chunk, t.embed, t.search.retriever, t.index if _holds_texts(t) else None)
-        for t in experiment.trials
-    }
-    margin = smallest_margin(as_many, len(kin))
-    assert experiment.choose is not None  # noqa: S101  asked for only then
-    within = experiment.choose.within
-    said = (
-        f"{units} dev {named}{unequal if as_many < units else ''} can show a margin of {margin:.3f}"
-        f" at best, {len(kin)} kinds of trials at once; within: {within}."
-    )
-    if within is not None and within < margin:
-        said += " So only the best can qualify, or a trial with the same hits."
-    return [said, few] if few else [said]
-
-
-def _holds_texts(trial: Trial) -> bool:
-    return trial.index is not None and trial.index.holds != "vectors"
-
-
-def _unread_notes(experiment: Experiment) -> list[str]:
-    """Names chunk settings that are larger than an embedder reads."""
-    notes: dict[str, None] = {}
-    for chunk, embed in dict.fromkeys((trial.chunk, trial.embed) for trial in experiment.trials):
-        if embed is None:
-            continue
-        reads = embedders.entry(embed.kind).traits["reads"](embed)
-        size = size_of(chunk)
-        if reads is not None and (size is None or size > reads):
-            named = chunk.kind if size is None else f"{chunk.kind} size {size}"
-            fate = (
-                "the rest stays unread (truncate: true)"
-                if getattr(embed, "truncate", False)
-                else "trials with longer texts are refused unless `truncate: true`"
-            )
-            notes[f"{embed.kind} reads {reads} tokens and {named} may exceed it: {fate}."] = None
-    return list(notes)
-
-
-def _simulated_notes(experiment: Experiment) -> list[str]:
-    """Names the embedders that are simulated."""
-    specs = dict.fromkeys(trial.embed for trial in experiment.trials if trial.embed is not None)
-    named = [
-        f"{spec.kind} {getattr(spec, 'model', '')}".strip()
-        for spec in specs
-        if getattr(spec, "simulated", False)
-    ]
-    return [
-        f"SIMULATED: the vectors of {name}, and what they cost; nobody is paid." for name in named
-    ]
 
 
 class _Engines:
