@@ -236,6 +236,17 @@ def test_splits_are_dev_and_test_and_for_all_or_none(load, tmp_path):
         load([QUESTION, {**QUESTION, "id": "q2", "split": "dev"}])
 
 
+def test_a_group_that_is_written_stands_on_one_side(load, tmp_path):
+    dev, test = ({**QUESTION, "group": "g", "split": side} for side in ("dev", "test"))
+    first = re.escape(f"{tmp_path / 'questions.jsonl'}:1")
+    said = rf"the question 'q3' of the group 'g' is for test, and 'q1' .* at {first}, for dev"
+    with refused(tmp_path, "questions.jsonl", 3, said):
+        load([dev, {**dev, "id": "q2", "group": "h"}, {**test, "id": "q3"}])
+    # Groups that nobody wrote are documents, and a plan notes those that are on both sides.
+    bare = [{**QUESTION, "id": side, "split": side} for side in ("dev", "test")]
+    assert [question.group for question in load(bare).questions] == ["a", "a"]
+
+
 def test_a_folder_or_file_that_is_not_there_is_missing(write, tmp_path):
     for path, what in (("nowhere", "no corpus folder"), (".", r"questions\.jsonl: no such file")):
         write("documents.jsonl", DOCUMENTS)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mox.corpus import corpora
 from mox.corpus.jsonl import Row, claim, read_rows, typed
-from mox.corpus.labels import agree, all_or_none, evidence_field, sha256, split_field
+from mox.corpus.labels import agree, all_or_none, evidence_field, one_side, sha256, split_field
 from mox.corpus.text import shown
 from mox.errors import DataError, MissingError
 from mox.registry import nearest
@@ -104,13 +104,17 @@ def read_questions(path: Path, places: Places) -> tuple[Question, ...]:
     found = []
     seen: dict[str, str] = {}
     splits: dict[str, str | None] = {}
+    grouped: dict[str, Question] = {}
     for row in read_rows(path):
         question = _question(row, places, seen)
         splits[row.place] = question.split
+        if row.fields.get("group"):
+            grouped[row.place] = question
         found.append(question)
     if not found:
         raise DataError(f"{path}: no questions.", mend="write one JSON object a line.")
     all_or_none(splits)
+    one_side(grouped)
     return tuple(found)
 
 

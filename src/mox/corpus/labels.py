@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from mox.corpus.jsonl import Row
+from mox.corpus.text import shown
 from mox.errors import DataError
-from mox.types import Evidence
+from mox.types import Evidence, Question
 
 UNANSWERABLE = "unanswerable"
 SPLITS = ("dev", "test")
@@ -81,3 +83,25 @@ def all_or_none(splits: dict[str, str | None]) -> None:
             f"{without[0]}: no split, and the question at {split} has one.",
             mend="give every question a `split`, or none of them.",
         )
+
+
+def one_side(questions: Mapping[str, Question]) -> None:
+    """Refuse a group that its own author parted: what is chosen on one half, the other confirms.
+
+    Args:
+        questions: the place of each question whose group is written out → the question.
+
+    Raises:
+        DataError: names two questions of one group and of different splits.
+    """
+    first: dict[str, tuple[str, Question]] = {}
+    for place, question in questions.items():
+        there, other = first.setdefault(question.group, (place, question))
+        if other.split != question.split:
+            raise DataError(
+                f"{place}: the question {shown(question.id)} of the group {shown(question.group)}"
+                f" is for {question.split}, and {shown(other.id)} of the same group, at {there},"
+                f" for {other.split}.",
+                mend="give a group one `split`, or parts of it groups of their own; or leave every"
+                " `split` out here and write `split: {test: 0.5}` in the experiment.",
+            )
