@@ -171,3 +171,46 @@ def test_a_split_that_leaves_a_side_empty_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="leaves the test side empty: 3 questions in 1 group"):
         mox.plan(experiment(tmp_path, split={"test": 0.5}))
     assert mox.plan(experiment(tmp_path)).trials, "and one group without a split is no error"
+
+
+def asked(corpus: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (corpus / "questions.jsonl").read_text().splitlines()]
+
+
+def ask(corpus: Path, questions: list[dict[str, Any]]) -> None:
+    lines = "".join(json.dumps(one) + "\n" for one in questions)
+    (corpus / "questions.jsonl").write_text(lines)
+
+
+def test_what_both_sides_of_a_split_share_is_noted(small_corpus: Path) -> None:
+    def shared(**changes: Any) -> list[str]:
+        notes = mox.plan(experiment(small_corpus, **changes)).notes
+        return [note for note in notes if "in common" in note]
+
+    assert shared() == []
+    # Two questions a book, one of each side: 12 groups, a test question in each.
+    questions = asked(small_corpus)
+    for at, one in enumerate(questions):
+        one["split"] = ("dev", "test")[at % 2]
+    ask(small_corpus, questions)
+    (note,) = shared()
+    assert note.startswith("both sides of the corpus' own split have 12 groups (12 of 12 test")
+    assert "isn't independent of the choice on dev" in note
+    assert shared(questions={"split": "test"}) == [], "what isn't asked chooses nothing"
+    # Whole groups, and one passage of book 0 (test) that answers a question of book 1 (dev), too.
+    for at, one in enumerate(questions):
+        one["split"] = "dev" if at // 2 % 2 else "test"
+    questions[2]["evidence"].append(questions[0]["evidence"][0])
+    ask(small_corpus, questions)
+    (note,) = shared()
+    assert note.startswith(
+        "both sides of the split have 1 relevant passage (1 of 12 test questions)"
+    )
+
+
+def test_scifacts_own_split_parts_158_of_its_585_groups(shared_data: Path) -> None:
+    """As awk counts over its qrels, a query's group being its first relevant document."""
+    changes = {"corpus.path": str(shared_data / "scifact"), "questions": {}}
+    notes = mox.plan(BENCHMARK, set=changes).notes
+    said = "158 groups (190 of 300 test questions) and 181 relevant documents (196 of 300 test"
+    assert any(said in note for note in notes)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Hashable, Sequence, Set
 
 from mox.chunking.cut import size_of
+from mox.corpus.labels import SPLITS
 from mox.embedding import embedders
 from mox.evaluation.statistics import scope, smallest_margin
 from mox.experiment import AGREEMENT, Experiment, Trial
 from mox.indexes import address, service
 from mox.services import running
 from mox.settings import Settings, redact
-from mox.types import Corpus
+from mox.types import Corpus, Question
 
 
 def notes_of(experiment: Experiment, corpus: Corpus, settings: Settings) -> list[str]:
@@ -52,9 +54,57 @@ def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
         notes.append(
             f"{unanswerable} unanswerable questions are asked and stay out of retrieval measures."
         )
+    notes += _shared_notes(corpus)
     if experiment.choose and experiment.choose.goal in map(str, experiment.measures):
         notes += _margin_notes(experiment, [q.group for q in answerable if q.split == "dev"])
     return notes + _bound_notes(experiment, corpus)
+
+
+def _shared_notes(corpus: Corpus) -> list[str]:
+    """What questions of dev and of test have in common, so that test confirms less than it seems.
+
+    Only a split that a corpus brings can part a group. Evidence may be shared by two groups.
+    """
+    passages = any(question.evidence.groups for question in corpus.questions)
+    found = {
+        "group": _on_both_sides(corpus.questions, lambda question: {question.group}),
+        f"relevant {'passage' if passages else 'document'}": _on_both_sides(
+            corpus.questions, _gold
+        ),
+    }
+    asked = sum(question.split == "test" for question in corpus.questions)
+    parts = [
+        f"{many} {what}{'' if many == 1 else 's'} ({touched} of {asked} test questions)"
+        for what, (many, touched) in found.items()
+        if many
+    ]
+    if not parts:
+        return []
+    own = "the corpus' own split" if found["group"][0] else "the split"
+    return [
+        f"both sides of {own} have {' and '.join(parts)} in common: a value that test confirms"
+        " isn't independent of the choice on dev."
+    ]
+
+
+def _on_both_sides(
+    questions: Sequence[Question], parts: Callable[[Question], Set[Hashable]]
+) -> tuple[int, int]:
+    """How many parts questions of both sides have, and how many test questions have one of them."""
+    sides: dict[Hashable, set[str | None]] = {}
+    for question in questions:
+        for part in parts(question):
+            sides.setdefault(part, set()).add(question.split)
+    both = {part for part, found in sides.items() if found >= {*SPLITS}}
+    asked = (question for question in questions if question.split == "test")
+    return len(both), sum(not both.isdisjoint(parts(question)) for question in asked)
+
+
+def _gold(question: Question) -> set[Hashable]:
+    """The relevant documents of a question, or its spans."""
+    evidence = question.evidence
+    relevant = {document for document, grade in evidence.grades.items() if grade > 0}
+    return {*relevant, *(span for group in evidence.groups for span in group)}
 
 
 def _bound_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
