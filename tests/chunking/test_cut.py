@@ -73,6 +73,23 @@ def test_what_isnt_as_promised_is_refused_naming_chunker_document_and_place(
     assert caught.value.mend == "use another chunker, and report it to Mox."
 
 
+def test_a_chunker_sees_all_but_where_a_document_lies(
+    traits: dict[str, Any], cl100k: Bpe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it saw of that could change its chunks, and not the key that they are stored by."""
+    seen = []
+
+    def sees(spec: ByHand, document: Document, tokenizer: Tokenizer) -> Iterator[Chunk]:
+        seen.append(document)
+        yield from by_hand(spec, document, tokenizer)
+
+    entry = Entry(ByHand, sees, lambda _: {"version": "1"}, traits)
+    monkeypatch.setitem(chunkers._entries, "by-hand", entry)
+    document = Document("d", TEXT, "s", "text/x-rst", "docs/d.rst", {"title": "T"})
+    chunk_document(ByHand(chunks=(("d", ((0, 3),), "Ten"),)), document, cl100k)
+    assert seen == [Document("d", TEXT, "s", "text/x-rst", "", {"title": "T"})]
+
+
 def test_a_chunk_may_have_several_spans_and_touching_ones(
     traits: dict[str, Any], cl100k: Bpe
 ) -> None:

@@ -110,6 +110,32 @@ def test_a_changed_document_changes_the_fingerprint(small_corpus: Path) -> None:
     assert not {k for k, s in before.stages.items() if s.kind == "chunk"} & set(after.stages)
 
 
+@pytest.mark.parametrize(
+    ("field", "first", "second", "same"),
+    [
+        ("title", "One", "Two", False),
+        ("title", None, "One", False),
+        ("metadata", {"year": 1, "by": "A"}, {"year": 2, "by": "A"}, False),
+        ("metadata", {"year": 1, "by": "A"}, {"by": "A", "year": 1}, True),
+        ("metadata", None, {}, True),
+        ("uri", "here", "there", True),
+    ],
+)
+def test_what_a_chunker_sees_of_a_document_is_in_its_chunks_key(
+    small_corpus: Path, field: str, first: Any, second: Any, same: bool
+) -> None:
+    path = small_corpus / "documents.jsonl"
+    head, *rest = path.read_text().splitlines()
+
+    def chunks(value: Any) -> set[str]:
+        path.write_text("\n".join([json.dumps({**json.loads(head), field: value}), *rest]))
+        stages = mox.plan(experiment(small_corpus)).stages
+        return {key for key, stage in stages.items() if stage.kind == "chunk"}
+
+    before, after = chunks(first), chunks(second)
+    assert (before == after) if same else not before & after
+
+
 def test_choosing_across_chunkings_by_a_rank_cut_is_refused(small_corpus: Path) -> None:
     settings = experiment(small_corpus, choose={"maximise": "recall@5"})
     with pytest.raises(SpecError, match=r"would give longer chunks more text(.|\n)*recall@1000t"):

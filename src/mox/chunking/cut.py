@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +58,8 @@ def chunk_document(spec: Spec, document: Document, tokenizer: Tokenizer) -> list
     entry = chunkers.entry(spec.kind)
     size = size_of(spec)
     kept: set[Chunk] = set()
-    for chunk in entry.backend(spec, document, tokenizer):
+    placeless = replace(document, uri="")  # no part of the fingerprint that chunks are stored by
+    for chunk in entry.backend(spec, placeless, tokenizer):
         if fault := _fault(chunk, document, entry, size, tokenizer):
             raise DataError(
                 f"{spec.kind} cut document {document.id!r} at {list(chunk.spans)}: {fault}.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mox.spec import digest
+from mox.spec import canonical, digest
 
 if TYPE_CHECKING:
     from mox.types.arrays import Ints
@@ -83,10 +83,14 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the documents' ids and texts: equal corpora have equal fingerprints."""
+        """SHA-256 over all of the documents that a chunker sees: ids, texts, media types and what
+        metadata they have, in order. Not over where they lie (`uri`), nor their sources' bytes.
+        """
         state = hashlib.sha256()
         for document in self.documents:
-            for part in (document.id, document.text, document.media_type):
+            # A document without metadata has the fingerprint that it had before they counted.
+            about = f"\0{canonical(dict(document.metadata))}" if document.metadata else ""
+            for part in (document.id, document.text, document.media_type + about):
                 raw = part.encode()
                 state.update(len(raw).to_bytes(8, "little"))
                 state.update(raw)

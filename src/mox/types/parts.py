@@ -67,7 +67,11 @@ class CorpusLoader(Protocol):
 
 
 class Chunker(Protocol):
-    """Cuts one document. The caller verifies spans, order and size."""
+    """Cuts one document. The caller verifies spans, order and size.
+
+    The document's `uri` is empty here: chunks are stored by what they are cut from, its metadata
+    included, and not by where that lies.
+    """
 
     def __call__(
         self, spec: Any, document: Document, tokenizer: Tokenizer, /
