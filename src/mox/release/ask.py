@@ -222,7 +222,8 @@ def _changes(release: Release, corpus: Corpus, store: Store) -> str:
         for what, names in parts.items()
         if names
     ]
-    return f"{prints}; documents: {'; '.join(named) or 'the same, in another order or form'}"
+    same = "the same texts, in another order or form, or with other metadata"
+    return f"{prints}; documents: {'; '.join(named) or same}"
 
 
 def _stored_documents(release: Release, store: Store) -> dict[str, str] | None:
