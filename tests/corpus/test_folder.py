@@ -283,6 +283,7 @@ def test_evidence_is_by_offsets_or_by_quotation(load: Load, docs: Path) -> None:
     [
         ("They fly three miles.", "'They fly three miles.' doesn't stand in any file"),
         (" ", "' ' doesn't stand in any file"),
+        ("hey fly two", "'hey fly two' doesn't stand in any file"),
         ({"document": "guide.md", "text": "No."}, "'No.' doesn't stand in 'guide.md'"),
         ({"document": "guide.md"}, "no field `text`"),
         ({"text": "Bees"}, "no field `document`"),
@@ -351,3 +352,18 @@ def test_a_plan_says_what_is_left_out_and_refuses_without_questions(docs: Path) 
     (docs / "questions.jsonl").unlink()
     with pytest.raises(MissingError, match="no questions, so nothing can be scored"):
         mox.plan(experiment(docs))
+
+
+def test_evidence_that_stands_at_several_places_is_named_in_the_plan(docs: Path) -> None:
+    """`10` inside of `2010` is no place of it; the others all count."""
+    put(docs, {"a.md": "In 2010, 10 bees; then 10 more.", "b.md": "Of 10."})
+    ask(docs, "10", {"document": "a.md", "text": "bees; then"})
+    said = "evidence at several places, each of which counts: "
+    assert f"{said}q1: '10' at 3 places in 2 files." in mox.plan(experiment(docs)).notes
+    lines = [json.dumps({**QUESTION, "id": f"q{n}", "evidence": ["10"]}) for n in range(7)]
+    put(docs, {"questions.jsonl": "\n".join(lines)})
+    (note,) = (note for note in mox.plan(experiment(docs)).notes if note.startswith(said))
+    assert note.count("'10'") == 5
+    assert note.endswith("; and 2 more.")
+    ask(docs, "then 10 more")
+    assert not any(note.startswith(said) for note in mox.plan(experiment(docs)).notes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,8 +11,9 @@ from mox.corpus.quotes import find, lay_out
 from mox.types import Document, Span
 
 # White space of one and of three bytes, controls that str.split takes for white space, and
-# characters that look like white space and aren't (zero width space); one outside the BMP.
-ALPHABET = "ab \n\t\r\x1c\x85\xa0\u2028\u3000\u200b\U0001f600"
+# characters that look like white space and aren't (zero width space); one outside the BMP; a
+# digit and a character of a script without spaces.
+ALPHABET = "ab1\u6771 \n\t\r\x1c\x85\xa0\u2028\u3000\u200b\U0001f600"
 texts = st.text(ALPHABET, min_size=1, max_size=14)
 
 
@@ -19,7 +22,8 @@ def document(name: str, text: str) -> Document:
 
 
 def slowly(documents: list[Document], quotation: str) -> list[Span]:
-    """Every slice that begins and ends with a character and has the quotation's words."""
+    """Every slice of the quotation's words that begins and ends with a character, and where no
+    letter or digit of ASCII touches another outside of it."""
     wanted = quotation.split()
     return [
         Span(each.id, start, end)
@@ -29,6 +33,8 @@ def slowly(documents: list[Document], quotation: str) -> list[Span]:
         if not each.text[start].isspace()
         and not each.text[end - 1].isspace()
         and each.text[start:end].split() == wanted
+        and not re.match("[A-Za-z0-9]{2}", each.text[max(start - 1, 0) : start + 1])
+        and not re.match("[A-Za-z0-9]{2}", each.text[end - 1 : end + 1])
     ]
 
 
@@ -50,10 +56,22 @@ def test_every_place_in_every_document_is_found():
 
 
 def test_places_may_overlap():
-    assert list(find(lay_out([document("a", "aba\nba")]), "a")) == [
+    assert list(find(lay_out([document("a", "東京東\n京東")]), "東")) == [
         Span("a", 0, 1), Span("a", 2, 3), Span("a", 5, 6)]  # fmt: skip
-    assert list(find(lay_out([document("a", "ababa")]), "aba")) == [
-        Span("a", 0, 3), Span("a", 2, 5)]  # fmt: skip
+    assert list(find(lay_out([document("a", "a, a, a")]), "a, a")) == [
+        Span("a", 0, 4), Span("a", 3, 7)]  # fmt: skip
+
+
+def test_a_quotation_doesnt_stand_inside_of_a_word_or_number():
+    pages = lay_out([document("a", "In 2010, 10 of 100: 10a, (10) and a10."), document("b", "x10")])
+    assert list(find(pages, "10")) == [Span("a", 9, 11), Span("a", 26, 28)]
+    assert list(find(pages, "010")) == []
+    # Other characters have no such edges: in 10 of `第10章`, and at an apostrophe or an accent.
+    pages = lay_out([document("a", "第10章"), document("b", "bee's caf\u00e9")])
+    assert list(find(pages, "10")) == [Span("a", 1, 3)]
+    assert list(find(pages, "bee")) == [Span("b", 0, 3)]
+    assert list(find(pages, "caf")) == [Span("b", 6, 9)]
+    assert list(find(pages, "be")) == []
 
 
 def test_nothing_is_found_over_the_border_of_two_documents():

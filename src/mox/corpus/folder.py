@@ -17,13 +17,16 @@ from mox.corpus import corpora
 from mox.corpus.evidence import need_document, need_folder, read_questions, span
 from mox.corpus.files import choice, chosen, media_type, told
 from mox.corpus.jsonl import Row, typed
-from mox.corpus.quotes import find, lay_out
+from mox.corpus.quotes import find, lay_out, several
 from mox.corpus.text import decoded, read_bytes, shown
 from mox.errors import DataError, MissingError
 from mox.spec import Spec
 from mox.types import Corpus, Document, Span
 
 LEFT_OUT = "files left out"
+SEVERAL = "evidence at several places"
+_NAMED = 5
+"""Quotations at several places that are named; of others it is said how many they are."""
 _QUOTATION = ("document", "text")
 _BINARY_WITHIN = 8000
 """Bytes in which git, too, looks for the NUL that makes a file binary."""
@@ -61,7 +64,7 @@ class Folder(Spec):
         return patterns
 
 
-@corpora.register(Folder, fingerprint=lambda _: {"format": "1"})
+@corpora.register(Folder, fingerprint=lambda _: {"format": "2"})
 def load(spec: Folder, base: Path) -> Corpus:
     """Read and check a folder's files and questions.
 
@@ -92,15 +95,14 @@ def load(spec: Folder, base: Path) -> Corpus:
         )
     if questions is None:
         raise _no_questions(spec, folder, base, documents)
+    asked = read_questions(questions, _places(documents))
     about = {"source": f"folder: {spec.path}"}
     if others:
         about[LEFT_OUT] = others
-    return Corpus(
-        name=folder.resolve().name,
-        documents=documents,
-        questions=read_questions(questions, _places(documents)),
-        about=about,
-    )
+    if found := list(several(asked, documents)):
+        rest = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        about[SEVERAL] = "; ".join(found[:_NAMED]) + rest
+    return Corpus(folder.resolve().name, documents, asked, about=about)
 
 
 def _questions_file(spec: Folder, folder: Path, base: Path) -> Path | None:
@@ -199,6 +201,6 @@ def _quoted(words: str, where: str, found: tuple[Span, ...], place: str) -> tupl
     if not found:
         raise DataError(
             f"{place}: the evidence {shown(words)} doesn't stand in {where}.",
-            mend="quote the words as the file has them, markup included; white space may differ.",
+            mend="quote whole words as the file has them, markup included; white space may differ.",
         )
     return found

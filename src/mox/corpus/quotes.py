@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mox.types import Document, Span
+from mox.corpus.text import shown
+from mox.types import Document, Question, Span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +60,8 @@ def find(pages: Pages, quotation: str) -> Iterator[Span]:
 
     Two texts are the same here when they are equal with each run of white space (as
     `str.split` has it) turned into one space, and none at the ends. A span begins and ends
-    with a character that isn't white space.
+    with a character that isn't white space, and not within a word or number of ASCII letters
+    and digits: `10` doesn't stand in `2010`. Scripts without spaces have no such edges.
 
     Args:
         quotation: with at least one character that isn't white space.
@@ -67,10 +69,35 @@ def find(pages: Pages, quotation: str) -> Iterator[Span]:
     wanted = " ".join(quotation.split())
     at = pages.text.find(wanted)
     while at >= 0:
-        document = pages.ids[bisect_right(pages.first, at) - 1]
-        last = at + len(wanted) - 1
-        yield Span(document, int(pages.origin[at]), int(pages.origin[last]) + 1)
+        end = at + len(wanted)
+        if not (_goes_on(pages.text, at) or _goes_on(pages.text, end)):
+            document = pages.ids[bisect_right(pages.first, at) - 1]
+            yield Span(document, int(pages.origin[at]), int(pages.origin[end - 1]) + 1)
         at = pages.text.find(wanted, at + 1)
+
+
+def _goes_on(text: str, at: int) -> bool:
+    """Whether an ASCII word or number stands on both sides of the border before `at`."""
+    pair = text[max(at - 1, 0) : at + 1]
+    return len(pair) == 2 and pair.isascii() and pair.isalnum()
+
+
+def several(questions: Iterable[Question], documents: Iterable[Document]) -> Iterator[str]:
+    """Names, a line each, the evidence that stands at several places, any of which will do."""
+    texts = {document.id: document.text for document in documents}
+    for question in questions:
+        for group in question.evidence.groups:
+            places: dict[str, list[str]] = {}
+            for name, start, end in dict.fromkeys(group):
+                words = " ".join(texts[name][start:end].split())
+                places.setdefault(words, []).append(name)
+            for words, names in places.items():
+                if len(names) > 1:
+                    files = len({*names})
+                    yield (
+                        f"{question.id}: {shown(words)} at {len(names)} places in {files}"
+                        f" file{'s' if files > 1 else ''}"
+                    )
 
 
 def _normalise(text: str) -> tuple[str, Ints]:

@@ -50,6 +50,8 @@ def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
         notes.append(f"{len(corpus.left_out)} questions are left out of {corpus.name}: {names}.")
     if files := corpus.about.get("files left out"):
         notes.append(f"files left out of {corpus.name}: {files}.")
+    if several := corpus.about.get("evidence at several places"):
+        notes.append(f"evidence at several places, each of which counts: {several}.")
     if unanswerable:
         notes.append(
             f"{unanswerable} unanswerable questions are asked and stay out of retrieval measures."
