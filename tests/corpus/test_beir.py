@@ -141,6 +141,17 @@ def test_one_split_alone_can_be_read(load):
     assert (question.split, question.evidence.grades) == ("test", {"d2": 1})
 
 
+def test_with_null_for_every_file_the_questions_have_no_split(load):
+    qrels = {"test": ["q1\td1\t1"], "train": ["q1\td2\t1", "q2\td3\t1"]}
+    (question,) = load(qrels, splits={"test": None}).questions
+    assert (question.split, dict(question.evidence.grades)) == (None, {"d1": 1})
+    both = load(qrels, splits={"test": None, "train": None}).questions
+    assert [(q.split, dict(q.evidence.grades)) for q in both] == [
+        (None, {"d1": 1, "d2": 1}), (None, {"d3": 1})]  # fmt: skip
+    with pytest.raises(SpecError, match="null stands for every file or for none"):
+        corpora.parse({"kind": "beir", "path": ".", "splits": {"train": "dev", "test": None}})
+
+
 def test_two_grades_of_one_document_are_refused_with_both_lines(load, tmp_path):
     first = re.escape(f"{tmp_path / 'qrels' / 'test.tsv'}:1")
     with refused(tmp_path, "qrels/test.tsv", 2, f".*have grade 2 here and 1 at {first}"):

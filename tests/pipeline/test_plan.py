@@ -240,3 +240,51 @@ def test_scifacts_own_split_parts_158_of_its_585_groups(shared_data: Path) -> No
     notes = mox.plan(BENCHMARK, set=changes).notes
     said = "158 groups (190 of 300 test questions) and 181 relevant documents (196 of 300 test"
     assert any(said in note for note in notes)
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    """A BEIR folder of 40 documents, with a query each, all judged in test.tsv."""
+    folder = tmp_path / "b"
+    (folder / "qrels").mkdir(parents=True)
+    for name, text in (("corpus", "word{0} of text {0}"), ("queries", "word{0}?")):
+        rows = [json.dumps({"_id": f"{name[0]}{n}", "text": text.format(n)}) for n in range(40)]
+        (folder / f"{name}.jsonl").write_text("\n".join(rows))
+    judge(folder, "test", range(40))
+    return folder
+
+
+def judge(folder: Path, name: str, numbers: range) -> None:
+    lines = [f"q{n}\tc{n}\t1" for n in numbers]
+    (folder / "qrels" / f"{name}.tsv").write_text("\n".join(lines))
+
+
+def choosing(folder: Path, **corpus: Any) -> dict[str, Any]:
+    return {
+        "name": "beir",
+        "corpus": {"kind": "beir", "path": str(folder), **corpus},
+        "axes": {"chunk": [{"kind": "whole"}], "search": [{"kind": "bm25", "k": 5}]},
+        "measure": ["recall@5"],
+        "choose": {"maximise": "recall@5"},
+    }
+
+
+def test_what_the_mend_of_a_corpus_without_dev_questions_says_works(beir: Path) -> None:
+    anew = r"`splits: \{test: null\}` for a beir corpus\) and write `split: \{test: 0.5\}`"
+    with pytest.raises(SpecError, match=rf"choosing needs dev questions(.|\n)*{anew}"):
+        mox.plan(choosing(beir))
+    halves = {"split": {"test": 0.5}}
+    with pytest.raises(SpecError, match=rf"own split leaves the dev side empty(.|\n)*{anew}"):
+        mox.plan(choosing(beir) | halves)
+    plan = mox.plan(choosing(beir, splits={"test": None}) | halves)
+    sides = [question.split for question in plan.corpus.questions]
+    assert sides.count("dev") == sides.count("test") == 20
+    assert not any("`split`" in note for note in plan.notes)
+
+
+def test_a_split_that_is_not_used_is_noted(beir: Path) -> None:
+    judge(beir, "train", range(35))
+    judge(beir, "test", range(35, 40))
+    said = "b brings its own split (35 dev, 5 test): `split` is not used."
+    assert said in mox.plan(choosing(beir) | {"split": {"test": 0.5}}).notes
+    assert said not in mox.plan(choosing(beir)).notes

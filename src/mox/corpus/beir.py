@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mox.corpus import corpora
 from mox.corpus.evidence import need_folder
@@ -19,6 +19,8 @@ from mox.registry import nearest
 from mox.spec import Spec
 from mox.types import Corpus, Document, Evidence, Question
 
+Splits = dict[str, Literal["dev", "test"] | None]
+
 USUAL = ("train", "dev", "test")
 _HEADS = ("query-id", "query_id", "qid", "corpus-id", "score")
 
@@ -29,10 +31,17 @@ class BeirSpec(Spec):
     kind: Literal["beir"] = "beir"
     path: str = Field(min_length=1)
     """The folder; relative to the file that names it."""
-    splits: dict[str, Literal["dev", "test"]] = Field(
-        {"train": "dev", "dev": "dev", "test": "test"}, min_length=1
-    )
-    """File of `qrels` → what its questions are for. Of train, dev and test any may be absent."""
+    splits: Splits = Field({"train": "dev", "dev": "dev", "test": "test"}, min_length=1)
+    """File of `qrels` → what its questions are for. Of train, dev and test any may be absent.
+    With null for every file the questions have no split, and the experiment's `split` parts them.
+    """
+
+    @field_validator("splits")
+    @classmethod
+    def _all_or_none(cls, splits: Splits) -> Splits:
+        if None in splits.values() and any(splits.values()):
+            raise ValueError("null stands for every file or for none")
+        return splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ def _queries(path: Path) -> dict[str, str]:
     }
 
 
-def _files(folder: Path, splits: Mapping[str, str]) -> dict[Path, str]:
+def _files(folder: Path, splits: Mapping[str, str | None]) -> dict[Path, str | None]:
     """The qrels files to read → the split of each."""
     have = sorted(path.stem for path in folder.glob("*.tsv"))
     listed = ", ".join(have) or "no *.tsv at all"
@@ -130,10 +139,10 @@ def _files(folder: Path, splits: Mapping[str, str]) -> dict[Path, str]:
 
 
 def _labels(
-    files: Mapping[Path, str], queries: Container[str], documents: Container[str]
-) -> dict[str, tuple[str, dict[str, int]]]:
+    files: Mapping[Path, str | None], queries: Container[str], documents: Container[str]
+) -> dict[str, tuple[str | None, dict[str, int]]]:
     """Query → its split, and the grade of each of its judged documents in file order."""
-    found: dict[str, tuple[str, dict[str, int]]] = {}
+    found: dict[str, tuple[str | None, dict[str, int]]] = {}
     first: dict[str, str] = {}
     judged: dict[tuple[str, str], str] = {}
     for path, split in files.items():

@@ -16,10 +16,18 @@ from mox.settings import Settings, redact
 from mox.types import Corpus, Question
 
 
-def notes_of(experiment: Experiment, corpus: Corpus, settings: Settings) -> list[str]:
-    """All notes of a plan, the experiment's own first."""
+def notes_of(
+    experiment: Experiment, corpus: Corpus, *, read: Corpus, settings: Settings
+) -> list[str]:
+    """All notes of a plan, the experiment's own first.
+
+    Args:
+        corpus: with the questions that are asked.
+        read: as its loader gave it, with all questions and the split that it brings, if any.
+    """
     return [
         *experiment.notes,
+        *_unused_notes(experiment, read),
         *_corpus_notes(experiment, corpus),
         *_unread_notes(experiment),
         *_simulated_notes(experiment),
@@ -39,6 +47,15 @@ def _server_notes(experiment: Experiment, settings: Settings) -> list[str]:
                 f" what {name} kinds are built in; `mox down {name}` ends that."
             )
     return notes
+
+
+def _unused_notes(experiment: Experiment, read: Corpus) -> list[str]:
+    """That the experiment's `split` parts nothing, where the corpus is parted already."""
+    sides = Counter(question.split for question in read.questions)
+    own = ", ".join(f"{sides[side]} {side}" for side in SPLITS if sides[side])
+    if experiment.split is None or not own:
+        return []
+    return [f"{read.name} brings its own split ({own}): `split` is not used."]
 
 
 def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mox.corpus import corpora
+from mox.corpus.labels import SPLITS
 from mox.corpus.split import apply_split, limit
 from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
@@ -21,6 +22,11 @@ from mox.settings import Settings
 from mox.spec import IndexSpec, digest
 from mox.types import Corpus
 
+_PART_ANEW = (
+    "to part the questions anew, take the corpus' own split away (`split` in questions.jsonl, or"
+    " `splits: {test: null}` for a beir corpus) and write `split: {test: 0.5}`"
+)
+
 
 def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     """Read the corpus, ask the engines that would have to work, and fold the plan.
@@ -31,10 +37,11 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     Raises:
         MoxError: the corpus, a measure, the choice or an engine cannot be what was asked for.
     """
-    corpus = open_corpus(experiment)
+    read = _read(experiment)
+    corpus = _asked(experiment, read)
     check_measures(experiment.measures, corpus.questions)
     check_choice(experiment, corpus)
-    notes = notes_of(experiment, corpus, settings)
+    notes = notes_of(experiment, corpus, read=read, settings=settings)
     known = _Engines(store, settings)
     engines = known.remembered
     plan = fold(experiment, corpus, store, engines, notes)
@@ -52,29 +59,43 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
 
 def open_corpus(experiment: Experiment) -> Corpus:
     """The corpus with the questions that are asked, each on a side of the split."""
-    corpus = corpora[experiment.corpus](experiment.corpus, experiment.source.base)
+    return _asked(experiment, _read(experiment))
+
+
+def _read(experiment: Experiment) -> Corpus:
+    return corpora[experiment.corpus](experiment.corpus, experiment.source.base)
+
+
+def _asked(experiment: Experiment, read: Corpus) -> Corpus:
+    corpus = read
     if experiment.split is not None:
-        corpus = apply_split(corpus, test=experiment.split.test, seed=experiment.split.seed)
-        _check_sides(experiment, corpus)
+        corpus = apply_split(read, test=experiment.split.test, seed=experiment.split.seed)
+        _check_sides(experiment, corpus, own=corpus is read)
     part = experiment.questions
     return limit(corpus, part.limit, part.split)
 
 
-def _check_sides(experiment: Experiment, corpus: Corpus) -> None:
-    """Refuse a split that leaves a side without questions that can be scored."""
+def _check_sides(experiment: Experiment, corpus: Corpus, *, own: bool) -> None:
+    """Refuse a split, the corpus' `own` or the experiment's, that leaves a side without questions
+    that can be scored."""
     asked = [question for question in corpus.questions if question.answerable]
-    for side in ("dev", "test"):
-        if not any(question.split == side for question in asked):
-            groups = len({question.group for question in asked})
-            raise experiment.source.error(
-                ("split",),
-                SpecError(
-                    f"the split leaves the {side} side empty: {len(asked)} questions in {groups}"
-                    f" {'group' if groups == 1 else 'groups'}, which stay whole.",
-                    mend="give questions a finer `group`, change `split.test`, or leave `split`"
-                    " out.",
-                ),
+    for side in SPLITS:
+        if any(question.split == side for question in asked):
+            continue
+        if own:
+            error = SpecError(
+                f"the corpus' own split leaves the {side} side empty ({len(asked)} questions), and"
+                " `split` parts none that brings one.",
+                mend=f"{_PART_ANEW}, or leave `split` out.",
             )
+        else:
+            groups = len({question.group for question in asked})
+            error = SpecError(
+                f"the split leaves the {side} side empty: {len(asked)} questions in {groups}"
+                f" {'group' if groups == 1 else 'groups'}, which stay whole.",
+                mend="give questions a finer `group`, change `split.test`, or leave `split` out.",
+            )
+        raise experiment.source.error(("split",), error)
 
 
 def check_choice(experiment: Experiment, corpus: Corpus) -> None:
@@ -89,12 +110,13 @@ def check_choice(experiment: Experiment, corpus: Corpus) -> None:
     by = [measure for measure in experiment.measures if str(measure) in named]
     dev = (question.answerable and question.split == "dev" for question in corpus.questions)
     if by and not any(dev):
+        own = experiment.split is None and any(question.split for question in corpus.questions)
         raise experiment.source.error(
             ("choose",),
             SpecError(
                 "choosing needs dev questions, and none of those asked is on the dev side.",
-                mend="write `split: {test: 0.5}` where the corpus brings no split, ask more"
-                " questions, or leave `choose` out.",
+                mend=f"{_PART_ANEW if own else 'write `split: {test: 0.5}`'}, ask more questions,"
+                " or leave `choose` out.",
             ),
         )
     sizes = {trial.chunk.model_dump_json() for trial in experiment.trials}
