@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mox.corpus import corpora
+from mox.corpus.check import open_checked
 from mox.corpus.labels import SPLITS
 from mox.corpus.split import apply_split, limit
 from mox.errors import SpecError
@@ -37,7 +37,7 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     Raises:
         MoxError: the corpus, a measure, the choice or an engine cannot be what was asked for.
     """
-    read = _read(experiment)
+    read = open_checked(experiment.corpus, experiment.source.base)
     corpus = _asked(experiment, read)
     check_measures(experiment.measures, corpus.questions)
     check_choice(experiment, corpus)
@@ -59,11 +59,7 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
 
 def open_corpus(experiment: Experiment) -> Corpus:
     """The corpus with the questions that are asked, each on a side of the split."""
-    return _asked(experiment, _read(experiment))
-
-
-def _read(experiment: Experiment) -> Corpus:
-    return corpora[experiment.corpus](experiment.corpus, experiment.source.base)
+    return _asked(experiment, open_checked(experiment.corpus, experiment.source.base))
 
 
 def _asked(experiment: Experiment, read: Corpus) -> Corpus:
