@@ -129,6 +129,12 @@ def test_queries_without_qrels_are_counted_and_no_questions(load):
     assert corpus.left_out == {}
 
 
+def test_qrels_that_no_split_names_are_told(load):
+    qrels = {"test": ["q2\td3\t1"], "validation": ["q1\td1\t1"], "extra": ["q1\td1\t1"]}
+    assert load(qrels).about["qrels not read"] == "extra.tsv, validation.tsv"
+    assert "qrels not read" not in load(qrels, splits=dict.fromkeys(qrels, "test")).about
+
+
 def test_a_query_to_choose_on_and_to_confirm_is_refused_with_both_lines(load, tmp_path):
     test = re.escape(f"{tmp_path / 'qrels' / 'test.tsv'}:1")
     with refused(tmp_path, "qrels/train.tsv", 2, f".*'q1' is for dev here and for test at {test}"):

@@ -288,3 +288,16 @@ def test_a_split_that_is_not_used_is_noted(beir: Path) -> None:
     said = "b brings its own split (35 dev, 5 test): `split` is not used."
     assert said in mox.plan(choosing(beir) | {"split": {"test": 0.5}}).notes
     assert said not in mox.plan(choosing(beir)).notes
+
+
+def test_what_of_a_beir_folder_is_not_asked_is_noted(beir: Path) -> None:
+    judge(beir, "train", range(20))
+    judge(beir, "test", range(20, 30))
+    judge(beir, "validation", range(30, 33))
+    notes = mox.plan(choosing(beir)).notes
+    assert "qrels of b that `splits` doesn't name, and that aren't read: validation.tsv." in notes
+    assert "queries of b in none of the qrels read, which aren't asked: 10." in notes
+    named = {"train": "dev", "validation": "dev", "test": "test"}
+    notes = mox.plan(choosing(beir, splits=named)).notes
+    assert "queries of b in none of the qrels read, which aren't asked: 7." in notes
+    assert not any("qrels of b" in note for note in notes)

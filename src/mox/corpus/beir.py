@@ -21,6 +21,8 @@ from mox.types import Corpus, Document, Evidence, Question
 
 Splits = dict[str, Literal["dev", "test"] | None]
 
+UNREAD = "qrels not read"
+UNLABELLED = "unlabelled queries"
 USUAL = ("train", "dev", "test")
 _HEADS = ("query-id", "query_id", "qid", "corpus-id", "score")
 
@@ -59,9 +61,10 @@ def load(spec: BeirSpec, base: Path) -> Corpus:
     """Read and check a folder.
 
     A document's text is its title, a space and its text; without a title, its text. Queries
-    that no qrels file names have no labels and are no questions; `about` says how many. A
-    query in two files that go to the same split (train and dev) has the judgements of both;
-    in files of different splits it is refused, as choosing would see what confirms.
+    that no qrels file names have no labels and are no questions; `about` says how many, and
+    which qrels files `splits` leaves out. A query in two files that go to the same split (train
+    and dev) has the judgements of both; in files of different splits it is refused, as choosing
+    would see what confirms.
 
     Raises:
         MissingError: no such folder or file.
@@ -84,8 +87,10 @@ def load(spec: BeirSpec, base: Path) -> Corpus:
             mend="give at least one query a judged document.",
         )
     about = {"source": f"beir: {spec.path}", "qrels": ", ".join(path.name for path in files)}
+    if unread := sorted(path.name for path in {*_stored(folder / "qrels")} - files.keys()):
+        about[UNREAD] = ", ".join(unread)
     if len(questions) < len(texts):
-        about["unlabelled queries"] = str(len(texts) - len(questions))
+        about[UNLABELLED] = str(len(texts) - len(questions))
     return Corpus(folder.resolve().name, documents, questions, about=about)
 
 
@@ -118,9 +123,13 @@ def _queries(path: Path) -> dict[str, str]:
     }
 
 
+def _stored(folder: Path) -> Iterator[Path]:
+    return folder.glob("*.tsv")
+
+
 def _files(folder: Path, splits: Mapping[str, str | None]) -> dict[Path, str | None]:
     """The qrels files to read → the split of each."""
-    have = sorted(path.stem for path in folder.glob("*.tsv"))
+    have = sorted(path.stem for path in _stored(folder))
     listed = ", ".join(have) or "no *.tsv at all"
     for name in splits:
         if name not in have and name not in USUAL:

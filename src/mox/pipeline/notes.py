@@ -15,6 +15,14 @@ from mox.services import running
 from mox.settings import Settings, redact
 from mox.types import Corpus, Question
 
+_LOADERS_SAY = {
+    "files left out": "files left out of {1}: {0}.",
+    "evidence at several places": "evidence at several places, each of which counts: {0}.",
+    "qrels not read": "qrels of {1} that `splits` doesn't name, and that aren't read: {0}.",
+    "unlabelled queries": "queries of {1} in none of the qrels read, which aren't asked: {0}.",
+}
+"""What loaders say `about` a corpus that can change its values → the note of it."""
+
 
 def notes_of(
     experiment: Experiment, corpus: Corpus, *, read: Corpus, settings: Settings
@@ -65,10 +73,11 @@ def _corpus_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
     if corpus.left_out:
         names = ", ".join(corpus.left_out)
         notes.append(f"{len(corpus.left_out)} questions are left out of {corpus.name}: {names}.")
-    if files := corpus.about.get("files left out"):
-        notes.append(f"files left out of {corpus.name}: {files}.")
-    if several := corpus.about.get("evidence at several places"):
-        notes.append(f"evidence at several places, each of which counts: {several}.")
+    notes += [
+        said.format(corpus.about[what], corpus.name)
+        for what, said in _LOADERS_SAY.items()
+        if what in corpus.about
+    ]
     if unanswerable:
         notes.append(
             f"{unanswerable} unanswerable questions are asked and stay out of retrieval measures."
