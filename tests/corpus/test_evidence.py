@@ -169,6 +169,26 @@ def test_what_wrong_offsets_count_is_said(load, start, end, hint):
 
 
 @pytest.mark.parametrize(
+    ("text", "start", "quote", "hint"),
+    [
+        ("one\r\ntwo\r\nthree", 4, "two\nthree", r"these count \\r\\n as one, as `open\(path\)`"),
+        ("one\r\ntwo\r\nthree", 8, "three", r"these count \\r\\n as one"),
+        ("one two", 5, "two", "these count from 1, or a byte order mark, which is no part"),
+        (
+            "\ufeffone two",
+            4,
+            "two",
+            "these leave out the byte order mark that the text begins with",
+        ),
+    ],
+)
+def test_what_offsets_of_a_file_read_otherwise_count_is_said(load, text, start, quote, hint):
+    wrong = {"document": "a", "start": start, "end": start + len(quote), "text": quote}
+    with pytest.raises(DataError, match=hint):
+        load([{**QUESTION, "evidence": [wrong]}], [{"id": "a", "text": text}])
+
+
+@pytest.mark.parametrize(
     ("evidence", "what"),
     [
         (["alpha"], "a piece of evidence is a string"),
@@ -258,3 +278,10 @@ def test_a_folder_or_file_that_is_not_there_is_missing(write, tmp_path):
 def test_a_misspelt_setting_is_refused_with_the_nearest():
     with pytest.raises(SpecError, match="evidence has no field 'pathh', did you mean 'path'"):
         corpora.parse({"kind": "evidence", "path": ".", "pathh": "."})
+
+
+@pytest.mark.parametrize("kind", ["evidence", "beir", "folder"])
+def test_a_folder_of_nobody_is_missing(kind, tmp_path):
+    spec = corpora.parse({"kind": kind, "path": "~nobody-of-this-name/x"})
+    with pytest.raises(MissingError, match="home folder ~nobody-of-this-name isn't known"):
+        corpora[spec](spec, tmp_path)

@@ -21,6 +21,8 @@ DOCUMENT = ("id", "text", "title", "media_type", "uri", "metadata")
 QUESTION = ("id", "text", "evidence", "group", "split", "kind", "answer")
 SPAN = ("document", "start", "end", "text")
 
+_BOM = "\ufeff"
+
 Places = Callable[[Any, str], tuple[Span, ...]]
 
 
@@ -57,9 +59,15 @@ def need_folder(base: Path, path: str) -> Path:
     """The folder of a corpus.
 
     Raises:
-        MissingError: it isn't there; says where relative paths start.
+        MissingError: it isn't there, or of a user who isn't; says where relative paths start.
     """
-    folder = base / Path(path).expanduser()
+    try:
+        folder = base / Path(path).expanduser()
+    except RuntimeError:
+        raise MissingError(
+            f"no corpus folder {path}: the home folder {path.split('/')[0]} isn't known here.",
+            mend="name a folder in `path:`; one whose name begins with ~ is ./~ and the rest.",
+        ) from None
     if not folder.is_dir():
         raise MissingError(
             f"no corpus folder {folder}.",
@@ -197,6 +205,17 @@ def _mend(text: str, start: int, end: int, quote: str | None) -> str:
         for unit, code, width in (("UTF-16 code units", "utf-16-le", 2), ("bytes", "utf-8", 1)):
             if text.encode(code)[start * width : end * width] == quote.encode(code):
                 return f"{rule}; these count {unit}."
+        if text.replace("\r\n", "\n").replace("\r", "\n")[start:end] == quote:
+            return (
+                f"{rule}; these count \\r\\n as one, as `open(path)` reads it"
+                " (`newline=''` keeps both)."
+            )
+        if text.startswith(_BOM) and text[start + 1 : end + 1] == quote:
+            return f"{rule}; these leave out the byte order mark that the text begins with."
+        if start and text[start - 1 : end - 1] == quote:
+            return (
+                f"{rule}; these count from 1, or a byte order mark, which is no part of the text."
+            )
         if text[start : end + 1] == quote:
             return f"{rule}; these leave it in."
         if (at := text.find(quote)) >= 0:
