@@ -27,7 +27,7 @@ from mox.evaluation.relevance import prepare
 from mox.evaluation.seen import see
 from mox.types import ChunkTable, Document, Evidence, Question, Span
 
-CHUNKERS = ("fixed", "recursive")
+CHUNKERS = ("fixed", "recursive", "sentences", "headings")
 SCIFACT_DOCUMENTS = 150
 
 
