@@ -90,6 +90,13 @@ def test_a_chunker_sees_all_but_where_a_document_lies(
     assert seen == [Document("d", TEXT, "s", "text/x-rst", "", {"title": "T"})]
 
 
+def test_it_ticks_after_each_document(cl100k: Bpe) -> None:
+    ticks: list[str] = []
+    documents = [Document(f"d{n}", TEXT, "") for n in range(3)]
+    chunk_corpus(Whole(), documents, cl100k, tick=lambda: ticks.append("tick"))
+    assert len(ticks) == 3
+
+
 def test_a_chunk_may_have_several_spans_and_touching_ones(
     traits: dict[str, Any], cl100k: Bpe
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,14 +25,26 @@ def size_of(spec: Spec) -> int | None:
     return None if size is None else size(spec)
 
 
-def chunk_corpus(spec: Spec, documents: Sequence[Document], tokenizer: Tokenizer) -> ChunkTable:
+def chunk_corpus(
+    spec: Spec,
+    documents: Sequence[Document],
+    tokenizer: Tokenizer,
+    *,
+    tick: Callable[[], None] = lambda: None,
+) -> ChunkTable:
     """Cut documents into one table, in tie order; `documents` of the table are all of them.
+
+    Args:
+        tick: called after each document.
 
     Raises:
         DataError: a chunk isn't what its chunker promises, or there is no chunk at all.
     """
     order = sorted(range(len(documents)), key=lambda i: documents[i].id, reverse=True)
-    found = [(i, chunk) for i in order for chunk in chunk_document(spec, documents[i], tokenizer)]
+    found: list[tuple[int, Chunk]] = []
+    for i in order:
+        found += ((i, chunk) for chunk in chunk_document(spec, documents[i], tokenizer))
+        tick()
     if not found:
         raise DataError(
             f"{spec.kind} finds no chunk in {len(documents)} documents.",
