@@ -28,9 +28,9 @@ def test_waiting_for_an_embedders_memo_is_no_standstill(tmp_path: Path) -> None:
     with store.lock(name):
         worker = threading.Thread(target=queries, args=(stage, context), daemon=True)
         worker.start()
-        assert ticked.wait(10), "it says nothing while it waits"
+        assert ticked.wait(30), "it says nothing while it waits"
         assert worker.is_alive()
-    worker.join(10)
+    worker.join(30)
     assert not worker.is_alive()
 
 
