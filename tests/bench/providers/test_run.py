@@ -109,6 +109,24 @@ def test_without_a_cache_nothing_comes_from_one_whatever_the_load(
     assert [row["tokens"]["cached"] for row in rows] == [0, 0]
 
 
+def test_a_round_that_was_cut_off_is_not_asked_again_word_for_word(
+    prices: str, simulator: str, own_state: Path
+) -> None:
+    content = written(prices, simulator, requests=2, warm_up=0)
+    content["providers"] = content["providers"][:1]
+    content["workloads"] = [{"kind": "tokens", "input": 3000, "output": 2}]
+    content["loads"] = [{"kind": "closed", "concurrency": 1}]
+    found = ask.bench_providers(content, quiet=True, offline=True)
+    # As a kill leaves it that comes after the last round's last answer.
+    place = kept.folder(Store(own_state), found.id)
+    lines = (place / "records.jsonl").read_text().splitlines(keepends=True)
+    assert lines[-1].startswith('{"what":"end"')
+    (place / "records.jsonl").write_text("".join(lines[:-1]))
+    (place / "document.json").unlink()
+    (row,) = ask.bench_providers(content, quiet=True, offline=True).content["rows"]
+    assert (row["answers"], row["tokens"]["cached"]) == (6, 0)
+
+
 def test_ctrl_c_keeps_what_was_measured_and_the_same_call_goes_on(
     prices: str, simulator: str, own_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from mox.bench.providers.record import Kind, Load
 from mox.bench.providers.rows import About
 from mox.bench.providers.sections import Search
 from mox.bench.providers.slo import EACH, SUSTAINED, longest_s
-from mox.bench.providers.targets import simulated, time_scale
+from mox.bench.providers.targets import outlives, simulated, time_scale
 from mox.services import valkey
 from mox.settings import settings
 
@@ -84,15 +84,21 @@ class Condition:
             time_scale=self.time_scale,
         )
 
-    def cell(self, target: Target) -> Cell:
-        """What the client is told: in its own time."""
+    def cell(self, target: Target, *, drawn: str = "") -> Cell:
+        """What the client is told: in its own time.
+
+        Args:
+            drawn: by chance for each call, so that a provider that outlives it is never asked
+                what an earlier call, cut off in mid-round, has asked it already.
+        """
+        load = f"{self.load.kind} {self.load.value:g} × {self.requests}"
         plain, scale = self.benchmark.plain, self.time_scale
         pool = pooling(self.provider, target, url=valkey.url(settings()))
         value = self.load.value if self.load.kind == "closed" else self.load.value / scale
         return Cell(
             target,
             self.workload.name,
-            self.workload.under(f"{self.load.kind} {self.load.value:g} × {self.requests}"),
+            self.workload.under(f"{load} {drawn}" if outlives(self.provider.spec) else load),
             Load(self.load.kind, value),
             seconds=None if plain.seconds is None else plain.seconds * scale,
             requests=self.requests,

@@ -6,6 +6,7 @@ failure, the same call goes on with the rounds that are missing.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,6 +98,8 @@ class Run:
     hopeless: dict[str, str] = field(default_factory=dict)
     """Providers that refused every request of a round for a reason that no waiting mends, and
     which."""
+    drawn: str = field(default_factory=lambda: secrets.token_hex(8))
+    """What makes this call's prompts its own."""
 
     def measure(self) -> Measured:
         """All of it, or as much as the budget and the user let be."""
@@ -147,7 +150,7 @@ class Run:
         """Rounds of conditions, in turn with each other."""
         cells = []
         for one in steps:
-            cell = one.cell(found[one.provider.name])
+            cell = one.cell(found[one.provider.name], drawn=self.drawn)
             self.conditions[cell.name] = one
             cells.append(cell)
         for turn in measure(

@@ -29,6 +29,11 @@ def simulated(spec: ProviderSpec) -> bool:
     return spec.kind == "simulated"
 
 
+def outlives(spec: ProviderSpec) -> bool:
+    """Whether it was there before a benchmark: its cache may have what an earlier call asked."""
+    return not simulated(spec) or getattr(spec, "url", None) is not None
+
+
 def time_scale(spec: ProviderSpec, plain: Plain) -> float:
     """How long a provider's second lasts: its own where it says so, else the file's."""
     if not simulated(spec):

@@ -5,8 +5,8 @@ is made of words that are one token each with the space before them. Real text w
 a provider's cache, and its tokens could only be met by trying.
 
 With the cache off every prompt begins with words of its own, so that it shares no beginning with
-another one, under whatever load, in this run or, for providers that aren't simulated, in an earlier
-one. With the cache on, four fifths of the tokens (what the task leaves, of short prompts) are a
+another one, under whatever load, in this run or, for providers that outlive it, in an earlier one:
+a round that was cut off is asked again in other words. With the cache on, four fifths of the tokens (what the task leaves, of short prompts) are a
 system message that all requests share; only prompts of 1,280 tokens and more are kept by OpenAI's
 and Anthropic's caches then (their least is 1,024).
 """
