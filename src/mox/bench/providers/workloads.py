@@ -6,9 +6,9 @@ a provider's cache, and its tokens could only be met by trying.
 
 With the cache off every prompt begins with words of its own, so that it shares no beginning with
 another one, under whatever load, in this run or, for providers that outlive it, in an earlier one:
-a round that was cut off is asked again in other words. With the cache on, four fifths of the tokens (what the task leaves, of short prompts) are a
-system message that all requests share; only prompts of 1,280 tokens and more are kept by OpenAI's
-and Anthropic's caches then (their least is 1,024).
+a round that was cut off is asked again in other words. With the cache on, four fifths of the tokens
+(what the task leaves, of short prompts) are a system message that all requests share; only prompts
+of 1,280 tokens and more are kept by OpenAI's and Anthropic's caches then (their least is 1,024).
 """
 
 from __future__ import annotations
