@@ -51,6 +51,9 @@ CELLS: dict[str, dict[str, Any]] = {
     "broken late": {"load": Load("closed", 1), "requests": 1, "warm_up": 0,
                     "say": {"n": 3, "fault": "truncated", "ttft": PROGRESS_S + 0.1},
                     "pool": lambda target: pooling(target, FREE, FREE)},
+    "no key": {"load": Load("closed", 2), "requests": 40, "warm_up": 0,
+               "say": {"status": 401, "body": {"error": {"message": "no such key"}}},
+               "pool": lambda target: pooling(target, FREE)},
     # 1 in 10 seconds.
     "late": {"load": Load("closed", 3), "say": {"n": 1}, "requests": 3, "warm_up": 0,
              "pool": lambda target: pooling(target, Limits(requests_per_min=6), deadline_s=1.0)},
@@ -146,6 +149,12 @@ def test_a_quota_that_is_used_up_is_told_from_a_wait_that_was_too_long() -> None
 
     # The second waits behind the first for its turn.
     assert asyncio.run(classes()) == ["timeout_total", "timeout_total", "quota_exhausted"]
+
+
+def test_who_is_refused_for_good_asks_no_more(came: Mapping[str, Any]) -> None:
+    # One of each caller, and then the account is put aside.
+    assert {one.error for one in came["no key"].records} <= {"auth", "quota_exhausted"}
+    assert len(came["no key"].records) == 2
 
 
 def test_a_pool_in_one_process_is_not_shared_by_two(

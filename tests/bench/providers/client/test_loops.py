@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
+from time import perf_counter_ns
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from mox.bench.providers.client import Cell, Target
 from mox.bench.providers.client.asking import told_to_wait_s
 from mox.bench.providers.client.jobs import Job
-from mox.bench.providers.client.loops import schedule
+from mox.bench.providers.client.loops import closed_loop, schedule
 from mox.bench.providers.client.messages import Raw
 from mox.bench.providers.record import Load
 from mox.types.providers import Request
@@ -68,8 +70,9 @@ def test_processes_share_one_schedule(kind: Any, of: int, seed: int) -> None:
     ],
 )
 def test_a_stream_that_is_only_an_error_is_a_refusal(begins: bytes, wait_s: float | None) -> None:
+    target = Target("here", "messages" if b"event:" in begins else "chat", "http://h", "m")
     head = {"content-type": "text/event-stream; charset=utf-8"}
-    assert told_to_wait_s(Raw(0, 0, status=200, head=head, parts=[begins])) == wait_s
+    assert told_to_wait_s(Raw(0, 0, status=200, head=head, parts=[begins]), target) == wait_s
 
 
 BUSY = {"status": 503, "body": {"error": {"message": "busy"}}}
@@ -80,6 +83,8 @@ CELLS: dict[str, dict[str, Any]] = {
     "refused": {"load": Load("closed", 2), "say": BUSY, "seconds": 1.0, "warm_up": 0},
     "for good": {"load": Load("closed", 2), "requests": 9, "warm_up": 0,
                  "say": {"status": 401, "body": {"error": {"message": "no such key"}}}},
+    "spent": {"load": Load("closed", 2), "requests": 9, "warm_up": 0,
+              "say": {"status": 429, "body": {"error": {"code": "insufficient_quota"}}}},
     "told": {"load": Load("closed", 1), "say": COME_BACK, "requests": 2, "warm_up": 0},
     "open": {"load": Load("constant", 60), "say": {"n": 1, "ttft": 0.8}, "seconds": 0.5,
              "warm_up": 1},
@@ -119,6 +124,34 @@ def test_callers_who_are_refused_ask_ever_less_often(came: Mapping[str, Any]) ->
 
 def test_callers_who_are_refused_for_good_ask_no_more(came: Mapping[str, Any]) -> None:
     assert [record.error for record in came["for good"].records] == ["auth", "auth"]
+    assert [record.error for record in came["spent"].records] == ["quota_exhausted"] * 2
+
+
+@pytest.mark.parametrize(
+    ("refused", "asked"),
+    [
+        ({3}, 40),
+        ({0}, 40),  # at once, while the others wait for their first answers
+        (set(range(40)), 4),  # one of each caller
+        (set(range(6, 12)), 40),
+    ],
+)
+def test_one_refusal_for_good_among_answers_ends_no_caller(refused: set[int], asked: int) -> None:
+    under_way: list[int] = []
+    now = 0
+
+    async def one(number: int, _: int) -> float | None:
+        nonlocal now
+        now += 1
+        under_way.append(now)
+        await asyncio.sleep(0 if number in refused else 0.02)
+        now -= 1
+        return math.inf if number in refused else None
+
+    cell = job(Load("closed", 4), requests=40)
+    asyncio.run(closed_loop(cell, perf_counter_ns(), one))
+    assert len(under_way) == asked
+    assert max(under_way[-16:]) == 4  # all callers still ask
 
 
 def test_callers_who_are_told_when_to_come_back_do(came: Mapping[str, Any]) -> None:

@@ -11,16 +11,19 @@ from time import perf_counter_ns
 from urllib.parse import urlsplit
 
 from mox.bench.providers.client import wires
+from mox.bench.providers.client.barren import PERMANENT
 from mox.bench.providers.client.connection import Connection
 from mox.bench.providers.client.jobs import Job, Target, Timeouts
 from mox.bench.providers.client.messages import Raw
+from mox.bench.providers.client.reading import ending
 from mox.types.providers import Request
 
 Report = Callable[[Raw], None]
 _ERRORS = (b"event: error", b'data: {"error"', b'data: {"type":"error"')
 """How a stream begins that is nothing but an error."""
 _FOR_GOOD = frozenset({401, 403, 404})
-"""Statuses of a key or a model that will be no better at the next request."""
+"""Statuses of a key, a model or an address that will be no better at the next request, whatever
+else the answer says."""
 _NO_SOCKETS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
 
 
@@ -133,7 +136,7 @@ class Asker:
         body = self._ready.pop(number, None)
         await self._way.ask(raw, self._body(number) if body is None else body)
         self._report(raw)
-        return math.inf if raw.status in _FOR_GOOD else told_to_wait_s(raw)
+        return told_to_wait_s(raw, self._way.target)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -143,12 +146,14 @@ class Asker:
         return wires.body(self._way.target, asked(self._job, number))
 
 
-def told_to_wait_s(raw: Raw) -> float | None:
-    """None of a request that was let in; else what its refusal asks for, 0 where it says none. A
-    stream that is nothing but an error is a refusal too."""
+def told_to_wait_s(raw: Raw, target: Target) -> float | None:
+    """None of a request that was let in; else what its refusal asks for, 0 where it says none,
+    infinite where no waiting mends it. A stream that is nothing but an error is a refusal too."""
     streams = raw.head.get("content-type", "").startswith("text/event-stream")
     if raw.failed is None and streams and not b"".join(raw.parts[:2]).startswith(_ERRORS):
         return None
+    if raw.status in _FOR_GOOD or ending(raw, target).error in PERMANENT:
+        return math.inf
     from mox.providers.standing import retry_after_s
 
     return retry_after_s(raw.head) or 0.0

@@ -80,7 +80,7 @@ class Leaser:
         request = self._ready.pop(number, None) or asked(self._job, number)
         await self._run(self._pooled, raw, request)
         self._report(raw)
-        return told_to_wait_s(raw)
+        return told_to_wait_s(raw, self._job.cell.target)
 
     async def _run(self, pooled: Pooled, raw: Raw, request: Request) -> None:
         from mox.providers.pooled import Trip

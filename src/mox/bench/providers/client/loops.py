@@ -73,9 +73,10 @@ async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
     """So many callers, each asks again when it has its answer.
 
     One that was refused waits as long as it was told to, or ever longer: a provider that is down
-    is not asked thousands of times a second. One whom no waiting helps asks no more.
+    is not asked thousands of times a second. Where no waiting helps nobody asks on; but once one
+    request was let in, a refusal for good is that of its request alone, and they all do.
     """
-    cell = job.cell
+    cell, door = job.cell, _Door(callers(job))
     end_ns = None if cell.seconds is None else begin_ns + round(1e9 * cell.seconds)
     taken = job.share
 
@@ -88,8 +89,12 @@ async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
                 return
             number, taken = taken, taken + job.of
             wait_s = await one(number, free)
-            if wait_s == math.inf:
-                return
+            if wait_s is None:
+                door.open()
+            elif wait_s == math.inf:
+                if await door.stays_shut():
+                    return
+                wait_s, refused = 0.0, 0  # nobody is too busy
             refused = 0 if wait_s is None else refused + 1
             free = perf_counter_ns()
             if wait_s is not None:
@@ -97,7 +102,37 @@ async def closed_loop(job: Job, begin_ns: int, one: One) -> None:
                 await until(free if end_ns is None else min(free, end_ns))
 
     await until(begin_ns)
-    await asyncio.gather(*(caller() for _ in range(callers(job))))
+    await asyncio.gather(*(door.left_by(caller()) for _ in range(callers(job))))
+
+
+class _Door:
+    """Whether any of one process' callers was ever let in."""
+
+    def __init__(self, trying: int) -> None:
+        self._trying = trying
+        self._open = False
+        self._told = asyncio.Event()
+
+    def open(self) -> None:
+        """One was let in."""
+        self._open = True
+        self._told.set()
+
+    async def stays_shut(self) -> bool:
+        """Wait until one of the others is let in (False), or none can be any more."""
+        self._leave()
+        await self._told.wait()
+        return not self._open
+
+    async def left_by(self, caller: Coroutine[Any, Any, None]) -> None:
+        """A caller to its end; the others wait for it no longer."""
+        await caller
+        self._leave()
+
+    def _leave(self) -> None:
+        self._trying -= 1
+        if self._trying <= 0:
+            self._told.set()
 
 
 def callers(job: Job) -> int:
