@@ -84,6 +84,18 @@ def test_a_probe_lasts_until_a_queue_would_have_grown(
     assert at(condition, value).requests == expected
 
 
+@pytest.mark.parametrize("arrival", ["poisson", "closed"])
+def test_a_probe_is_not_cut_short(arrival: str) -> None:
+    (step,), (probe,) = conditions(
+        loads=[{"kind": "poisson", "rate": 1}, {"kind": "slo", "arrival": arrival, "start": 1}],
+        slo={"ttft_ms": 1500},
+        seconds=10,
+    )
+    target = Target("sim-swift", "chat", "http://h/v1", "sim-swift", simulated=True)
+    assert step.cell(target).seconds == 10
+    assert probe.cell(target).seconds is None
+
+
 def test_a_round_of_another_length_is_another_condition_and_cell() -> None:
     (step,), (probe,) = conditions(
         loads=[{"kind": "poisson", "rate": 64}, {"kind": "slo", "start": 64}],

@@ -226,10 +226,6 @@ class TestSchema:
             "most = 3 lies below start = 9",
         ),
         (
-            {"loads": [{"kind": "slo"}], "slo": {"e2e_ms": 5000}, "seconds": 29},
-            r"a round of 29 s can't show that a rate keeps the bounds",
-        ),
-        (
             {"loads": [{"kind": "closed", "concurrency": [4, 71]}]},
             "of 71 callers at most 70 would ask",
         ),

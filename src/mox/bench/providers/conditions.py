@@ -60,6 +60,12 @@ class Condition:
         return max(plain.requests, math.ceil(needed))
 
     @property
+    def seconds(self) -> float | None:
+        """After which a round ends, in the provider's time. Those of a search take all of their
+        requests, or they could show nothing."""
+        return None if self.probe else self.benchmark.plain.seconds
+
+    @property
     def time_scale(self) -> float:
         return time_scale(self.provider.spec, self.benchmark.plain)
 
@@ -100,7 +106,7 @@ class Condition:
             self.workload.name,
             self.workload.under(f"{load} {drawn}" if outlives(self.provider.spec) else load),
             Load(self.load.kind, value),
-            seconds=None if plain.seconds is None else plain.seconds * scale,
+            seconds=None if self.seconds is None else self.seconds * scale,
             requests=self.requests,
             workers=self._workers(pool),
             timeouts=Timeouts(

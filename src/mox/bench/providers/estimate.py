@@ -188,15 +188,14 @@ def _way(
 
 def _round_s(one: Condition) -> float:
     """How long a round lasts, in real seconds."""
-    plain = one.benchmark.plain
     first_s, token_s = _speed(one)
     answer_s = first_s + token_s * one.workload.output_tokens
     if one.load.kind == "closed":
         lasts = one.requests * answer_s / min(one.load.value, one.requests)
     else:
         lasts = one.requests / one.load.value + answer_s
-    if plain.seconds is not None:
-        lasts = min(lasts, plain.seconds + answer_s)
+    if one.seconds is not None:
+        lasts = min(lasts, one.seconds + answer_s)
     return lasts * one.time_scale + BETWEEN_S
 
 

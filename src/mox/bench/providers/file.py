@@ -40,7 +40,7 @@ from mox.bench.providers.sections import (
     Sized,
     Slo,
 )
-from mox.bench.providers.slo import EACH, SUSTAINED, longest_s
+from mox.bench.providers.slo import EACH
 from mox.errors import SpecError
 from mox.experiment.checks import mapping, only
 from mox.registry import nearest
@@ -273,16 +273,5 @@ def _check_search(found: Benchmark) -> None:
                     f"{most} requests ({found.plain.requests} × {found.plain.rounds} rounds) can"
                     f" never show that {found.slo.attain:.0%} keep the bounds.",
                     mend=f"{found.slo.fewest} and more can: raise `requests`.",
-                ),
-            )
-        lasts_s, seconds = SUSTAINED * longest_s(found.slo, 0), found.plain.seconds
-        if one.arrival != "closed" and seconds is not None and seconds < lasts_s:
-            raise found.source.error(
-                path,
-                SpecError(
-                    f"a round of {seconds:g} s can't show that a rate keeps the bounds: it is over"
-                    " before a queue has grown.",
-                    mend=f"raise `seconds` to {lasts_s:g} or more (six times the longest bound), or"
-                    " leave it out.",
                 ),
             )

@@ -25,7 +25,8 @@ class Plain(Section):
     come in six times the longest bound, and four of each caller."""
     seconds: float | None = Field(None, gt=0)
     """A round ends after so long in the provider's time, or after its requests, whichever comes
-    first. A search for a rate needs six times its longest bound."""
+    first. The rounds of a search (`slo`) last as long as their requests take: cut short, they could
+    show of no load that it keeps the bounds."""
     rounds: int = Field(3, ge=3, le=100)
     """Of each condition, in turn with all others: what a provider's day does to one, it does to
     all. Under three, drift looks like a difference."""
