@@ -64,10 +64,23 @@ def test_nothing_beyond_the_most_is_tried() -> None:
     assert search.ended == "5 keeps them, and more wasn't to be tried."
 
 
-def test_a_provider_that_answers_no_more_a_second_is_saturated() -> None:
-    search = Search(1, 256)
+def test_callers_who_get_no_more_answers_a_second_only_wait_for_each_other() -> None:
+    search = Search(1, 256, whole=True)
     assert found(search, 1000, answers=4) == [1, 2, 4, 8]
     assert "no more answers" in str(search.ended)
+
+
+def test_a_rate_that_is_kept_is_kept_up_with_whatever_its_flow_seems_to_be() -> None:
+    search = Search(1, 16)
+    assert found(search, 1000, answers=4) == [1, 2, 4, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("most", "whole", "last"), [(33.3333, False, 33.33), (100 / 3, False, 33.33), (10.4, True, 10)]
+)
+def test_the_most_may_be_any_number(most: float, whole: bool, last: float) -> None:
+    search = Search(1, most, whole=whole)
+    assert found(search, 1000)[-1] == last
 
 
 def test_a_provider_that_is_not_steady_ends_the_search() -> None:

@@ -207,6 +207,15 @@ def test_a_model_whose_price_is_simulated_is_paid_by_nobody(
     assert found["providers"][0]["simulated"] is True
 
 
+def test_a_dry_run_takes_any_most(prices: Path) -> None:
+    loads = [
+        {"kind": "slo", "start": 1, "most": 33.3333},
+        {"kind": "slo", "arrival": "closed", "start": 1, "most": 10.4},
+    ]
+    content = written(prices, loads=loads, slo={"e2e_ms": 1000}, requests=20, rounds=3)
+    assert ask.plan_providers(content).parts[0].requests > 0
+
+
 @pytest.mark.parametrize(
     ("start", "most", "broken_from"), [(1, 16, 99), (1, 16, 11.5), (8, 16, 0), (4, 16, 5)]
 )

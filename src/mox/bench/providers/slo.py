@@ -127,7 +127,7 @@ class Search:
         return value
 
     def _higher(self, kept: Probe) -> float | None:
-        if kept.value >= self.most:
+        if kept.value >= self._rounded(self.most):
             return self._end(f"{self.most:g} keeps them, and more wasn't to be tried.")
         if self._saturated():
             return self._end(f"twice the load brought no more answers a second: {kept.value:g}.")
@@ -144,7 +144,10 @@ class Search:
         return value
 
     def _saturated(self) -> bool:
-        """Whether the last doubling brought nothing: callers then only wait for each other."""
+        """Whether the last doubling brought nothing: callers then only wait for each other. A
+        rate that no answers keep up with doesn't keep its bounds."""
+        if not self.whole:
+            return False
         rising = sorted(self.probes, key=_value)
         if len(rising) < 2:
             return False
