@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,13 @@ def searches(*loads: dict[str, Any]) -> list[Searching]:
 
 def record(number: int, ttft_ms: int, **more: Any) -> Record:
     """An answer that begins after so long."""
-    moments = {"sent_ns": 0, "chunks": (Chunk(ttft_ms * MS, 4),), "done_ns": (ttft_ms + 9) * MS}
-    return Record("sim-swift", "sim-swift", "w", Load("poisson", 4), 0, number, 0,
+    moments = {
+        "scheduled_ns": 0,
+        "sent_ns": 0,
+        "chunks": (Chunk(ttft_ms * MS, 4),),
+        "done_ns": (ttft_ms + 9) * MS,
+    }
+    return Record("sim-swift", "sim-swift", "w", Load("poisson", 4), 0, number,
                   **{**moments, "usd": "0.001", **more})  # fmt: skip
 
 
@@ -113,6 +119,66 @@ def test_a_search_that_measured_nothing_finds_nothing_and_says_so(answer: Answer
     row = outcome.highest(one, turns[one.last().name], simulated=True)
     assert row is None or (row.load["value"], row.valid) == (None, False)
     assert outcome.lacking_search(one, rounds=[], why="") is not None
+
+
+def spent(one: Condition, round_: int) -> Turn:
+    """Nine are answered in time, and then the credit runs out."""
+    none = {"sent_ns": 1, "chunks": (), "error": "quota_exhausted", "said": "no credit"}
+    records = tuple(record(at, 9, **({} if at < 9 else none)) for at in range(one.requests))
+    return Turn(one.cell(TARGET), round_, records, CALM)
+
+
+def late_and_spent(one: Condition, round_: int) -> Turn:
+    """The same of one that was too slow before: a tenth of all requests."""
+    told = {at: record(at, 3000) for at in range(one.requests // 10 * 3)}
+    records = [told.get(one.number, one) for one in spent(one, round_).records]
+    return Turn(one.cell(TARGET), round_, tuple(records), CALM)
+
+
+def few(one: Condition, round_: int) -> Turn:
+    """A round as earlier versions cut it short."""
+    return Turn(one.cell(TARGET), round_, tuple(record(at, 9) for at in range(10)), CALM)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (spent, "given up at 4: 61 of 70 requests ended in quota_exhausted (no credit)."),
+        (few, "given up at 4: all of 30 requests kept the bounds, too few to show it."),
+    ],
+)
+def test_what_says_nothing_of_the_load_does_not_break_it(answer: Answer, why: str) -> None:
+    (one,) = searches()
+    done([one], answer)
+    assert (one.search.ended, one.search.probes) == (why, [])
+
+
+def test_a_load_that_is_broken_whatever_was_refused_is_broken() -> None:
+    (one,) = searches()
+    done([one], late_and_spent)
+    assert [probe.kept for probe in one.search.probes] == [False] * 5
+    assert one.search.lost is None
+
+
+def test_one_request_that_hangs_does_not_end_a_search() -> None:
+    (one,) = searches({"kind": "slo", "arrival": "closed", "start": 4, "most": 16})
+    times = {4: 20, 8: 10, 16: 5}  # of an answer: twice the callers, twice the flow
+
+    def hangs(step: Condition, round_: int) -> Turn:
+        """Answers one after the other; the last request is given up after 120 s."""
+        each = times[int(step.load.value)] * MS
+        records = [
+            record(at, 9, scheduled_ns=at * each, sent_ns=at * each, done_ns=(at + 1) * each,
+                   chunks=(Chunk(at * each + MS, 4),))
+            for at in range(step.requests)
+        ]  # fmt: skip
+        if step.load.value == 8:
+            records[-1] = replace(records[-1], chunks=(), error="timeout_first_byte",
+                                  done_ns=120_000 * MS)  # fmt: skip
+        return Turn(step.cell(TARGET), round_, tuple(records), CALM)
+
+    done([one], hangs)
+    assert one.search.ended == "16 keeps them, and more wasn't to be tried."
 
 
 def test_a_provider_that_is_asked_no_more_in_mid_search_is_not_blamed() -> None:

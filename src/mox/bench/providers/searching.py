@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mox.bench.providers.client import Turn
-from mox.bench.providers.client.barren import barren
+from mox.bench.providers.client.barren import PERMANENT, barren
 from mox.bench.providers.conditions import Condition, at, searches
 from mox.bench.providers.file import Benchmark
 from mox.bench.providers.moments import answered, moments
 from mox.bench.providers.quantiles import Share
+from mox.bench.providers.record import Record
 from mox.bench.providers.rows import Bounds, throughput
 from mox.bench.providers.sections import Search as SearchPart
 from mox.bench.providers.slo import Search, verdict
@@ -105,9 +106,9 @@ def _told(
     if told == "open" and round_ + 1 < one.benchmark.plain.rounds:
         return False
     # A client that lags makes answers later, never earlier: what it saw kept is kept.
-    if told != "kept" and (said := first(doubt_of, turns)) is not None:
-        return _give_up(probe, f"{said}.")
-    flow = throughput([turn.records for turn in turns], one.time_scale)["requests_per_s"]
+    if told != "kept" and (said := _nobodys(one, share, turns)) is not None:
+        return _give_up(probe, said)
+    flow = throughput([_flowing(turn.records) for turn in turns], one.time_scale)["requests_per_s"]
     for search in probe.searches:
         search.tell(one.load.value, share, kept=told == "kept", answers_per_s=flow)
     return True
@@ -119,6 +120,25 @@ def _said_nothing(turns: Sequence[Turn]) -> str | None:
         return failed.message
     said = first(lambda turn: barren(turn.records), turns)
     return None if said is None else f"{said}."
+
+
+def _nobodys(one: Condition, share: Share, turns: Sequence[Turn]) -> str | None:
+    """Why it isn't the provider's doing that a load isn't kept; None where it is."""
+    if (said := first(doubt_of, turns)) is not None:
+        return f"{said}."
+    assert one.benchmark.slo is not None  # noqa: S101  by file._check_search
+    if share.met == share.n:
+        return f"all of {share.n} requests kept the bounds, too few to show it."
+    shut = [record for turn in turns for record in turn.records if record.error in PERMANENT]
+    best = Share(share.met + len(shut), share.n)  # had they been let in, and been in time
+    if not shut or verdict(best, one.benchmark.slo.attain) == "broken":
+        return None
+    return f"{len(shut)} of {share.n} requests ended in {shut[0].error} ({shut[0].said})."
+
+
+def _flowing(records: Sequence[Record]) -> Sequence[Record]:
+    """A round's answers: one request that hangs until it is given up makes no provider slower."""
+    return [record for record in records if answered(record)]
 
 
 def _give_up(probe: _Probe, said: str) -> bool:
