@@ -33,8 +33,8 @@ class SelfCheck:
     """Requests that were never sent because the client had no sockets left."""
     instrument_first_ms: float | None = None
     """Median error of a first token's time, measured against the simulator beforehand, at as many
-    streams as the benchmark's most callers (400 at the most): no less than under fewer. None
-    where that was not done."""
+    streams as the file's closed loads have callers at the most (16 where it has none, 400 at the
+    most), searches left out: no less than under fewer. None where that was not done."""
     instrument_later_ms: float | None = None
     """The same of later tokens."""
 
