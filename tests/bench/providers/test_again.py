@@ -17,6 +17,8 @@ from mox.simulation.serving import serving
 pytestmark = pytest.mark.timeout(120)
 
 KEY, NOWHERE = "the-good-key", "http://127.0.0.1:1/v1"
+LOOSE = {"e2e_ms": 60_000, "attain": 0.5}
+"""Four answers of four show it: by Wilson, 4 / (4 + 1.645²) = 0.6."""
 
 
 @pytest.fixture(scope="module")
@@ -99,17 +101,56 @@ def test_a_server_that_is_not_there_is_missing_and_not_kept_as_measured(
 def test_a_probe_that_measured_the_client_is_tried_again(
     content: dict[str, Any], own_state: Path
 ) -> None:
-    content["loads"] = [{"kind": "slo", "arrival": "closed", "start": 2, "most": 2}]
-    content |= {"slo": {"e2e_ms": 60_000}, "requests": 52}
+    content["loads"] = [{"kind": "slo", "arrival": "closed", "start": 1, "most": 1}]
+    content |= {"slo": LOOSE, "requests": 4}
     found = measured(content)
-    assert asked(own_state, found) == 52
-    # As if its client had used up its core, and the search hadn't come to its end.
+    assert asked(own_state, found) == 4
+    # As if its client had used up its core and got no answer but one, and the search hadn't come to
+    # its end: with three more it would show something.
     place = kept.folder(Store(own_state), found.id)
     lines = (place / "records.jsonl").read_text()
     spoilt = re.sub(r'"cpu_share":[0-9.e-]+', '"cpu_share":0.99', lines)
+    spoilt = spoilt.replace('"error":null', '"error":"connection"', 3)
     (place / "records.jsonl").write_text(spoilt)
     kept.save(place, {**found.content, "stopped": "interrupted"})
-    assert asked(own_state, measured(content)) == 104
+    again = measured(content)
+    assert asked(own_state, again) == 8
+    assert again.content["rows"][0]["errors"]["connection"] == 0
+
+
+def test_a_probe_in_which_the_credit_ran_out_is_tried_again(
+    content: dict[str, Any], own_state: Path
+) -> None:
+    content["loads"] = [{"kind": "slo", "arrival": "closed", "start": 1, "most": 1}]
+    content |= {"slo": LOOSE, "requests": 4}
+    found = measured(content)
+    place = kept.folder(Store(own_state), found.id)
+    *lines, last, end = (place / "records.jsonl").read_text().splitlines(keepends=True)
+    spoilt = last.replace('"error":null', '"error":"quota_exhausted"')
+    (place / "records.jsonl").write_text("".join([*lines, spoilt, end]))
+    kept.save(place, {**found.content, "stopped": "interrupted"})
+    again = measured(content)
+    assert asked(own_state, again) == 8
+    assert again.content["rows"][0]["errors"]["quota_exhausted"] == 0
+
+
+def test_a_call_that_is_stopped_at_once_keeps_what_the_one_before_it_found(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_KEY", "a-key-that-is-refused")
+    shut = {**content["providers"][0], "name": "shut", "key_env": "NO_KEY"}
+    content["providers"].append(shut)
+    content["loads"].append({"kind": "slo", "arrival": "closed", "start": 4, "most": 4})
+    content |= {"slo": LOOSE, "requests": 4}
+    before = measured(content)
+    assert not before.whole
+    after = measured({**content, "budget": {"minutes": 1e-9}})
+    assert after.content["stopped"] == "budget"
+    assert after.id == before.id
+    rows = [row for row in before.content["rows"] if row["provider"] != "shut"]
+    assert [row["load"]["value"] for row in rows] == [1, 4]
+    assert after.content["rows"] == rows
+    assert {one["provider"] for one in after.content["missing"]} == {"shut"}
 
 
 def test_what_is_kept_is_priced_by_todays_table_and_asked_of_nobody(
@@ -126,3 +167,23 @@ def test_what_is_kept_is_priced_by_todays_table_and_asked_of_nobody(
     assert asked(own_state, after) == 6
     assert any("priced anew by" in note for note in after.content["notes"])
     assert measured(content).content == after.content
+
+
+def test_a_whole_search_is_priced_by_todays_table_and_asked_of_nobody(
+    prices: Path, content: dict[str, Any], own_state: Path
+) -> None:
+    """Not even where its client was slow, and where its provider isn't there any more."""
+    prices.write_text(prices.read_text().replace("compatible", "simulated"))
+    with serving({"time_scale": 0.05}) as served:
+        content["providers"] = [{"kind": "simulated", "model": "sim-swift", "url": served.url}]
+        content["loads"] = [{"kind": "slo", "arrival": "closed", "start": 1, "most": 1}]
+        content |= {"slo": LOOSE, "requests": 4, "time_scale": 0.05}
+        before = measured(content)
+    file = kept.folder(Store(own_state), before.id) / "records.jsonl"
+    file.write_text(re.sub(r'"cpu_share":[0-9.e-]+', '"cpu_share":0.99', file.read_text()))
+    prices.write_text(prices.read_text().replace("0.20", "20.0").replace("1.00", "100.0"))
+    after = measured(content)
+    assert asked(own_state, after) == asked(own_state, before)
+    (was,), (is_,) = before.content["rows"], after.content["rows"]
+    assert is_["load"] == was["load"]
+    assert is_["usd"] == pytest.approx(100 * was["usd"])

@@ -108,6 +108,7 @@ def _measured(benchmark: Benchmark, store: Store, *, again: bool, quiet: bool) -
                 opened.till,
                 watching(quiet=quiet),
                 _until(benchmark),
+                whole=kept.whole(store, benchmark.identity) is not None,
             )
             made = _document(benchmark, opened, run.measure())
         kept.save(kept.folder(store, benchmark.identity), made)

@@ -14,21 +14,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from mox.bench.providers import outcome, searching
 from mox.bench.providers.client import Cell, Target, Turn, measure
 from mox.bench.providers.client.barren import refused
 from mox.bench.providers.client.instrument import Errors, Setting, instrument
+from mox.bench.providers.client.measure import kept, resumed
 from mox.bench.providers.client.records import Kept
 from mox.bench.providers.conditions import Condition, ladder
 from mox.bench.providers.file import Benchmark
 from mox.bench.providers.record import Record
 from mox.bench.providers.rows import Row
 from mox.bench.providers.searching import Searching
-from mox.bench.providers.targets import targets
+from mox.bench.providers.targets import target, targets
 from mox.bench.providers.till import Judge, Till
-from mox.bench.providers.trust import doubted
+from mox.bench.providers.watch import Watching
 from mox.bench.providers.workloads import Workload
 from mox.errors import BudgetError, StoreError
 
@@ -38,22 +39,6 @@ MOST_STREAMS = 400
 """… and at the most: what one process is made for."""
 Stopped = Literal["budget", "interrupted"] | None
 Judged = Callable[[Cell, Record, str], Record]
-
-
-class Watching(Protocol):
-    """Who is shown how far it is."""
-
-    def begin(self, total: int) -> None:
-        """So many rounds will be measured; searches may need more."""
-
-    def round(self, name: str, *, resumed: bool) -> None:
-        """One is done."""
-
-    def tick(self) -> None:
-        """Time passes."""
-
-    def end(self) -> None:
-        """No more is done."""
 
 
 @dataclass
@@ -77,6 +62,7 @@ class Run:
         folder: where it is kept.
         asked: its workloads.
         until: `time.monotonic` after which nothing is begun; None: no such moment.
+        whole: what is kept lacks nothing, so all of it will do.
     """
 
     benchmark: Benchmark
@@ -85,8 +71,11 @@ class Run:
     till: Till
     watching: Watching
     until: float | None = None
+    whole: bool = False
     turns: dict[str, list[Turn]] = field(default_factory=lambda: defaultdict(list))
     """Of each condition, by its name, in the order of rounds."""
+    kept: Mapping[tuple[str, int], Kept] = field(default_factory=dict)
+    """Rounds that need not be measured again, by cell and round."""
     conditions: dict[str, Condition] = field(default_factory=dict)
     """By the names of their cells."""
     searched: list[Searching] = field(default_factory=list)
@@ -109,14 +98,9 @@ class Run:
         self.searched = searching.begun(self.benchmark, self.asked)
         self.watching.begin(len(steps) * self.benchmark.plain.rounds)
         try:
-            self.errors = self._instrument(steps)
-            with targets(self.benchmark.providers, self.benchmark.plain) as found:
-                self._rounds(steps, found, range(self.benchmark.plain.rounds))
-                searching.carry_out(
-                    self.searched,
-                    partial(self._probe, found),
-                    why=lambda one: self._why(one.provider.name),
-                )
+            self._take_up(steps)
+            if self._lacks(steps):
+                self._ask(steps)
         except BudgetError as error:
             stopped, self.why = "budget", error.message
         except KeyboardInterrupt:
@@ -135,6 +119,53 @@ class Run:
             notes=self._notes(),
             seconds=time.monotonic() - began,
         )
+
+    def _ask(self, steps: Sequence[Condition]) -> None:
+        """Measure what isn't kept."""
+        self.errors = self._instrument(steps)
+        with targets(self.benchmark.providers, self.benchmark.plain) as found:
+            self._rounds(steps, found, range(self.benchmark.plain.rounds))
+            searching.carry_out(self.searched, partial(self._probe, found), why=self._why)
+
+    def _take_up(self, steps: Sequence[Condition]) -> None:
+        """All that is kept, before anything may stop this call: it then has no fewer rows than
+        the call before."""
+        self.kept = kept(self.folder / "records.jsonl")
+        for one in steps:
+            self._restore(one)
+        for each in self.searched:
+            searching.carry_out([each], self._retrace, why=self._why)
+        for name, turns in list(self.turns.items()):
+            for _ in turns:
+                self.watching.round(name, resumed=True)
+
+    def _restore(self, one: Condition) -> None:
+        """A condition's kept rounds, where it has none yet."""
+        if self.turns[one.name]:
+            return
+        cell = one.cell(target(one.provider, self.benchmark.plain))
+        self.conditions[cell.name] = one
+        turns = resumed(cell, self.kept, rounds=self.benchmark.plain.rounds)
+        if one.probe and not self.whole:
+            turns = searching.usable(one, turns)
+        self.turns[one.name] = [self._priced(turn) for turn in turns]
+
+    def _retrace(
+        self, probes: Sequence[Condition], round_: int
+    ) -> Mapping[str, Sequence[Turn]] | None:
+        """The way that a search has gone already; None where it has to ask."""
+        for one in probes:
+            self._restore(one)
+        return self.turns if all(round_ in self._done(one) for one in probes) else None
+
+    def _done(self, one: Condition) -> set[int]:
+        """The rounds that there are of a condition."""
+        return {turn.round for turn in self.turns[one.name]}
+
+    def _lacks(self, steps: Sequence[Condition]) -> bool:
+        """Whether anybody has to be asked."""
+        short = any(len(self._done(one)) < self.benchmark.plain.rounds for one in steps)
+        return short or any(each.search.ended is None for each in self.searched)
 
     def _instrument(self, steps: Sequence[Condition]) -> Errors | None:
         """The client's own error, at as many streams as the ladder has callers at the most."""
@@ -164,28 +195,32 @@ class Run:
             errors=self.errors,
             permit=self._permit,
             given_up=lambda cell: cell.target.name in self.hopeless,
-            reuse=self._reusable,
+            reuse=self._taken_up,
         ):
             one = self.conditions[turn.cell.name]
+            if turn.resumed:
+                continue
             self.till.let_go(ended=turn.failed is None)
-            self.turns[one.name].append(self._priced(turn) if turn.resumed else turn)
+            self.turns[one.name].append(turn)
+            self.turns[one.name].sort(key=lambda turn: turn.round)
             self._give_up(turn)
-            self.watching.round(one.name, resumed=turn.resumed)
+            self.watching.round(one.name, resumed=False)
 
     def _probe(
         self, found: Mapping[str, Target], probes: Sequence[Condition], round_: int
     ) -> Mapping[str, Sequence[Turn]]:
         """A round of each load that is searched, but of those that the ladder has measured."""
-        new = [one for one in probes if round_ not in {turn.round for turn in self.turns[one.name]}]
+        for one in probes:
+            self._restore(one)
+        new = [one for one in probes if round_ not in self._done(one)]
         if new:
             self._rounds(new, found, range(round_, round_ + 1))
         return self.turns
 
-    def _reusable(self, kept: Kept) -> bool:
-        """Whether a kept round will do. One by which a search was given up, since it measured the
-        client, is tried again: an interrupted one would end by it for ever."""
-        one = self.conditions.get(kept.name[0])
-        return one is None or not one.probe or doubted(kept.check, kept.records) is None
+    def _taken_up(self, found: Kept) -> bool:
+        """Whether a kept round is among the turns."""
+        one = self.conditions.get(found.name[0])
+        return one is not None and found.name[1] in self._done(one)
 
     def _priced(self, turn: Turn) -> Turn:
         """A kept round by today's prices: another table may have come since it was measured."""
@@ -240,17 +275,17 @@ class Run:
 
     def _missing(self, steps: Sequence[Condition]) -> Iterator[dict[str, Any]]:
         for one in steps:
-            why = self._why(one.provider.name)
+            why = self._why(one)
             if found := outcome.lacking(one, self.turns[one.name], why=why):
                 yield found
         for each in self.searched:
-            why = self._why(each.condition.provider.name)
+            why = self._why(each.condition)
             tried = [turn for one in each.tried() for turn in self.turns[one.name]]
             if found := outcome.lacking_search(each, rounds=tried, why=why):
                 yield found
 
-    def _why(self, provider: str) -> str:
-        return self.hopeless.get(provider) or self.why
+    def _why(self, one: Condition) -> str:
+        return self.hopeless.get(one.provider.name) or self.why
 
     def _notes(self) -> list[str]:
         notes = [f"{name} is left out: {why}" for name, why in self.benchmark.left_out.items()]

@@ -18,9 +18,10 @@ from mox.bench.providers.slo import Search, verdict
 from mox.bench.providers.trust import doubt_of, first
 from mox.bench.providers.workloads import Workload
 
-Measure = Callable[[Sequence[Condition], int], Mapping[str, Sequence[Turn]]]
+Measure = Callable[[Sequence[Condition], int], Mapping[str, Sequence[Turn]] | None]
 """Measures a round of each condition, by its number from 0; returns all rounds that there are, by
-the conditions' names. None of a condition whose provider is asked no more."""
+the conditions' names. None of a condition whose provider is asked no more; None at all where the
+searches rest there."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def begun(benchmark: Benchmark, asked: Sequence[Workload]) -> list[Searching]:
 def carry_out(
     every: Sequence[Searching], measure: Measure, *, why: Callable[[Condition], str]
 ) -> None:
-    """All of them to their ends, so that they take turns with each other.
+    """All of them to their ends, so that they take turns with each other, or to where they rest:
+    they go on from there.
 
     Args:
         why: a condition has no round that it should have.
@@ -73,6 +75,8 @@ def carry_out(
         round_ = 0
         while probes:
             turns = measure([one.condition for one in probes], round_)
+            if turns is None:
+                return
             probes = [one for one in probes if not _told(one, turns, round_=round_, why=why)]
             round_ += 1
 
@@ -114,6 +118,20 @@ def _told(
     return True
 
 
+def usable(one: Condition, turns: Sequence[Turn]) -> list[Turn]:
+    """Of a load's kept rounds those that will do. All where they show that it is kept; else none
+    that says nothing of the load: what was given up by it would be given up for ever."""
+    assert one.benchmark.slo is not None  # noqa: S101  by file._check_search
+    share = _share(one.benchmark.slo.bounds, one.time_scale, turns)
+    if verdict(share, one.benchmark.slo.attain) == "kept":
+        return list(turns)
+    return [
+        turn
+        for turn in turns
+        if len(turn.records) >= one.requests and not _shut([turn]) and doubt_of(turn) is None
+    ]
+
+
 def _said_nothing(turns: Sequence[Turn]) -> str | None:
     """Why rounds say nothing of the provider at all."""
     if (failed := first(lambda turn: turn.failed, turns)) is not None:
@@ -129,11 +147,16 @@ def _nobodys(one: Condition, share: Share, turns: Sequence[Turn]) -> str | None:
     assert one.benchmark.slo is not None  # noqa: S101  by file._check_search
     if share.met == share.n:
         return f"all of {share.n} requests kept the bounds, too few to show it."
-    shut = [record for turn in turns for record in turn.records if record.error in PERMANENT]
+    shut = _shut(turns)
     best = Share(share.met + len(shut), share.n)  # had they been let in, and been in time
     if not shut or verdict(best, one.benchmark.slo.attain) == "broken":
         return None
     return f"{len(shut)} of {share.n} requests ended in {shut[0].error} ({shut[0].said})."
+
+
+def _shut(turns: Sequence[Turn]) -> list[Record]:
+    """Requests that were refused for good: a key or a credit that had run out by then."""
+    return [record for turn in turns for record in turn.records if record.error in PERMANENT]
 
 
 def _flowing(records: Sequence[Record]) -> Sequence[Record]:

@@ -5,9 +5,23 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import Any, Protocol
 
-from mox.bench.providers.run import Watching
+
+class Watching(Protocol):
+    """Who is shown how far it is."""
+
+    def begin(self, total: int) -> None:
+        """So many rounds will be measured; searches may need more."""
+
+    def round(self, name: str, *, resumed: bool) -> None:
+        """One is done."""
+
+    def tick(self) -> None:
+        """Time passes."""
+
+    def end(self) -> None:
+        """No more is done."""
 
 
 class Silent:

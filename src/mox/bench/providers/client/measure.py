@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter_ns
@@ -93,7 +93,7 @@ def measure(
         StoreError: `out` can't be written, or is no such file.
     """
     _check(cells)
-    kept = {name: found for name, found in _kept(out).items() if reuse(found)}
+    there = {name: found for name, found in kept(out).items() if reuse(found)}
     draw = random.Random(seed)  # noqa: S311  no secret
     lost: set[str] = set()
     with crew(tick) as workers, Writer(out) as writer:
@@ -103,7 +103,7 @@ def measure(
             for cell in order:
                 if cell.name in lost or given_up(cell):
                     continue
-                if (found := kept.get((cell.name, round_))) is not None:
+                if (found := there.get((cell.name, round_))) is not None:
                     turn = Turn(cell, round_, found.records, found.check, resumed=True)
                 else:
                     permit(cell, round_)
@@ -123,8 +123,12 @@ class _Kit:
     errors: Errors | None
 
 
-def _kept(out: Path) -> dict[tuple[str, int], Kept]:
-    """The rounds of a file that need not be measured again, by cell and round."""
+def kept(out: Path) -> dict[tuple[str, int], Kept]:
+    """The rounds of a file that need not be measured again, by cell and round.
+
+    Raises:
+        StoreError: it can't be read, or is no such file.
+    """
     every = [one for one in read(out) if one.whole and one.failed is None]
     answered = {
         one.header["cell"] for one in every if any(record.error is None for record in one.records)
@@ -134,6 +138,12 @@ def _kept(out: Path) -> dict[tuple[str, int], Kept]:
         for one in every
         if one.header["cell"] in answered and barren(one.records) is None
     }
+
+
+def resumed(cell: Cell, there: Mapping[tuple[str, int], Kept], *, rounds: int) -> list[Turn]:
+    """A cell's rounds of those that are kept, in order."""
+    every = [(at, there[cell.name, at]) for at in range(rounds) if (cell.name, at) in there]
+    return [Turn(cell, at, found.records, found.check, resumed=True) for at, found in every]
 
 
 def _check(cells: Sequence[Cell]) -> None:
