@@ -3,7 +3,11 @@ spent than was said."""
 
 from __future__ import annotations
 
+import json
 import math
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -123,7 +127,7 @@ def test_a_request_that_was_never_sent_leaves_no_line(money: Money) -> None:
     for number, error in enumerate(["connection", "client_limited", "timeout_total"]):
         assert money.came(number, sent_ns=None, error=error).usd == "0"
     assert money.lines() == []
-    assert money.held == 3 * MOST
+    assert money.held == 2 * MOST  # of 3 that are left, one of each caller
 
 
 def test_of_a_round_that_ended_what_is_left_was_never_sent(money: Money) -> None:
@@ -140,6 +144,63 @@ def test_of_a_round_that_was_cut_off_each_caller_may_have_one_under_way(money: M
     money.till.let_go()  # 5 are left; 2 callers
     assert money.lines() == [(None, Decimal("0.000081")), *[("cancelled", MOST)] * 2]
     assert money.held == 0
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from mox.bench.providers.conditions import ladder
+from mox.bench.providers.file import load
+from mox.bench.providers.record import Load, Record
+from mox.bench.providers.till import Till
+from mox.bench.providers.workloads import workloads
+from mox.providers.ledger import Ledger
+from mox.providers.prices import Prices
+from mox.types.providers import Usage
+
+found, came, root = load(json.loads(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
+asked = workloads(found.workloads[0], caches=("off",), salt="0", base=Path())
+(one,) = ladder(found, asked)
+till = Till(found, Prices.load(found.prices), Ledger(root), "bench-x")
+till.begin(one)
+for at in range(came):
+    used = Usage(11, output_tokens=7)
+    till.paid(one, Record("a", "a", "w", Load("closed", 2), 0, at, 0, sent_ns=1, usage=used))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("came", [0, 3])
+def test_a_kill_leaves_as_many_lines_as_ctrl_c_does(
+    prices: Path, own_state: Path, came: int
+) -> None:
+    content = written(prices, warm_up=1, requests=70)
+    command = [sys.executable, "-c", KILLED, json.dumps(content), str(came), str(own_state)]
+    done = subprocess.run(command, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    # Whoever opens the ledger next settles what the dead held.
+    money = Money(written(prices), own_state)
+    money.till.begin(money.one)
+    money.till.let_go(ended=True)
+    errors = Counter(error for error, _ in money.lines())
+    # By hand: two callers and one to warm up; the first answer tells that this is over.
+    assert errors == ({"abandoned": 3} if came == 0 else {None: 1 + came, "abandoned": 2})
+    money.ledger.close()
+
+
+def test_an_open_load_holds_what_is_due_and_no_more(prices: Path, own_state: Path) -> None:
+    # 2 a second of the provider's, 4 of ours, of which 5 s are held ahead: 0 to 20.
+    rates = [{"kind": "constant", "rate": 2}]
+    money = Money(written(prices, loads=rates, requests=60), own_state)
+    money.till.begin(money.one)
+    assert money.held == 21 * MOST
+    money.till._began_s -= 2.0
+    money.till.ahead()
+    assert money.held == 29 * MOST
+    money.till._began_s -= 60.0
+    money.till.ahead()
+    assert money.held == 60 * MOST
+    money.ledger.close()
 
 
 def test_a_round_that_was_cut_off_while_it_warmed_up(prices: Path, own_state: Path) -> None:

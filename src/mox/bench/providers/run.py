@@ -28,7 +28,7 @@ from mox.bench.providers.record import Record
 from mox.bench.providers.rows import Row
 from mox.bench.providers.searching import Searching
 from mox.bench.providers.targets import target, targets
-from mox.bench.providers.till import Judge, Till
+from mox.bench.providers.till import Till
 from mox.bench.providers.watch import Watching
 from mox.bench.providers.workloads import Workload
 from mox.errors import BudgetError, StoreError
@@ -190,7 +190,7 @@ class Run:
             rounds=rounds.stop,
             first=rounds.start,
             seed=self.benchmark.plain.seed,
-            tick=self.watching.tick,
+            tick=self._tick,
             judge=self._judge(),
             errors=self.errors,
             permit=self._permit,
@@ -224,7 +224,7 @@ class Run:
 
     def _priced(self, turn: Turn) -> Turn:
         """A kept round by today's prices: another table may have come since it was measured."""
-        judge, records = self._judging(), []
+        judge, records = self.till.judge(), []
         for record in turn.records:
             usd = judge(turn.cell, record, "").usd
             self.repriced |= usd != record.usd
@@ -245,14 +245,13 @@ class Run:
             )
         self.till.begin(self.conditions[cell.name])
 
-    def _judging(self) -> Judge:
-        return Judge(
-            self.till.prices, {one.name: one.spec.kind for one in self.benchmark.providers}
-        )
+    def _tick(self) -> None:
+        self.watching.tick()
+        self.till.ahead()
 
     def _judge(self) -> Judged:
         """Puts price and quality into a record, and its price into the ledger."""
-        judge = self._judging()
+        judge = self.till.judge()
 
         def judged(cell: Cell, record: Record, text: str) -> Record:
             made = judge(cell, record, text)

@@ -1,10 +1,15 @@
-"""What is paid: held before a round is asked, priced answer by answer, written into the ledger.
+"""What is paid: held as it is asked, priced answer by answer, written into the ledger.
 
 A round is begun only if the most that all of its requests may cost is left of the budget, so no
 call is ever made that could exceed it: through a pool too, where only what was refused, and cost
-nothing, is asked again. Requests that warm up a connection cost money too: they are booked as if
-each had answered as long as it may. What broke off is booked by the rule of
-`mox.providers.charging`; what was never sent leaves no line.
+nothing, is asked again. One process at a time measures a benchmark, so nobody else spends of it.
+
+Of a round as much is held as may be under way, and so charged where this process dies: one request
+of each caller, or all whose time may have come, `AHEAD_S` from now included.
+
+Requests that warm up a connection cost money too: they are booked as if each had answered as long
+as it may. What broke off is booked by the rule of `mox.providers.charging`; what was never sent
+leaves no line.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from mox.bench.providers.client import Cell
 from mox.bench.providers.record import Record
 from mox.bench.providers.targets import simulated
 from mox.bench.providers.workloads import Workload, output
+from mox.errors import BudgetError
 from mox.providers.charging import may_be_billed
 from mox.types.providers import Call, Usage
 
@@ -35,6 +41,9 @@ SLACK = 1.1
 """Providers count somewhat more input than the messages' texts have, and each in its own tokens."""
 FRAME = 50
 """Tokens of what stands around the messages, at the most."""
+AHEAD_S = 5.0
+"""What an open load brings within so long is held already: this process may be kept from holding
+more for that long, while others ask."""
 
 
 @dataclass
@@ -49,19 +58,22 @@ class Till:
     prices: Prices
     ledger: Ledger
     run: str
-    _bookings: dict[int, str] = field(default_factory=dict)
-    """Of the round under way, by number."""
+    _warming: list[str] = field(default_factory=list)
+    """Bookings of the requests that warm up."""
+    _held: list[str] = field(default_factory=list)
+    """… and of those that may be under way. One is as good as another: all may cost as much."""
+    _came: int = 0
+    """Requests of the round that are over."""
     _under: Condition | None = None
     """Of the round under way; None before any of it may be asked."""
     _began_s: float = 0.0
     """`time.monotonic` when it might be asked."""
 
     def __post_init__(self) -> None:
-        from mox.providers.budget import Budget, RunBook
+        from mox.providers.budget import RunBook
 
-        usd = self.benchmark.budget.usd
-        budget = None if usd is None else Budget.of(usd)
-        self._book = RunBook(self.ledger, self.prices, run=self.run, budget=budget)
+        # Without a budget: what is held is of a round whose whole was found to be left.
+        self._book = RunBook(self.ledger, self.prices, run=self.run)
 
     def worst(self, condition: Condition) -> Decimal | None:
         """The most that a round may cost, in USD; None where it has no price.
@@ -89,34 +101,38 @@ class Till:
         return simulated(spec) or most.simulated
 
     def begin(self, condition: Condition) -> None:
-        """Hold what a round may cost at most.
+        """See that what a round may cost at most is left, and hold what may soon be under way.
 
         Raises:
             BudgetError: more than is left. Nothing may be asked; `let_go` frees what is held.
         """
         self._under = None
-        numbers = [*range(-condition.warm_up, 0), *range(condition.requests)]
-        call, tokens = _call(condition), counted(condition.workload)
-        for number in numbers:
-            self._bookings[number] = self._book.before(
-                call,
-                input_tokens=tokens,
-                max_output_tokens=output(condition.workload, number),
-            )
-        self._under, self._began_s = condition, time.monotonic()
+        self._check(condition)
+        for number in range(-condition.warm_up, 0):
+            self._warming.append(self._hold(condition, number))
+        self._came, self._began_s = 0, time.monotonic()
+        self._under = condition
+        self.ahead()
+
+    def ahead(self) -> None:
+        """Hold what may be under way until the next call: it is made every half second, and with
+        each answer."""
+        if self._under is not None:
+            for _ in range(self._sent(AHEAD_S) - len(self._held)):
+                self._held.append(self._hold(self._under, 0))
 
     def paid(self, condition: Condition, record: Record) -> None:
         """Write what an answer cost, as it comes: a kill must not make it free. What warmed up
         has answered before."""
         self._warmed(condition)
-        booking = self._bookings.pop(record.number, None)
-        if booking is None:
-            return
+        booking = self._held.pop() if self._held else self._hold(condition, record.number)
         if record.sent_ns is None:
             self._book.release(booking)
-            return
-        said = record.usage if record.usage != Usage() else None
-        self._book.after(booking, said, error=record.error, billable=billable(record))
+        else:
+            said = record.usage if record.usage != Usage() else None
+            self._book.after(booking, said, error=record.error, billable=billable(record))
+        self._came += 1
+        self.ahead()
 
     def let_go(self, *, ended: bool = False) -> None:
         """Hold nothing any more for a round.
@@ -126,36 +142,67 @@ class Till:
                 was cut off (Ctrl-C, a client process that died) so many are taken to be under way
                 as may have been.
         """
+        begun = self._under is not None
         if ended and self._under is not None:
             self._warmed(self._under)
-        left, self._bookings = self._bookings, {}
-        sent = set() if ended else self._sent(left)
-        for number, booking in left.items():
-            if number in sent:
+        sent = 0 if ended else self._sent(0.0)
+        left = [(booking, begun and not ended) for booking in self._warming]
+        left += [(booking, at < sent) for at, booking in enumerate(self._held)]
+        self._warming, self._held, self._under = [], [], None
+        for booking, perhaps_sent in left:
+            if perhaps_sent:
                 self._book.after(booking, None, error="cancelled")
             else:
                 self._book.release(booking)
 
+    def _check(self, condition: Condition) -> None:
+        """Refuse a round that may cost more than is left."""
+        usd, most = self.benchmark.budget.usd, self.worst(condition)
+        if usd is None or not most:
+            return
+        found = self._book.standing(simulated=self.simulated(condition))
+        gone, budget = found.spent + found.held, Decimal(str(usd))
+        if gone + most > budget:
+            raise BudgetError(
+                f"the budget of {budget:f} USD would be exceeded: {gone:f} are spent, and a round"
+                f" of {condition.name} may cost up to {most:f}. It was not begun.",
+                mend="raise the budget and run again: what was done is kept.",
+            )
+
+    def _hold(self, condition: Condition, number: int) -> str:
+        """Hold the most that a request may cost; returns the booking's name."""
+        return self._book.before(
+            _call(condition),
+            input_tokens=counted(condition.workload),
+            max_output_tokens=output(condition.workload, number),
+        )
+
     def _warmed(self, condition: Condition) -> None:
         """Write what warmed up, as if it had answered as long as it may."""
-        tokens = condition.workload.input_tokens
-        for number in [number for number in self._bookings if number < 0]:
-            used = Usage(tokens, output_tokens=output(condition.workload, number))
-            self._book.after(self._bookings.pop(number), used)
+        warmed, self._warming = self._warming, []
+        for booking in warmed:
+            used = Usage(
+                condition.workload.input_tokens, output_tokens=output(condition.workload, -1)
+            )
+            self._book.after(booking, used)
 
-    def _sent(self, left: Mapping[int, str]) -> set[int]:
-        """Of the numbers that are left of a round that was cut off, those that may be under way:
-        one of each caller, or all whose time may have come."""
+    def _sent(self, ahead_s: float) -> int:
+        """How many of the round under way may be, so many seconds from now: one of each caller, or
+        all whose time may have come and who haven't ended."""
         if self._under is None:
-            return set()
-        warm, rest = {one for one in left if one < 0}, sorted(one for one in left if one >= 0)
-        load = self._under.load
+            return 0
+        load, left = self._under.load, self._under.requests - self._came
         if load.kind == "closed":
-            return warm | set(rest[: round(load.value)])
-        due = load.value / self._under.time_scale * (time.monotonic() - self._began_s)
+            return min(left, round(load.value))
+        passed_s = time.monotonic() - self._began_s + ahead_s
+        due = load.value / self._under.time_scale * passed_s
         if load.kind == "poisson":
             due += 4 * math.sqrt(due)  # four standard deviations more
-        return warm | {number for number in rest if number <= due}
+        return min(left, max(0, math.floor(due) + 1 - self._came))
+
+    def judge(self) -> Judge:
+        """Who prices this benchmark's records."""
+        return Judge(self.prices, {one.name: one.spec.kind for one in self.benchmark.providers})
 
     def spent(self) -> dict[str, Decimal]:
         """`real` and `simulated` USD that the ledger has of this benchmark, all runs of it."""
