@@ -51,14 +51,23 @@ def test_curves_have_the_load_as_their_step_and_nothing_that_is_invalid() -> Non
     assert not any("usd_per_1k_good" in name or " slo" in name for name in found)
 
 
-def test_searches_of_two_arrivals_are_two_curves() -> None:
+def test_what_a_search_finds_later_takes_the_place_of_what_it_found() -> None:
+    found = [
+        providers.series({"rows": [row("a", {"kind": "slo", "arrival": "poisson", "value": v}, 1)]})
+        for v in (4, 8.5)
+    ]
+    assert [each["highest/a short slo poisson"] for each in found] == [{0: 4}, {0: 8.5}]
+    assert all(list(points) == [0] for each in found for points in each.values())
+
+
+def test_searches_of_two_arrivals_are_two_metrics() -> None:
     found = {
         arrival: row("a", {"kind": "slo", "arrival": arrival, "value": 4}, ms)
         for arrival, ms in (("poisson", 111), ("closed", 999))
     }
     drawn = providers.series({"rows": list(found.values())})
-    assert drawn["ttft_ms_p50/a short slo poisson"] == {400: 111}
-    assert drawn["ttft_ms_p50/a short slo closed"] == {4: 999}
+    assert drawn["ttft_ms_p50/a short slo poisson"] == {0: 111}
+    assert drawn["ttft_ms_p50/a short slo closed"] == {0: 999}
 
 
 @pytest.mark.parametrize(

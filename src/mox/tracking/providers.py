@@ -2,7 +2,8 @@
 where it was cut off.
 
 It is known by its document alone, the one that `mox bench providers` keeps and prints. Figures by
-load are metrics with the load as their step, since that is how MLflow draws a curve.
+load are metrics with the load as their step, since that is how MLflow draws a curve; what a search
+found is at step 0.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mox.pipeline.store import Store
 
 KIND = "providers"
-LAYOUT = 3
+LAYOUT = 4
 """Raised when the mirror of a benchmark looks different: they are then mirrored anew."""
 DOCUMENT, PAGE = "providers.json", "providers.html"
 FIGURES = {"latency.html": "latency", "cost.html": "cost"}
@@ -89,17 +90,23 @@ def next_links(store: Store, content: Mapping[str, Any]) -> list[tuple[str, str]
 
 
 def series(content: Mapping[str, Any]) -> dict[str, dict[int, float]]:
-    """Metric → load → value. INVALID rows are no numbers to be compared, and left out."""
+    """Metric → load → value. INVALID rows are no numbers to be compared, and left out.
+
+    A search has one point, at 0: the load that it finds is a number of its own (`highest`), since
+    another one may be found later, and a step that was logged stays.
+    """
     found: dict[str, dict[int, float]] = {}
     for row in content["rows"]:
         load = row["load"]
         if not row["valid"] or load["value"] is None:
             continue
-        arrival = load.get("arrival", load["kind"])
-        kind = load["kind"] if arrival == load["kind"] else f"{load['kind']} {arrival}"
-        step = round(load["value"] if arrival == "closed" else PER_STEP * load["value"])
+        kind, step, figures = load["kind"], 0, _figures(row)
+        if kind == "slo":
+            kind, figures = f"slo {load['arrival']}", {**figures, "highest": load["value"]}
+        else:
+            step = round(load["value"] if kind == "closed" else PER_STEP * load["value"])
         of = f"{row['provider']} {row['workload']} {kind}".replace("/", "_")
-        for name, value in _figures(row).items():
+        for name, value in figures.items():
             if value is not None:
                 found.setdefault(legal_key(f"{name}/{of}"), {})[step] = float(value)
     return found
