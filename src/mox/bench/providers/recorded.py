@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mox.bench.providers.client.records import Kept, read
-from mox.bench.providers.client.selfcheck import doubt
-from mox.bench.providers.moments import answered, moments, reads, tokens_each
+from mox.bench.providers.moments import answered, reads, tokens_each
 from mox.bench.providers.record import Record
+from mox.bench.providers.trust import doubted
 from mox.errors import DataError
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def profiles(records: Path, providers: Iterable[str]) -> Fitted:
             rounds.setdefault(one.records[0].provider, []).append(one)
     found = Fitted({}, {})
     for name, every in rounds.items():
-        some = [one for one in every if _believed(one)]
+        some = [one for one in every if doubted(one.check, one.records) is None]
         try:
             found.profiles[name] = fit(observed(some), name=name)
         except DataError as error:
@@ -85,19 +84,6 @@ def write(found: Fitted, path: Path) -> Written:
         write_profile(profile, at)
         written.append(at)
     return Written(written, found.left_out)
-
-
-def _believed(one: Kept) -> bool:
-    """Whether a round measured its provider rather than the client."""
-    if one.check is None:
-        return True
-    first = [
-        ms
-        for record in one.records
-        if answered(record) and (ms := moments(record).ttft_ms) is not None
-    ]
-    p50 = statistics.median(first) if first else None
-    return doubt(one.check, ttft_p50_ms=p50) is None
 
 
 def observed(rounds: Sequence[Kept]) -> Observed:
