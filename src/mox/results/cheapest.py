@@ -1,21 +1,20 @@
 """Choosing by a cost: throughput, latency, size. A point estimate with its spread, no inference.
 
 Nothing on dev says how sure a throughput is; its rounds do. Trials that differ by no more than
-their spreads are tied, and the best of them as measured is taken, or the preferred one.
+their spreads are tied, and the preferred one of them is taken; of those that share what is
+preferred, and where nothing is, the best as measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from mox.experiment.constraints import COSTS
 from mox.experiment.loads import TIMED
 from mox.results.load.apart import jobs_of
-from mox.results.preferred import preferred, tying
+from mox.results.preferred import foremost, tying
 from mox.results.worth import Worth, figure, lacks, loaded
 
 if TYPE_CHECKING:
@@ -47,20 +46,28 @@ def cheapest(results: Results, rule: Mapping[str, Any], kept: Sequence[int]) -> 
     ties = tying(known, more=more)
     sign = -1.0 if more else 1.0
     best = min(known, key=lambda at: (sign * known[at].value, at))
-    alike = np.zeros(len(trials))  # no trial is better by a mean: ties go to the file's order
-    taken = preferred(results, ties, rule["prefer"], alike, best)
-    said = _reason(results, rule, known, ties, taken, best)
-    return Cheapest(taken, best, tuple(ties), known[taken], said)
+    liked = foremost(results, ties, rule["prefer"])
+    taken = min(liked or ties, key=lambda at: (sign * known[at].value, at))
+    found = Cheapest(taken, best, tuple(ties), known[taken], "")
+    how = _taken(rule, known, liked or ties)
+    return replace(found, reason=_reason(results, rule, known, found, how))
 
 
 def _reason(
     results: Results,
     rule: Mapping[str, Any],
     known: Mapping[int, Worth],
-    ties: Sequence[int],
-    taken: int,
-    best: int,
+    found: Cheapest,
+    how: str,
 ) -> str:
+    """The choice in a sentence or two.
+
+    Args:
+        found: what is chosen, its reason unsaid.
+        how: it was taken of those that are tied.
+    """
+    assert found.taken is not None  # noqa: S101  no figure at all is said elsewhere
+    taken, best, ties = found.taken, found.best, found.ties
     goal, trials = results.run.goal, results.finished
     most = "most" if rule.get("maximise") else "least"
     said = f"{results.label(trials[taken])} is chosen: {goal} {known[taken]}, "
@@ -71,7 +78,7 @@ def _reason(
     else:
         said += f"tied with the {most} ({results.label(trials[best])}, {known[best]})"
     if len(ties) > 1:
-        said += ": a difference inside the spread is none, so " + _taken(rule, known, ties)
+        said += ": a difference inside the spread is none, so " + how
     parts = (
         f"{said}.",
         _spread(results, goal, taken),
@@ -87,12 +94,16 @@ def _lead(results: Results, known: Mapping[int, Worth]) -> str:
     return " as measured" if timed else ", beyond the spread of all others"
 
 
-def _taken(rule: Mapping[str, Any], known: Mapping[int, Worth], ties: Sequence[int]) -> str:
-    """Which of those that are tied is taken."""
-    if rule["prefer"]:
+def _taken(rule: Mapping[str, Any], known: Mapping[int, Worth], first: Sequence[int]) -> str:
+    """How one is taken of those that are tied, by what is preferred too where something is."""
+    if len(first) == 1:
         return "the preferred one is taken"
-    equal = len({known[at].value for at in ties}) == 1
-    return "the first written is taken" if equal else "the best as measured is taken"
+    equal = len({known[at].value for at in first}) == 1
+    said = f"the {'first written' if equal else 'best as measured'} is taken"
+    prefer = rule["prefer"]
+    if not prefer:
+        return said
+    return f"{said}, since {prefer['minimise'] or prefer['maximise']} doesn't decide it"
 
 
 def _spread(results: Results, goal: str, taken: int) -> str:

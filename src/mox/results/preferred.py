@@ -34,14 +34,24 @@ def preferred(
     """
     if prefer is None:
         return best
+    first = foremost(results, qualify, prefer) or qualify
+    return min(first, key=lambda at: (-float(means[at]), at))
+
+
+def foremost(
+    results: Results, qualify: Sequence[int], prefer: Mapping[str, Any] | None
+) -> list[int]:
+    """Those that share the first place by what is preferred, in order; none where nothing is
+    preferred, or none has such a figure."""
+    if prefer is None:
+        return []
     name, more = prefer["minimise"] or prefer["maximise"], prefer["minimise"] is None
     known = {
         at: found
         for at in qualify
         if (found := figure(results, results.finished[at], name)) is not None
     }
-    first = tying(known, more=more, spread=name in COSTS and COSTS[name].by_load)
-    return min(first or qualify, key=lambda at: (-float(means[at]), at))
+    return tying(known, more=more, spread=name in COSTS and COSTS[name].by_load)
 
 
 def tying(known: Mapping[int, Worth], *, more: bool, spread: bool = True) -> list[int]:

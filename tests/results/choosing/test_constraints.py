@@ -215,14 +215,25 @@ def test_a_difference_inside_the_spread_is_a_tie_and_the_best_as_measured_is_tak
     assert choice(many, maximise="qps", prefer=prefer).trial == "first"
 
 
+@pytest.mark.parametrize(
+    "prefer",
+    [
+        None,
+        {"minimise": "index_mb", "maximise": None},  # equal
+        {"minimise": "memory_mb", "maximise": None},  # known of neither
+    ],
+)
 def test_the_noisiest_trial_is_not_taken_for_being_written_first(
-    many: Any, add: Any, facts: Any
+    many: Any, add: Any, facts: Any, prefer: Any
 ) -> None:
     add("noisy", GOOD, load=facts(qps=(50.0, 10.0, 96.0)))
     add("fast", GOOD, load=facts(qps=(100.0, 95.0, 105.0)), at=1)
-    found = choice(many, maximise="qps")
+    found = choice(many, maximise="qps", prefer=prefer)
     assert found.trial == "fast"
     assert found.candidates == ("noisy", "fast")
+    assert "so the best as measured is taken" in found.reason
+    undecided = f"since {prefer['minimise']} doesn't decide it" if prefer else "taken."
+    assert undecided in found.reason
 
 
 def test_of_equal_figures_the_first_written_is_taken(many: Any, add: Any) -> None:
