@@ -57,7 +57,9 @@ def test_the_cheapest_is_named_by_what_it_costs_at_worst() -> None:
         row("a", 1, QUICK, usd_per_1k_good=0.1), row("a", 8, QUICK, usd_per_1k_good=0.5),
         row("b", 1, QUICK, usd_per_1k_good=0.3), row("b", 8, QUICK, usd_per_1k_good=0.3),
     ]  # fmt: skip
-    assert "1,000 good answers cost least from b, $0.3, before a, $0.5" in said(*rows)[0]
+    assert "1,000 good answers cost least from b, $0.3, before a, $0.5 (with 1, 8 callers)" in (
+        said(*rows)[0]
+    )
 
 
 def test_the_cheapest_is_named_by_the_loads_that_all_had() -> None:
@@ -66,11 +68,25 @@ def test_the_cheapest_is_named_by_the_loads_that_all_had() -> None:
         row("b", 1, QUICK, usd_per_1k_good=0.3),
         row("b", 8, QUICK, usd_per_1k_good=0.3, valid=False),
     ]  # fmt: skip
-    assert "1,000 good answers cost least from a, $0.1, before b, $0.3" in said(*rows)[0]
+    assert "1,000 good answers cost least from a, $0.1, before b, $0.3 (with 1 caller)" in (
+        said(*rows)[0]
+    )
     assert "cost" not in said(rows[1], rows[2], row("a", 1, SLOW))[0]
     # What a search found is under another load for each.
     found = {"load": {"kind": "slo", "arrival": "poisson", "value": 2}, "probes": []}
     assert "cost" not in said(rows[0] | found, rows[2] | found)[0]
+
+
+def test_the_cheapest_is_of_the_heaviest_load_and_says_who_did_not_have_it() -> None:
+    rows = [
+        row("a", 1, QUICK, usd_per_1k_good=0.2), row("b", 1, QUICK, usd_per_1k_good=0.3),
+        row("c", 1, QUICK, usd_per_1k_good=0.01, valid=False),
+        row("a", 8, QUICK, usd_per_1k_good=0.25), row("c", 8, QUICK, usd_per_1k_good=0.02),
+        row("b", 8, QUICK, usd_per_1k_good=0.3, valid=False),
+    ]  # fmt: skip
+    expected = "cost least from c, $0.02, before a, $0.25 (with 8 callers; without b)"
+    assert expected in said(*rows)[0]
+    assert expected in said(*reversed(rows))[0]
 
 
 def test_callers_and_rates_are_each_their_own_ladder() -> None:

@@ -46,8 +46,7 @@ def _fastest(rows: Sequence[Row]) -> Iterator[str]:
         loads = [(value, mates) for (of, value), mates in by_load.items() if of == kind]
         value, mates = max(loads, key=lambda item: (len(item[1]), item[0]), default=(0.0, []))
         if len(mates) > 1:  # fastest of one says nothing
-            load = f"{value:g} {UNITS[kind][value != 1]}"
-            yield f"with {load}, {_before(list(mates))}"
+            yield f"with {_loads([(kind, value)])}, {_before(list(mates))}"
 
 
 def _by_load(rows: Sequence[Row]) -> dict[tuple[str, float], list[Row]]:
@@ -86,20 +85,44 @@ def _ms(row: Row) -> str:
 
 
 def _cheapest(rows: Sequence[Row]) -> Iterator[str]:
-    """By the dearest of the loads that all of them had: what each costs at worst."""
+    """By the dearest of the loads that all of them had: what each costs at worst.
+
+    All of them are those that most providers were measured with; of equally many, those of the
+    heaviest load.
+    """
     by_load = _by_load([row for row in rows if row["usd_per_1k_good"] is not None])
-    most = max(by_load.values(), key=len, default=[])
+    kinds = list(UNITS)  # which kind of load is heavier nobody can tell: the first goes before
+
+    def place(load: tuple[str, float]) -> tuple[int, int, float]:
+        return len(by_load[load]), -kinds.index(load[0]), load[1]
+
+    most = by_load[max(by_load, key=place)] if by_load else []
     worst = {row["provider"]: 0.0 for row in most}
-    for mates in by_load.values():
-        if len(mates) == len(worst) and all(row["provider"] in worst for row in mates):
-            for row in mates:
-                worst[row["provider"]] = max(row["usd_per_1k_good"], worst[row["provider"]])
+    loads = [
+        load for load, mates in by_load.items() if {row["provider"] for row in mates} == set(worst)
+    ]
+    for load in loads:
+        for row in by_load[load]:
+            worst[row["provider"]] = max(row["usd_per_1k_good"], worst[row["provider"]])
     ranked = sorted(worst.items(), key=lambda item: item[1])
     if len(ranked) > 1 and ranked[0][1] < ranked[1][1]:
         (first, usd), (second, more) = ranked[:2]
+        absent = dict.fromkeys(row["provider"] for row in rows if row["provider"] not in worst)
+        without = f"; without {', '.join(absent)}" if absent else ""
         yield (
             f"1,000 good answers cost least from {first}, ${usd:.3g}, before {second}, ${more:.3g}"
+            f" (with {_loads(loads)}{without})"
         )
+
+
+def _loads(loads: Sequence[tuple[str, float]]) -> str:
+    """Loads in words, by kind: `1, 8 callers`."""
+    said = []
+    for kind, units in UNITS.items():
+        if values := sorted(value for of, value in loads if of == kind):
+            listed = ", ".join(f"{value:g}" for value in values)
+            said.append(f"{listed} {units[values != [1]]}")
+    return " and ".join(said)
 
 
 def _keeps(rows: Sequence[Row]) -> Iterator[str]:
