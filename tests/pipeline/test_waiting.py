@@ -1,13 +1,18 @@
-"""Who waits for another sweep's paid stage, or cuts a large corpus, says that it is alive."""
+"""Who waits for what another sweep holds, or cuts a large corpus, says that it is alive."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from mox.embedding import embedders
+from mox.pipeline.building import rebuild_if_gone
 from mox.pipeline.codec import unpack_chunks
 from mox.pipeline.context import Context
+from mox.pipeline.loading import MEASURING, load_all
 from mox.pipeline.memo import memo_of
 from mox.pipeline.stages import Ref, Stage
 from mox.pipeline.store import Store
@@ -15,18 +20,45 @@ from mox.pipeline.work import chunk, queries, tokens
 from mox.settings import Settings
 from mox.types import Document, Evidence, Question
 
+Work = Callable[[Context], object]
 
-def test_waiting_for_an_embedders_memo_is_no_standstill(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+
+def memo(store: Store) -> tuple[str, Work]:
+    """An embedder's memo, which a paid stage of another sweep may hold."""
     spec = embedders.parse({"kind": "hashing", "dims": 8})
-    name, _ = memo_of(tmp_path, spec, embedders.fingerprint(spec))
-    ticked = threading.Event()
+    name, _ = memo_of(store.root, spec, embedders.fingerprint(spec))
     asked = Ref("questions", "q" * 64)
-    context = Context(store, Settings(), ticked.set)
-    context.kept(asked, lambda: (Question("q", "who", "q", Evidence()),))
     stage = Stage("queries", "k" * 64, {"of": spec.model_dump(mode="json")}, {"questions": asked})
+
+    def work(context: Context) -> object:
+        context.kept(asked, lambda: (Question("q", "who", "q", Evidence()),))
+        return queries(stage, context)
+
+    return name, work
+
+
+def loads(_: Store) -> tuple[str, Work]:
+    """The machine, which another sweep's loads have to themselves."""
+    return MEASURING, lambda context: list(load_all([], context))
+
+
+def collection(store: Store) -> tuple[str, Work]:
+    """A collection that another sweep looks after; it has no rows, and is noted with none."""
+    source = Ref("build", "b" * 64)
+    store.write(*source, {}, {"rows": None}, {"spec": {"of": {"kind": "HNSW", "m": 4}}})
+    return source.key, lambda context: rebuild_if_gone(source, {}, context)
+
+
+@pytest.mark.parametrize("held", [memo, loads, collection])
+def test_waiting_for_what_another_sweep_holds_is_no_standstill(
+    tmp_path: Path, held: Callable[[Store], tuple[str, Work]]
+) -> None:
+    store = Store(tmp_path)
+    name, work = held(store)
+    ticked = threading.Event()
+    context = Context(store, Settings(), ticked.set)
     with store.lock(name):
-        worker = threading.Thread(target=queries, args=(stage, context), daemon=True)
+        worker = threading.Thread(target=work, args=(context,), daemon=True)
         worker.start()
         assert ticked.wait(30), "it says nothing while it waits"
         assert worker.is_alive()

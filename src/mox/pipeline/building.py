@@ -75,7 +75,7 @@ def rebuild_if_gone(source: Ref, inputs: Mapping[str, Ref], context: Context) ->
     spec = index_spec(dict(stage.spec["of"]))
     place = context.place(stage.ref, spec)
     mark = place.folder / f"{place.name}.rebuilding"
-    with context.store.lock(stage.key):
+    with context.alone(stage.key):
         if mark.exists() or indexes[spec].rows(place) != note["facts"]["rows"]:
             mark.touch()
             build(stage, context)

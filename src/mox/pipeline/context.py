@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mox.chunking.tokenizers import open_tokenizer
@@ -112,6 +112,24 @@ class Context:
         searcher = stack.enter_context(indexes[spec].open(spec, self.place(build, spec)))
         self._engine = (build.key, stack, searcher)
         return searcher
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Hold a name of the store. Waiting for who holds it, for another sweep's paid stage or
+        loads maybe, is no standstill.
+
+        Who is waited for may need the collection that is open here, and in Milvus Lite one process
+        has it at a time: it is given back.
+        """
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(self.store.lock(name, wait_s=1.0))
+                    break
+                except TimeoutError:
+                    self.close_engine()
+                    self.tick()
+            yield
 
     def close_engine(self, because: BaseException | None = None) -> None:
         """Give the open collection back: its memory, its threads and its lock.

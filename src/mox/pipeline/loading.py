@@ -70,7 +70,7 @@ def load_all(stages: list[Stage], context: Context) -> Iterator[tuple[Stage, Out
     ready: dict[str, _Ready] = {}
     subjects: dict[str, Subject] = {}
     with ExitStack() as stack:
-        stack.enter_context(context.store.lock(MEASURING))
+        stack.enter_context(context.alone(MEASURING))
         for stage in stages:
             try:
                 name = _collection(stage)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,28 +116,15 @@ def _embed(stage: Stage, context: Context, texts: Sequence[str], whose: str) -> 
         verify(made, len(made) if shopper else len(batch), embedder.dims, name=spec.kind)
         return made
 
-    with _alone(name, context):
+    with context.alone(name):
         billed = shopper.billed if shopper else None
         vectors, made = memo.vectors(
             texts, checked, embedder.dims, tick=context.tick, billed=billed
         )
+        # What texts were billed is read while nobody merges their segments.
+        paid = shopper.facts(texts, memo) if shopper else {}
     facts = {"texts": len(texts), "embedded": made, "dims": embedder.dims, "unread": unread}
-    paid = shopper.facts(texts, memo) if shopper else {}
     return Output({"vectors": vectors}, {**facts, **paid})
-
-
-@contextmanager
-def _alone(name: str, context: Context) -> Iterator[None]:
-    """Hold an embedder's memo. Waiting for who holds it, for a sweep's paid stage maybe, is no
-    standstill."""
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(context.store.lock(name, wait_s=1.0))
-                break
-            except TimeoutError:
-                context.tick()
-        yield
 
 
 def exact(stage: Stage, context: Context) -> Output:

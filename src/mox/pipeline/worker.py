@@ -188,23 +188,14 @@ def perform(stage: Stage, context: Any) -> tuple[float, bool]:
     from mox.pipeline.work import WORK
 
     store: Store = context.store
-    while True:
-        try:
-            with store.lock(stage.key, wait_s=1.0):
-                if store.has(stage.kind, stage.key):
-                    return 0.0, True
-                began = time.perf_counter()
-                output = WORK[stage.kind](stage, context)
-                seconds = time.perf_counter() - began
-                keep(stage, output, seconds, store)
-                return seconds, False
-        except TimeoutError as error:
-            if str(error) != stage.key:
-                raise
-            # Another process does this very stage: waiting for it is no standstill. It may need
-            # the collection that is open here, and in Milvus Lite one process has it at a time.
-            context.close_engine()
-            context.tick()
+    with context.alone(stage.key):
+        if store.has(stage.kind, stage.key):
+            return 0.0, True
+        began = time.perf_counter()
+        output = WORK[stage.kind](stage, context)
+        seconds = time.perf_counter() - began
+        keep(stage, output, seconds, store)
+        return seconds, False
 
 
 def keep(stage: Stage, output: Any, seconds: float, store: Store) -> None:
