@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mox.embedding import embedders
 from mox.errors import MissingError, SpecError, StoreError
-from mox.pipeline.memo import VectorMemo
+from mox.pipeline.memo import VectorMemo, memo_of
 from mox.pipeline.running import COLLECTING
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import REMOVED, Store
@@ -98,9 +99,9 @@ def test_a_dry_run_changes_nothing_not_even_what_is_damaged(made: Any, two: Any)
     assert reasons["score/c"] == "of run second (made), forgotten by this gc"
 
 
-def write(store: Store, kind: str, key: str, **note: Any) -> Ref:
+def write(store: Store, kind: str, key: str, facts: Any = None, **note: Any) -> Ref:
     noted = {"version": 1, "spec": {}, "inputs": {}, **note}
-    store.write(kind, key, {"x": np.zeros(3)}, {}, noted)
+    store.write(kind, key, {"x": np.zeros(3)}, facts or {}, noted)
     return Ref(kind, key)
 
 
@@ -330,6 +331,22 @@ def test_the_memo_is_kept_measured_and_named_by_its_embedder(made: Any, two: Any
     assert "3 vectors of hashing dims=4" in swept.text()
     collect(store)
     assert all(path.exists() for path in files)
+
+
+def test_a_paid_memo_is_named_whatever_its_texts_were_cut_at(made: Any, two: Any) -> None:
+    """How many tokens it reads is no part of its name: texts are kept as they are sent."""
+    store = made.store
+    kind = {"kind": "compatible", "base_url": "https://h/v1", "model": "m", "dims": 4}
+    specs = [embedders.parse({**kind, "reads": reads}) for reads in (None, 8)]
+    prints = embedders.fingerprint(specs[0])
+    (one, memo), (other, _) = (memo_of(store.root, spec, prints) for spec in specs)
+    assert one == other
+    memo.vectors(["one"], lambda texts: np.ones((len(texts), 4)), 4, tick=lambda: None)
+    written = {"of": specs[1].model_dump(mode="json")}
+    write(store, "embed", "e", spec=written, fingerprint=prints, facts={"paid_usd": 0.0})
+    [named] = collect(store, dry=True).document()["memo"]["embedders"]
+    assert named["embedder"].startswith("compatible model=m base_url=https://h/v1")
+    assert "reads=8" not in named["embedder"]
 
 
 def test_text_and_json_tell_the_same_on_one_screen(made: Any, two: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from mox.embedding import embedders
@@ -59,7 +60,8 @@ def costs(plan: Plan) -> list[Cost]:
     for stage in plan.pending():
         if is_paid(stage):
             found.setdefault(canonical(stage.spec["of"]), []).append(stage)
-    return [_cost(plan, stages) for stages in found.values()]
+    counted: dict[Path, set[str]] = {}
+    return [_cost(plan, stages, counted) for stages in found.values()]
 
 
 def in_all(paid: Iterable[Cost]) -> tuple[Decimal, Decimal]:
@@ -111,7 +113,12 @@ def money(usd: Decimal | float) -> str:
     return f"{value:.2g}" if abs(value) >= Decimal("0.0001") else f"{value:.1E}"
 
 
-def _cost(plan: Plan, stages: Iterable[Stage]) -> Cost:
+def _cost(plan: Plan, stages: Iterable[Stage], counted: dict[Path, set[str]]) -> Cost:
+    """What an embedder's stages cost, but for texts that one before buys for the same memo.
+
+    Args:
+        counted: those texts, by the memo's folder; this one's are added.
+    """
     stages = list(stages)
     first = stages[0]
     spec = spec_of(first)
@@ -119,7 +126,9 @@ def _cost(plan: Plan, stages: Iterable[Stage]) -> Cost:
     known, chunkings = _texts(plan, stages)
     _, memo = memo_of(plan.store.root, spec, first.fingerprint)
     embedder: PaidEmbedder = embedders[spec](spec)  # type: ignore[assignment]
-    lacking = memo.lacks(embedder.sent(known))
+    before = counted.setdefault(memo.folder, set())
+    lacking = [text for text in memo.lacks(embedder.sent(known)) if text not in before]
+    before.update(lacking)
     tokens = int(embedder.tokens(lacking).sum()) if lacking else 0
     if chunkings:
         often = sum(_overlap(chunking) * _read(chunking, spec) for chunking in chunkings)

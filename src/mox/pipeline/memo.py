@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mox.embedding import embedders
 from mox.pipeline.store import unreadable, unwritable, write_synced
 from mox.spec import Spec, digest
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from mox.types import Floats, Ints
 
+FOLDER = 24
+"""Letters of a memo's name that its folder is called by."""
 BATCH = 1024
 """Texts a segment: a second or so of a small transformer's work, all that a kill can lose."""
 SEGMENTS = 64
@@ -42,11 +45,25 @@ def memo_of(root: Path, embedder: Spec, fingerprint: Mapping[str, str]) -> tuple
     Args:
         root: the state folder.
     """
-    # Whether cutting texts off is allowed changes no vector: a model of ours reads as far either
-    # way, and of one behind an API the texts are kept as they are sent.
-    model = embedder.model_dump(mode="json", exclude={"truncate"})
-    name = digest({"embedder": model, "fingerprint": dict(fingerprint)})
-    return name, VectorMemo(root / "memo" / name[:24])
+    paid = "paid" in embedders.entry(embedder.kind).traits
+    name = name_of(model_of(embedder.model_dump(mode="json"), paid=paid), fingerprint)
+    return name, VectorMemo(root / "memo" / name[:FOLDER])
+
+
+def model_of(settings: Mapping[str, Any], *, paid: bool) -> dict[str, Any]:
+    """Those of an embedder's settings that the vector of a text depends on.
+
+    Whether cutting texts off is allowed changes none: a model of ours reads as far either way, and
+    of one that is paid the texts are kept as they are sent (`PaidEmbedder.sent`). So how far a
+    paid one reads changes none either: what it has read is paid for once.
+    """
+    model = {name: value for name, value in settings.items() if name != "truncate"}
+    return {**model, "reads": None} if paid and "reads" in model else model
+
+
+def name_of(model: Mapping[str, Any], fingerprint: Mapping[str, str]) -> str:
+    """The name of a model's memo; its folder has the first letters of it."""
+    return digest({"embedder": dict(model), "fingerprint": dict(fingerprint)})
 
 
 class VectorMemo:

@@ -38,13 +38,23 @@ def experiment(corpus: Path, api: Any, *reads: int | None) -> dict[str, Any]:
     }
 
 
+def paid_usd(results: Any) -> float:
+    """What all of a run's stages paid."""
+    refs = {ref for trial in results.finished for ref in trial.roles.values()}
+    notes = [results.store.sidecar(*ref) for ref in refs]
+    return sum(note["facts"].get("paid_usd", 0.0) for note in notes)
+
+
 def test_texts_are_asked_and_paid_for_as_far_as_each_model_reads(
     small_corpus: Path, api: Any
 ) -> None:
-    written = experiment(small_corpus, api, None, 8, 3)
-    whole, cut, short = (one["tokens"] for one in describe(mox.plan(written), 1)["usd_by"])
+    # No chunk and no question has 100 tokens: the second sends the very texts of the first.
+    written = experiment(small_corpus, api, None, 100, 8, 3)
+    whole, same, cut, short = (one["tokens"] for one in describe(mox.plan(written), 1)["usd_by"])
     # Of chunks that aren't cut yet, 8 and 3 of 48 tokens are read; and of questions that many.
     assert short < cut < whole / 3
+    asked = sum(api.tokens([question.text]) for question in mox.plan(written).corpus.questions)
+    assert same == whole - asked, "questions that are known are priced once"
     found = mox.run(written, offline=True, quiet=True)
     assert {trial.status for trial in found.run.trials} == {"FINISHED"}
     sent: dict[int, set[str]] = {}
@@ -52,10 +62,11 @@ def test_texts_are_asked_and_paid_for_as_far_as_each_model_reads(
         sent.setdefault(api.tokens([text]), set()).add(text)
     assert set(sent) >= {3, 8}, "each is asked the texts that it reads"
     assert len(sent[3]) <= len(sent[8])
-    costs = [found.costs[trial.id]["embed_usd"] for trial in found.run.trials]
+    assert set(api.texts.values()) == {1}, "each text is bought once, whoever sends it"
     told = [one["tokens"] for one in describe(mox.plan(written), 1)["usd_by"]]
     assert told == []  # nothing is left to pay for
-    paid = sum(api.tokens([text]) * times for text, times in api.texts.items())
-    # What two of them send alike each pays for itself, and each trial says what its texts cost.
-    assert sum(costs) == pytest.approx(paid * USD_PER_TOKEN)
-    assert costs[2] < costs[1] < costs[0] / 3
+    # Each trial says what its own texts cost, whoever paid for them.
+    costs = [found.costs[trial.id]["embed_usd"] for trial in found.run.trials]
+    assert costs[0] == costs[1]
+    assert sum(costs[1:]) == pytest.approx(api.tokens(list(api.texts)) * USD_PER_TOKEN)
+    assert costs[3] < costs[2] < costs[1] / 3

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mox.pipeline.memo import FOLDER, model_of, name_of
 from mox.results.shelf import Shelf, size_of
-from mox.spec import digest
 
 ANSWERS = "answers"
 """What language models said (`mox.providers.remembered`): no vectors, and kept like them."""
@@ -51,9 +51,8 @@ def _names(shelf: Shelf) -> dict[str, str]:
     for ref in shelf.held():
         note = shelf.note(ref) if ref.kind in ("embed", "queries") else None
         if note is not None and "fingerprint" in note:
-            model = {name: v for name, v in note["spec"]["of"].items() if name != "truncate"}
-            name = digest({"embedder": model, "fingerprint": note["fingerprint"]})[:24]
-            specs[name] = model
+            model = model_of(note["spec"]["of"], paid="paid_usd" in note["facts"])
+            specs[name_of(model, note["fingerprint"])[:FOLDER]] = model
     return {name: _label(spec) for name, spec in specs.items()}
 
 
