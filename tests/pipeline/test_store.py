@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 
 from mox.errors import StoreError
-from mox.pipeline.store import DamagedError, Store
+from mox.pipeline.store import DamagedError, Store, unreadable
 
 KEY = "ab" * 32
 NOTE = {"version": 1, "spec": {}, "inputs": {}, "seconds": 0.0}
@@ -93,6 +95,24 @@ def test_what_cannot_be_read_for_now_is_no_damage_and_stays(store: Store, ask: s
     assert not isinstance(caught.value, DamagedError)
     assert "ulimit -n" in caught.value.mend
     assert store.read("chunk", KEY).arrays["a"].tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("ask", ["look", "damage", "read"])
+def test_what_can_never_be_read_may_be_removed_and_is_redone(store: Store, ask: str) -> None:
+    store.write("chunk", KEY, {"a": np.arange(9)}, {}, NOTE)
+    data = store.folder("chunk", KEY) / "data.npz"
+    data.unlink()
+    data.symlink_to(data)  # a loop: no user and no disk will ever read it
+    with pytest.raises(StoreError, match=str(store.folder("chunk", KEY))) as caught:
+        getattr(store, ask)("chunk", KEY)
+    assert "or remove that folder, which is redone" in caught.value.mend
+    shutil.rmtree(store.folder("chunk", KEY))
+    assert not store.has("chunk", KEY)
+
+
+def test_what_was_maybe_paid_for_is_not_said_to_be_redone() -> None:
+    said = unreadable(Path("memo/x.vectors.npy"), OSError(errno.EIO, "Input/output error"))
+    assert "remove that folder" not in said.mend
 
 
 def test_a_store_of_a_newer_mox_is_refused(store: Store) -> None:

@@ -94,7 +94,7 @@ class Store:
         except (*_GONE, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
-            raise unreadable(self.folder(kind, key), error) from None
+            raise unreadable(self.folder(kind, key), error, redone=True) from None
 
     def damage(self, kind: str, key: str) -> str:
         """What is wrong with an artifact's bytes, its checksum included; empty where nothing is.
@@ -114,7 +114,7 @@ class Store:
         except _GONE:
             return "its bytes are not all there"  # another process removes it
         except OSError as error:
-            raise unreadable(self.folder(kind, key), error) from None
+            raise unreadable(self.folder(kind, key), error, redone=True) from None
         return "" if found == sidecar.get("sha256") else "its checksum differs"
 
     def keys(self, kind: str) -> frozenset[str]:
@@ -138,7 +138,7 @@ class Store:
         except (*_GONE, ValueError) as error:
             raise self._damaged(kind, key, f"sidecar: {error}") from None
         except OSError as error:
-            raise unreadable(self.folder(kind, key), error) from None
+            raise unreadable(self.folder(kind, key), error, redone=True) from None
 
     def read(self, kind: str, key: str) -> Artifact:
         """An artifact, its checksum verified.
@@ -153,7 +153,7 @@ class Store:
         except _GONE as error:
             raise self._damaged(kind, key, str(error)) from None
         except OSError as error:
-            raise unreadable(self.folder(kind, key), error) from None
+            raise unreadable(self.folder(kind, key), error, redone=True) from None
         if hashlib.sha256(raw).hexdigest() != sidecar.get("sha256"):
             raise self._damaged(kind, key, "checksum differs")
         return Artifact(npz.unpack(raw), sidecar["facts"])
@@ -347,15 +347,21 @@ def unwritable(path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot write {path}: {error.strerror}.", mend="check MOX_HOME.")
 
 
-def unreadable(path: Path, error: OSError) -> StoreError:
-    """A clear error for what is there and can't be read now: nothing is known to be damaged."""
+def unreadable(path: Path, error: OSError, *, redone: bool = False) -> StoreError:
+    """A clear error for what is there and can't be read now: nothing is known to be damaged.
+
+    Args:
+        redone: whether the path is an artifact's folder, which a run makes again where it is gone.
+    """
     if error.errno in _SHORT:
-        mend = "raise the limit (`ulimit -n` for files, `ulimit -v` for memory)"
+        mend = "raise the limit (`ulimit -n` for files, `ulimit -v` for memory) and run again"
     else:
         mend = "check the disk, and that this user may read MOX_HOME"
+        if redone:  # this user may never read it: a bad block, another owner
+            mend += ", or remove that folder, which is redone"
+        mend += "; then run again"
     return StoreError(
-        f"{path} cannot be read: {error.strerror or error}.",
-        mend=f"{mend} and run again: nothing was removed.",
+        f"{path} cannot be read: {error.strerror or error}.", mend=f"{mend}: nothing was removed."
     )
 
 
