@@ -305,7 +305,8 @@ def test_trials_say_what_keeps_them_out(many: Any, add: Any) -> None:
 def test_a_choice_by_speeds_of_several_jobs_says_so(
     many: Any, add: Any, facts: Any, job: str | None
 ) -> None:
-    add("a", GOOD, load=facts(p95_ms=(9.0, 8.0, 10.0)))
+    kept = {"qps": (9.0, 9.0, 9.0), "p99_ms": (9.0, 9.0, 9.0)}
+    add("a", GOOD, load=facts(p95_ms=(9.0, 8.0, 10.0), **kept))
     add("b", GOOD, load=facts(p95_ms=(5.0, 4.0, 6.0)), at=1)
     prefer = {"minimise": "p95_ms", "maximise": None}
     size = {"minimise": "index_mb", "maximise": None}
@@ -315,3 +316,5 @@ def test_a_choice_by_speeds_of_several_jobs_says_so(
     assert found.trial == "c"
     assert "p95_ms is of 2 jobs whose rounds did not take turns" in found.reason
     assert "jobs" not in choice(many, within=0.1, prefer=size).reason
+    bounded = choice(many, "qps > 5", "p99_ms < 20", within=0.1, prefer=size).reason
+    assert "qps, p99_ms are of 2 jobs whose rounds did not take turns" in bounded

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mox.experiment.constraints import Constraint
 from mox.experiment.loads import TIMED
 
 if TYPE_CHECKING:
@@ -19,14 +20,17 @@ def jobs_of(results: Results, trials: Sequence[TrialRun]) -> list[str]:
 
 
 def apart(results: Results, rule: Mapping[str, Any]) -> str:
-    """A sentence where a choice weighs speeds of several jobs; empty where it doesn't."""
+    """A sentence where a choice weighs speeds of several jobs, or bounds them; empty where it
+    does neither."""
     prefer = rule.get("prefer") or {}
-    named = [results.run.goal, prefer.get("minimise"), prefer.get("maximise")]
-    name = next((one for one in named if one in TIMED), None)
+    bounded = [Constraint.parse(text).name for text in rule.get("subject_to", ())]
+    named = [results.run.goal, prefer.get("minimise"), prefer.get("maximise"), *bounded]
+    speeds = [name for name in dict.fromkeys(named) if name in TIMED]
     jobs = set(jobs_of(results, [one for one in results.finished if results.load_facts(one)]))
-    if name is None or len(jobs) < 2:
+    if not speeds or len(jobs) < 2:
         return ""
+    said = f"{', '.join(speeds)} {'is' if len(speeds) == 1 else 'are'} of {len(jobs)} jobs"
     return (
-        f"{name} is of {len(jobs)} jobs whose rounds did not take turns: what befell the machine"
-        " meanwhile is in it, and in no spread."
+        f"{said} whose rounds did not take turns: what befell the machine meanwhile is in it, and"
+        " in no spread."
     )
