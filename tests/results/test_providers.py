@@ -57,8 +57,9 @@ def test_the_cheapest_is_named_by_what_it_costs_at_worst() -> None:
         row("a", 1, QUICK, usd_per_1k_good=0.1), row("a", 8, QUICK, usd_per_1k_good=0.5),
         row("b", 1, QUICK, usd_per_1k_good=0.3), row("b", 8, QUICK, usd_per_1k_good=0.3),
     ]  # fmt: skip
-    assert "1,000 good answers cost least from b, $0.3, before a, $0.5 (with 1, 8 callers)" in (
-        said(*rows)[0]
+    assert (
+        "1,000 good answers cost least from b, $0.3, before a, $0.5 (with 1, 8 callers)"
+        in (said(*rows)[0])
     )
 
 
@@ -68,8 +69,9 @@ def test_the_cheapest_is_named_by_the_loads_that_all_had() -> None:
         row("b", 1, QUICK, usd_per_1k_good=0.3),
         row("b", 8, QUICK, usd_per_1k_good=0.3, valid=False),
     ]  # fmt: skip
-    assert "1,000 good answers cost least from a, $0.1, before b, $0.3 (with 1 caller)" in (
-        said(*rows)[0]
+    assert (
+        "1,000 good answers cost least from a, $0.1, before b, $0.3 (with 1 caller)"
+        in (said(*rows)[0])
     )
     assert "cost" not in said(rows[1], rows[2], row("a", 1, SLOW))[0]
     # What a search found is under another load for each.

@@ -18,6 +18,7 @@ from mox.results import Results
 from mox.results import run as runs
 from mox.results.document import document
 from mox.results.lineage.asked import asked
+from mox.retrieval.hits import ranked
 from mox.spec import Spec
 
 
@@ -58,10 +59,20 @@ def test_every_score_of_every_question_adds_up_to_what_is_stored(results: Result
 
 
 def _quotes(_: Any, shown: Any) -> float:
-    """1 where the best hit is a slice of a document of which there are other chunks."""
+    """1 where the best hit is a slice of a document of which there are other chunks; half where
+    nothing was found."""
+    if not shown.passages:
+        return 0.5
     best = shown.passages[0]
     whole = best.text in shown.documents[best.document]
     return float(whole and len(shown.chunks) > len(shown.passages))
+
+
+def _none_of_the_second(table: Any) -> Any:
+    """The first rows for every question but the second, which finds nothing."""
+    ids = np.tile(np.arange(6), (7, 1))
+    ids[1] = -1
+    return ranked(ids, np.tile(np.linspace(0.9, 0.1, 6), (7, 1)), k=6)
 
 
 def test_a_third_party_s_metric_is_worked_out_anew_by_its_own_code(made: Any) -> None:
@@ -70,17 +81,20 @@ def test_a_third_party_s_metric_is_worked_out_anew_by_its_own_code(made: Any) ->
     kind = create_model("quoting", __base__=Spec, kind=(str, "quoting"))
     metrics.register(kind, fingerprint=lambda _: {"mine": "1"})(_quotes)
     try:
-        made.trial("t", {"kind": "recursive", "size": 32}, ("recall@2", "quoting@2"))
+        size = {"kind": "recursive", "size": 32}
+        made.trial("t", size, ("recall@2", "quoting@2"), hits=_none_of_the_second)
         results = made.results(("recall@2", "quoting@2"))
-        view = results.explain("t", "q0")
         assert results.explain("t").holds
-        assert view.asked is not None
-        assert view.asked.problems == ()
-        [_, quoting] = view.asked.scores
+        for question, value in (("q0", 1), ("q1", 0.5)):
+            view = results.explain("t", question)
+            assert view.asked is not None
+            assert view.asked.problems == ()
+            [recall, quoting] = view.asked.scores
+            assert quoting.anew == quoting.stored == value
+            assert "quoting is a plugin's metric" in quoting.sum.formula
     finally:
         metrics._entries.pop("quoting")
-    assert quoting.anew == quoting.stored == 1
-    assert "quoting is a plugin's metric" in quoting.sum.formula
+    assert recall.sum.formula == "nothing was found"
 
 
 def test_a_mean_is_that_of_its_questions_in_so_many_groups(results: Results) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mox.evaluation.measures import Measure
+from mox.evaluation.ours import OURS
 from mox.types import ChunkTable, Hits, Question
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ class Closely:
         return prepare(self.table, [self.question], ends=self.ends, sources=self.sources)
 
     def nothing(self, measure: Measure) -> bool:
-        """Whether there is nothing to measure: no hit, or no chunk where chunks are measured."""
+        """Whether there is nothing to measure: no hit, or no chunk where chunks are measured.
+
+        What a third party's metric makes of no hit is its own affair.
+        """
+        if measure.metric not in OURS:
+            return False
         return not (len(self.table) if measure.metric in OF_CHUNKS else self.rows)
 
     def value(self, measure: Measure) -> float:
@@ -103,7 +109,7 @@ def closely(
     table = part_of(chunks, rows)
     sources = {name: document.text for name, document in results.documents.items()}
     ends = _token_ends(results, trial, table) if tokens and len(rows) else None
-    here = ranked(np.searchsorted(rows, ids)[None], scores[None], k=len(ids))
+    here = ranked(np.searchsorted(rows, ids)[None], scores[None], k=max(1, len(ids)))
     return Closely(question, tuple(ids.tolist()), table, here, ends, sources)
 
 
