@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 
 import mox
+from mox.embedding import embedders
 from mox.errors import DataError, MissingError, SpecError
 from mox.providers.ledger import Ledger
 from mox.release.bundle import Release, dump
+from mox.release.runtime import told
 from mox.spec import digest
 
 pytestmark = pytest.mark.timeout(120)
@@ -138,11 +140,11 @@ def swept(made: Swept, monkeypatch: pytest.MonkeyPatch) -> Swept:
 def test_a_release_is_asked_as_it_was_measured(swept: Swept, kind: str) -> None:
     release = swept.releases[kind]
     assert set(swept.keys) == {"Bearer planted-team-key"}
-    told = release.content["runtime"]["embed"]
-    assert {name: told[name] for name in ("key_env", "account", "timeout_s")} == {
+    said = release.content["runtime"]["embed"]
+    assert {name: said[name] for name in ("key_env", "account", "timeout_s")} == {
         "key_env": "TEAM_KEY", "account": "team", "timeout_s": 30,
     }  # fmt: skip
-    assert told["limits"]["requests_per_min"] == 60_000
+    assert said["limits"]["requests_per_min"] == 60_000
     assert "planted" not in release.path.read_text()
     answer = mox.ask(release.path, "where is the copper lantern", k=2)
     assert len(answer.passages) == 2
@@ -180,3 +182,13 @@ def test_a_release_that_does_not_say_whose_key_is_refused(swept: Swept, tmp_path
     mox.ask(path, "where is the harbour", embedder={"key_env": "TEAM_KEY", "account": "said"})
     assert swept.proxy.keys == ["Bearer planted-team-key"]
     assert swept.accounts()[-1] == "said"
+
+
+def test_an_old_release_of_a_simulated_embedder_needs_nobodys_key() -> None:
+    def old(**settings: Any) -> dict[str, Any]:
+        return {"config": {"embed": embedders.parse(settings).model_dump(mode="json")}}
+
+    assert told(old(kind="simulated"), None) == {}
+    assert told(old(kind="simulated"), {"time_scale": 0.5}) == {"time_scale": 0.5}
+    with pytest.raises(DataError, match="doesn't say whose key and account"):
+        told(old(kind="openai"), None)
