@@ -34,11 +34,6 @@ def run(written: dict[str, Any]) -> Any:
     return mox.run(written, offline=True, quiet=True)
 
 
-def lost(results: Any) -> dict[str, Ref]:
-    """One artifact of each kind that a run has, by kind."""
-    return {ref.kind: ref for ref in map(Ref._make, results.store.held())}
-
-
 def test_whatever_is_lost_or_found_damaged_below_a_score_is_redone_and_nothing_else(
     small_corpus: Path,
 ) -> None:

@@ -11,7 +11,6 @@ import pytest
 import mox
 from mox.errors import DataError, SpecError
 from mox.pipeline.store import Store
-from mox.release import ask as asking
 from mox.release.ask import open_release
 from mox.release.bundle import Release, dump, promote
 from mox.results import Results, TrialRun
@@ -86,7 +85,7 @@ def test_fewer_passages_may_be_asked_for_but_not_more(results: Results) -> None:
 
 def test_a_question_that_nothing_matches_gets_no_padding(results: Results) -> None:
     release = release_of(results, "bm25")
-    answer = asking.ask(release.path, "zzzz qqqq", results.store, settings(), k=5)
+    answer = mox.ask(release.path, "zzzz qqqq", k=5)
     assert answer.passages == ()
 
 
@@ -95,10 +94,10 @@ def test_a_release_is_rebuilt_where_the_state_is_another(
     results: Results, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = release_of(results, kind)
-    here = asking.ask(release.path, "copper lantern", results.store, settings(), k=5)
+    here = mox.ask(release.path, "copper lantern", k=5)
     monkeypatch.setenv("MOX_HOME", str(tmp_path / "new"))
     fresh = Store(tmp_path / "new")
-    there = asking.ask(release.path, "copper lantern", fresh, settings(), k=5)
+    there = mox.ask(release.path, "copper lantern", k=5)
     assert there.passages == here.passages
     stages = release.content["run"]["stages"]
     for role in {"chunk", "embed", "build"} & set(stages):
@@ -107,9 +106,9 @@ def test_a_release_is_rebuilt_where_the_state_is_another(
 
 def test_a_collection_that_is_gone_is_built_again(results: Results, here: Path) -> None:
     release = release_of(results, "dense HNSW")
-    before = asking.ask(release.path, "copper lantern", results.store, settings(), k=5)
+    before = mox.ask(release.path, "copper lantern", k=5)
     shutil.rmtree(here / "state" / "services")
-    after = asking.ask(release.path, "copper lantern", results.store, settings(), k=5)
+    after = mox.ask(release.path, "copper lantern", k=5)
     assert after.passages == before.passages
 
 
@@ -122,7 +121,7 @@ def test_a_release_and_its_corpus_may_move_together(
     shutil.rmtree(here)
     monkeypatch.setenv("MOX_HOME", str(moved / "state"))
     path = moved / release.path.relative_to(here)
-    answer = asking.ask(path, "copper lantern", Store(moved / "state"), settings(), k=1)
+    answer = mox.ask(path, "copper lantern", k=1)
     assert len(answer.passages) == 1
 
 
@@ -167,7 +166,7 @@ def test_versions_that_differ_are_named(results: Results) -> None:
     prints["retriever"]["bm25s"] = "0.0.1"
     environment = {**release.content["environment"], "mox-workbench": "0.0.0"}
     other = rewritten(release, fingerprints=prints, environment=environment)
-    answer = asking.ask(other.path, "copper", results.store, settings(), k=1)
+    answer = mox.ask(other.path, "copper", k=1)
     assert len(answer.warnings) == 2
     assert answer.warnings[0].startswith("retriever: bm25s was 0.0.1, is ")
     assert answer.warnings[1].startswith("mox-workbench was 0.0.0, is ")

@@ -34,7 +34,7 @@ BEGIN = """
 import sys, time
 import mox
 from mox.pipeline.running import announced
-from mox.results import going, verdict
+from mox.results import going
 plan = mox.plan(sys.argv[1])
 with announced(plan, record=going.provisional(plan)):
     print("begun", flush=True)

@@ -56,18 +56,6 @@ class Answer:
         return {"schema": 1, **asdict(self)}
 
 
-def ask(path: Path, question: str, store: Store, settings: Settings, *, k: int) -> Answer:
-    """Open a release, ask it one question, and close it.
-
-    Raises:
-        DataError: the release was changed, or its corpus is another one now.
-        SpecError: no question, or more passages than the release looks for.
-        EngineError: the engine is away.
-    """
-    with open_release(path, store, settings) as opened:
-        return opened.ask(question, k=k)
-
-
 def open_release(
     path: Path,
     store: Store,
