@@ -32,6 +32,10 @@ class Progress(Protocol):
 
     def started(self, stage: Stage) -> None: ...
 
+    def left(self, stage: Stage) -> None:
+        """A started stage is under way no more, and not finished: the budget stopped it, or it
+        waits to be started again."""
+
     def finished(self, stage: Stage, *, stored: bool, failed: bool) -> None: ...
 
     def end(self) -> None: ...
@@ -209,15 +213,18 @@ class _Runner:
             self._progress.finished(stage, stored=event["stored"], failed=False)
         elif event["event"] == "lost" and self._agenda.in_company(stage):
             # One of several stages ended their worker: each gets a job of its own, to show which.
+            self._progress.left(stage)
             self._agenda.add_alone(stage)
         elif event["event"] == "damaged" and (event["damaged"], stage.key) not in self._redone:
             self._redone.add((event["damaged"], stage.key))
+            self._progress.left(stage)
             self._redo(event["damaged"], stage)
         elif event["event"] == "unpaid":
             # What costs nothing goes on: the trials that are paid for are finished.
             self._outcome.stopped = "budget"
             self._outcome.unpaid[stage.key] = f"{event['error']} {event['mend']}"
             self._agenda.drop(stage)
+            self._progress.left(stage)
         else:
             self._fail(stage, f"{event['error']} {event.get('mend', '')}".strip())
 

@@ -21,6 +21,8 @@ class Silent:
 
     def started(self, stage: Stage) -> None: ...
 
+    def left(self, stage: Stage) -> None: ...
+
     def finished(self, stage: Stage, *, stored: bool, failed: bool) -> None: ...
 
     def end(self) -> None: ...
@@ -59,6 +61,8 @@ class Terminal:
         if bar is not None and bar.n == 0:
             bar.unpause()
             bar.start_t = bar.last_print_t  # its time runs from its first stage on
+
+    def left(self, stage: Stage) -> None: ...
 
     def finished(self, stage: Stage, *, stored: bool, failed: bool) -> None:
         bar = self._bars.get(stage.kind)
@@ -113,6 +117,10 @@ class Notebook:
         row.running.add(stage.key)
         if first or time.monotonic() - self._shown > 0.2:
             self._show()
+
+    def left(self, stage: Stage) -> None:
+        self._rows[stage.kind].running.discard(stage.key)
+        self._show()
 
     def finished(self, stage: Stage, *, stored: bool, failed: bool) -> None:
         row = self._rows[stage.kind]
