@@ -48,9 +48,9 @@ def cheapest(results: Results, rule: Mapping[str, Any], kept: Sequence[int]) -> 
     best = min(known, key=lambda at: (sign * known[at].value, at))
     liked = foremost(results, ties, rule["prefer"])
     taken = min(liked or ties, key=lambda at: (sign * known[at].value, at))
-    found = Cheapest(taken, best, tuple(ties), known[taken], "")
+    chosen = Cheapest(taken, best, tuple(ties), known[taken], "")
     how = _taken(rule, known, liked or ties)
-    return replace(found, reason=_reason(results, rule, known, found, how))
+    return replace(chosen, reason=_reason(results, rule, known, chosen, how))
 
 
 def _reason(

@@ -42,7 +42,7 @@ def paid_usd(results: Any) -> float:
     """What all of a run's stages paid."""
     refs = {ref for trial in results.finished for ref in trial.roles.values()}
     notes = [results.store.sidecar(*ref) for ref in refs]
-    return sum(note["facts"].get("paid_usd", 0.0) for note in notes)
+    return float(sum(note["facts"].get("paid_usd", 0.0) for note in notes))
 
 
 def test_texts_are_asked_and_paid_for_as_far_as_each_model_reads(
@@ -68,5 +68,7 @@ def test_texts_are_asked_and_paid_for_as_far_as_each_model_reads(
     # Each trial says what its own texts cost, whoever paid for them.
     costs = [found.costs[trial.id]["embed_usd"] for trial in found.run.trials]
     assert costs[0] == costs[1]
-    assert sum(costs[1:]) == pytest.approx(api.tokens(list(api.texts)) * USD_PER_TOKEN)
+    bought = api.tokens(list(api.texts)) * USD_PER_TOKEN
+    assert sum(costs[1:]) == pytest.approx(bought)
+    assert paid_usd(found) == pytest.approx(bought)
     assert costs[3] < costs[2] < costs[1] / 3
