@@ -36,6 +36,7 @@ WORKER = "mox.pipeline.worker"
 
 LOCKS = "mox.locks"
 HELPERS = {
+    "mox.pipeline.context.alone",
     "mox.pipeline.store.write_synced",
     "mox.pipeline.store.write_whole",
     "mox.pipeline.store.sync_folder",
