@@ -49,6 +49,7 @@ def next_steps(results: Results, file: Path) -> None:
             style="bold",
             soft_wrap=True,
             highlight=False,
+            markup=False,
         )
     lines = [
         *next_links(results),
@@ -76,7 +77,8 @@ def show_questions(table: QuestionScores) -> None:
         first = row.hits[0] if row.hits else None
         place = f"{first.document} {first.spans[0][0]}–{first.spans[-1][1]}" if first else "none"
         scores = [f"{row.scores[name]:.3f}" if name in row.scores else "–" for name in names]
-        shown.add_row(row.id, row.split or "", *scores, escape(place), escape(row.text))
+        cells = [row.id, row.split or "", *scores, place, row.text]
+        shown.add_row(*map(escape, cells))
     console.print(shown)
 
 

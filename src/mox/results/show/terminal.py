@@ -41,42 +41,35 @@ def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
         console.print(f"… and {rest} more; `mox results {run.id} --all` shows them.", style="dim")
     _show_failures(results, console)
     for note in run.notes:
-        console.print(
-            f"note: {note}", style="dim", soft_wrap=not console.is_terminal, highlight=False
-        )
+        _say(console, f"note: {note}", "dim")
     said = [*verdict(results), *filter(None, [also(results)])]
     if said:
         console.print()
     for at, line in enumerate(said):
-        console.print(
-            line,
-            style="bold" if at == 0 else "",
-            soft_wrap=not console.is_terminal,
-            highlight=False,
-        )
+        _say(console, line, "bold" if at == 0 else "")
     if results.finished:
-        console.print(
-            f"\n{results.frontier().said()}", soft_wrap=not console.is_terminal, highlight=False
-        )
+        _say(console, f"\n{results.frontier().said()}")
     if kinds := shown_kinds(results):
-        console.print(
-            f"\n{kinds!r}", soft_wrap=not console.is_terminal, highlight=False, markup=False
-        )
+        _say(console, f"\n{kinds!r}")
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    """Print a line to the letter: an error, a note or a name may hold what rich calls markup."""
+    from rich.text import Text
+
+    console.print(Text(line, style), soft_wrap=not console.is_terminal, highlight=False)
 
 
 def _table(results: Results, shown: int) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     run = results.run
     split = ranked_on(results)
     over = f"{len(results.rows(None if split == 'all' else split))} questions"
-    table = Table(
-        title=f"{run.name}: {len(results.finished)} of {len(run.trials)} trials · {split}, {over}",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-    )
+    said = f"{run.name}: {len(results.finished)} of {len(run.trials)} trials · {split}, {over}"
+    title = Text(said, "bold")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("trial", no_wrap=True, style="dim")
     table.add_column("configuration", overflow="fold", min_width=24)
     first, *others = by_importance(results)
@@ -87,7 +80,8 @@ def _table(results: Results, shown: int) -> Any:
         table.add_column(name, no_wrap=True, justify="right")
     table.add_column("", overflow="fold")
     for trial in results.ranked()[:shown]:
-        table.add_row(*_cells(results, trial, split), style=_style(results, trial))
+        cells = map(Text, _cells(results, trial, split))
+        table.add_row(*cells, style=_style(results, trial))
     return table
 
 
@@ -116,12 +110,7 @@ def _style(results: Results, trial: TrialRun) -> str:
 
 def _show_failures(results: Results, console: Console) -> None:
     for message, names in failures(results).items():
-        console.print(
-            f"FAILED {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}):"
-            f" {message}",
-            style="red",
-            soft_wrap=not console.is_terminal,
-            highlight=False,
-        )
+        some = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+        _say(console, f"FAILED {len(names)} ({some}): {message}", "red")
     if rest := unfinished(results):
-        console.print(f"SKIPPED: {rest}", highlight=False)
+        _say(console, f"SKIPPED: {rest}")
