@@ -33,10 +33,24 @@ def shared_data() -> Path:
     return SHARED
 
 
+def is_the_developers(name: str) -> bool:
+    """Whether a variable of the environment is a setting or a provider's key of the developer's.
+
+    A test that found a key could spend the developer's money.
+    """
+    return name.startswith(("MOX_", "MLFLOW_")) or name.endswith("_API_KEY")
+
+
+@pytest.fixture(scope="session")
+def developers() -> Callable[[str], bool]:
+    """`is_the_developers`, for what makes an environment for other processes."""
+    return is_the_developers
+
+
 @pytest.fixture(autouse=True)
 def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test has a state folder of its own, and no settings of the developer's."""
-    for name in [name for name in os.environ if name.startswith(("MOX_", "MLFLOW_"))]:
+    """Each test has a state folder of its own, and no settings or keys of the developer's."""
+    for name in filter(is_the_developers, list(os.environ)):
         monkeypatch.delenv(name)
     home = tmp_path / "state"
     monkeypatch.setenv("MOX_HOME", str(home))

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +103,34 @@ def test_only_checked_cells_keep_outputs_and_each_of_them_has_one(path: Path) ->
             assert cell.execution_count is None, cell.source
 
 
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keys() -> Iterator[None]:
+    """The developer has keys: a notebook of providers would ask whom they belong to for money."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in KEYS:
+            patch.setenv(name, "sk-not-a-key")
+        yield
+
+
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(
+    keys: None, tmp_path_factory: pytest.TempPathFactory, developers: Callable[[str], bool]
+) -> dict[str, str]:
     """One state folder for all runs here: what the first one stored the others read."""
-    ours = {n: v for n, v in os.environ.items() if not n.startswith(("MOX_", "MLFLOW_"))}
+    ours = {name: value for name, value in os.environ.items() if not developers(name)}
     home = tmp_path_factory.mktemp("notebooks")
     # Jupyter warns of its own deprecations, and asks for runtime folders of the user's.
     return {**ours, "MOX_HOME": str(home / "state"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
             "IPYTHONDIR": str(home / "ipython")}  # fmt: skip
+
+
+def test_neither_a_test_nor_a_notebook_finds_a_key_of_the_developers(
+    environment: dict[str, str],
+) -> None:
+    assert not [name for name in KEYS if name in environment or name in os.environ]
 
 
 def ended(command: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
