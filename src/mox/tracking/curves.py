@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mox.results.growth import words
@@ -89,10 +88,7 @@ def _names(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def metrics(content: Mapping[str, Any]) -> dict[str, float]:
-    """Where pgvector stops, as far as it is a number, and how whole the growth is.
-
-    See `taken_back` for a number that is none any more.
-    """
+    """Where pgvector stops, as far as it is a number, and how whole the growth is."""
     found = {
         "measurements": float(len(content["points"])),
         "left_out": float(len(content["left_out"])),
@@ -101,16 +97,6 @@ def metrics(content: Mapping[str, Any]) -> dict[str, float]:
     ends = {"": "n", "_low": "low", "_high": "high"}
     said = {f"{STOPS}{end}": stops.get(name) for end, name in ends.items()}
     return found | {name: float(value) for name, value in said.items() if value is not None}
-
-
-def taken_back(has: Iterable[str], metrics: Mapping[str, float]) -> dict[str, float]:
-    """What a run was told of a crossing that isn't known any more, as NaN: MLflow removes none.
-
-    Args:
-        has: names of the metrics that the run has.
-        metrics: those that it is to have.
-    """
-    return {name: math.nan for name in has if name.startswith(STOPS) and name not in metrics}
 
 
 def tags(content: Mapping[str, Any]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from mox.spec import digest
 from mox.tracking import curves, links, marker, server
 from mox.tracking.keys import PARAM, TAG, fitted
 from mox.tracking.marker import Mirrored
-from mox.tracking.writing import Runs, made_with
+from mox.tracking.writing import Runs, made_with, taken_back
 
 KIND = "growth"
 LAYOUT = 1
@@ -106,7 +106,8 @@ def _write(runs: Runs, content: Mapping[str, Any], folder: Path | None) -> str:
     tags, _ = fitted(curves.tags(content), TAG)
     tags["mlflow.note.content"] = curves.note(said, place)
     metrics = curves.metrics(content)
-    metrics |= curves.taken_back(found.data.metrics, metrics)
+    crossing = (name for name in found.data.metrics if name.startswith(curves.STOPS))
+    metrics |= taken_back(crossing, metrics)
     runs.log(found, params=params, metrics=metrics, tags=tags)
     runs.log_steps(found, curves.series(content))
     runs.client.set_terminated(run_id, ended(content), end_time=at)

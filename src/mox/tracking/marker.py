@@ -17,7 +17,7 @@ from mox.results.run import Run
 from mox.spec import digest
 from mox.tracking.server import database
 
-LAYOUT = 2
+LAYOUT = 3
 """Raised when the mirror of a run looks different: runs are then mirrored anew."""
 
 

@@ -16,11 +16,12 @@ from typing import Any, Literal
 from mox.errors import SpecError, StoreError
 from mox.pipeline.store import Store
 from mox.results import Results, Run
+from mox.results.going import CUT_OFF, GOING
 from mox.results.run import every
 from mox.tracking import growth, links, marker, parent, providers, server, trials, view
 from mox.tracking.keys import PARAM, TAG, fitted
 from mox.tracking.marker import Mirrored, is_mirrored, mirrored
-from mox.tracking.writing import Runs, made_with
+from mox.tracking.writing import Runs, made_with, taken_back
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -53,22 +54,29 @@ def begin(store: Store, run_id: str, name: str, uri: str, *, folder: Path | None
     experiment_id = server.prepare(uri, name, store.root)
     with server.speaking(uri), server.first(uri, store.root):
         runs = _runs(store, run_id, uri, experiment_id)
-        found = next(iter(runs.search("sweep")), None)
-        if found is None:
-            tags = {"mox.kind": "sweep", **made_with(folder)}
-            found = runs.create(f"sweep {run_id[:8]}", tags, int(1000 * time.time()))
-        elif found.info.status != "RUNNING":
-            runs.client.update_run(found.info.run_id, status="RUNNING")
+        parent_id = _parent(runs, made_with(folder), int(1000 * time.time()))
     import altair  # noqa: F401  `finish` draws with it; imported here, beside the stages
 
-    return Mirror(uri, experiment_id, found.info.run_id)
+    return Mirror(uri, experiment_id, parent_id)
+
+
+def _parent(runs: Runs, made: Mapping[str, str], at_ms: int) -> str:
+    """The id of a sweep's parent run, RUNNING: a new one that began then, or the one there is."""
+    found = next(iter(runs.search("sweep")), None)
+    if found is None:
+        name = f"sweep {runs.common['mox.run_id'][:8]}"
+        found = runs.create(name, {"mox.kind": "sweep", **made}, at_ms)
+    elif found.info.status != "RUNNING":
+        runs.client.update_run(found.info.run_id, status="RUNNING")
+    return str(found.info.run_id)
 
 
 def finish(results: Results, uri: str, mirror: Mirror | None = None) -> Mirrored | None:
     """Write what MLflow lacks of a run, end its runs there, and note that it is mirrored.
 
     Args:
-        mirror: what `begin` returned; it is begun here where None.
+        mirror: what `begin` returned; None where the run isn't of now: its parent then begins and
+            ends when the run did, as its record has it.
 
     Returns:
         Where it stands; None where it was mirrored already, and then nothing is written.
@@ -77,15 +85,22 @@ def finish(results: Results, uri: str, mirror: Mirror | None = None) -> Mirrored
         EngineError: the server is lost. What was written stays; the results are in the store.
     """
     run, store = results.run, results.store
+    end_ms = None
     if mirror is None:
         if is_mirrored(store, run, uri):
             return None
-        mirror = begin(store, run.id, run.name, uri)
+        experiment_id = server.prepare(uri, run.name, store.root)
+        began_ms = trials.milliseconds(run.started)
+        end_ms = began_ms + int(1000 * run.seconds)
+        with server.speaking(uri), server.first(uri, store.root):
+            runs = _runs(store, run.id, uri, experiment_id)
+            mirror = Mirror(uri, experiment_id, _parent(runs, made_with(None), began_ms))
     with server.speaking(uri), store.lock(f"mirror-{run.id}"):
         runs = _runs(store, run.id, uri, mirror.experiment_id)
         written = trials.write(runs, mirror.parent_id, results, trials.wanted(results))
         _write_parent(runs, mirror.parent_id, results)
-        runs.client.set_terminated(mirror.parent_id, ended(run))
+        if run.stopped != GOING:
+            runs.client.set_terminated(mirror.parent_id, ended(run), end_time=end_ms)
     found = Mirrored(marker.content(run), mirror.experiment_id, mirror.parent_id, written)
     marker.mark(store, run.id, uri, found)
     return found
@@ -146,9 +161,9 @@ def sync(
 
 
 def ended(run: Run) -> Status:
-    """The status of a sweep's parent: KILLED by Ctrl-C, FAILED where every trial that was begun
-    is; a budget that stopped it is a proper end."""
-    if run.stopped == "interrupted":
+    """The status of a sweep's parent: KILLED by Ctrl-C or a kill, FAILED where every trial that was
+    begun is; a budget that stopped it is a proper end."""
+    if run.stopped in ("interrupted", CUT_OFF):
         return "KILLED"
     begun = [trial.status for trial in run.trials if trial.status != "SKIPPED"]
     return "FAILED" if begun and set(begun) == {"FAILED"} else "FINISHED"
@@ -161,8 +176,10 @@ def _write_parent(runs: Runs, parent_id: str, results: Results) -> None:
     runs.upload(found, parent.files(results, report, there))
     params, _ = fitted(parent.params(results), PARAM)
     tags, _ = fitted(parent.tags(results), TAG)
-    tags["mlflow.note.content"] = parent.note(report, there)
-    runs.log(found, params=params, metrics=parent.metrics(results), tags=tags)
+    tags["mlflow.note.content"] = parent.note(results, report, there)
+    metrics = parent.metrics(results)
+    metrics |= taken_back(found.data.metrics, metrics)
+    runs.log(found, params=params, metrics=metrics, tags=tags)
     runs.client.log_inputs(parent_id, datasets=[parent.dataset(results)])
     view.save(runs.client, results, runs.experiment_id)
 

@@ -27,7 +27,7 @@ from mox.tracking.keys import (
     text_of,
 )
 from mox.tracking.links import PAGE
-from mox.tracking.report import NOTE, REPORT, markdown
+from mox.tracking.report import FIGURE, NOTE, REPORT, markdown
 from mox.tracking.trials import numbers
 from mox.tracking.writing import figure_page
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from mox.results.report.content import Report
     from mox.tracking.links import Place
 
-FIGURE = "pareto.html"
 LEADERBOARD = "leaderboard.json"
 
 
@@ -130,7 +129,7 @@ def files(results: Results, report: Report, place: Place) -> dict[str, str | byt
     found: dict[str, str | bytes] = {
         # As bytes, since they are scrubbed already, text by text: a page's markup is left alone.
         PAGE: report.html().encode(),
-        REPORT: markdown(report, place).encode(),
+        REPORT: markdown(report, place, drawn=is_drawn(results)).encode(),
         "leaderboard.csv": tables.as_csv(rows),
         LEADERBOARD: tables.as_table(tables.readable(results)),
         "results.json": _json(document(results)),
@@ -138,7 +137,7 @@ def files(results: Results, report: Report, place: Place) -> dict[str, str | byt
         "environment.json": _json(dict(results.run.environment)),
         "experiment.yaml": yaml_text(scrubbed(results.run.settings)),
     }
-    if results.finished:
+    if is_drawn(results):
         found[FIGURE] = figure_page(results.pareto())
     for one in (block for section in report.sections for block in section.blocks):
         if isinstance(one, Picture) and one.file:
@@ -150,9 +149,14 @@ def files(results: Results, report: Report, place: Place) -> dict[str, str | byt
     return found
 
 
-def note(report: Report, place: Place) -> str:
+def is_drawn(results: Results) -> bool:
+    """Whether there is a figure of quality against size: some finished trial's size is known."""
+    return any(costs["index_mb"] is not None for costs in results.costs.values())
+
+
+def note(results: Results, report: Report, place: Place) -> str:
     """The run's description: the report, as much of it as MLflow shows."""
-    return markdown(report, place, most=NOTE)
+    return markdown(report, place, drawn=is_drawn(results), most=NOTE)
 
 
 def plan(results: Results) -> dict[str, Any]:

@@ -26,19 +26,23 @@ if TYPE_CHECKING:
 NOTE = TAG
 """Most characters of a run's description."""
 REPORT = "report.md"
+FIGURE = "pareto.html"
+"""The figure of quality against size: of a sweep without a finished trial of known size there is
+none."""
 LONGEST = 600
 """Characters of a sentence, a cell or a message in a description."""
 TOP = 8
 """Rows of a table; the rest is on the page."""
 
 
-def markdown(report: Report, place: Place, *, most: int | None = None) -> str:
+def markdown(report: Report, place: Place, *, drawn: bool = True, most: int | None = None) -> str:
     """A sweep's report; see `described`.
 
     Args:
         place: where the run stands in MLflow, for links.
+        drawn: whether `FIGURE` is among its artifacts.
     """
-    return described(report, _pages(place, report), most=most)
+    return described(report, _pages(place, report, drawn=drawn), most=most)
 
 
 def described(
@@ -81,14 +85,14 @@ def _opening(report: Report, pages: Sequence[tuple[str, str]]) -> Iterator[str]:
     yield plain(report.facts)
 
 
-def _pages(place: Place, report: Report) -> list[tuple[str, str]]:
-    drawn = [block for section in report.sections for block in section.blocks]
-    figures = [one for one in drawn if isinstance(one, Picture) and one.file]
+def _pages(place: Place, report: Report, *, drawn: bool) -> list[tuple[str, str]]:
+    blocks = [block for section in report.sections for block in section.blocks]
+    figures = [one for one in blocks if isinstance(one, Picture) and one.file]
     return [
         ("the whole report", place.artifact(PAGE)),
         ("all trials, sorted", place.trials),
         ("leaderboard", place.artifact("leaderboard.json")),
-        ("quality against cost", place.artifact("pareto.html")),
+        *([("quality against cost", place.artifact(FIGURE))] if drawn else []),
         *((one.alt.split(" of ")[0].lower(), place.artifact(one.file)) for one in figures),
         ("plan", place.artifact("plan.json")),
     ]

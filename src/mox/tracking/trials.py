@@ -26,7 +26,7 @@ from mox.tracking.keys import (
     shortened,
     text_of,
 )
-from mox.tracking.writing import Runs
+from mox.tracking.writing import Runs, taken_back
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -38,11 +38,14 @@ EVERY = 200
 
 QUESTIONS = "questions.json"
 DIGITS = 4
+ENDS = {"FINISHED": "FINISHED", "FAILED": "FAILED", "SKIPPED": "KILLED"}
+"""How a trial ended → the status of its run; what was never begun has one only of an earlier state
+of its sweep."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """All that a child run says of its trial."""
+    """All that a child run says of its trial. A tag that is empty is none."""
 
     name: str
     status: str
@@ -84,13 +87,16 @@ def write(
 ) -> dict[str, str]:
     """Write what is missing or differs; nothing is written twice.
 
+    A run that an earlier state of the sweep left is brought up to date, wanted now or not.
+
     Returns:
         Trial id → its run.
     """
     there = {found.data.tags["mox.trial"]: found for found in runs.search("trial")}
     written = {}
     began = milliseconds(results.run.started)
-    for trial in trials:
+    names = {*there, *(trial.id for trial in trials)}
+    for trial in (trial for trial in results.run.trials if trial.id in names):
         said = content(results, trial, parent_id)
         mark = digest([said.name, said.status, said.params, said.metrics, said.tags])
         found = there.get(trial.id)
@@ -113,13 +119,14 @@ def _write(
     if found is None:
         found = runs.create(said.name, tags, times[0])
     runs.upload(found, said.files)
-    runs.log(found, params=said.params, metrics=said.metrics, tags=tags)
+    metrics = {**said.metrics, **taken_back(found.data.metrics, said.metrics)}
+    runs.log(found, params=said.params, metrics=metrics, tags=tags)
     runs.client.set_terminated(found.info.run_id, said.status, end_time=times[1])
     return found
 
 
 def content(results: Results, trial: TrialRun, parent_id: str) -> Content:
-    """What a trial's run says."""
+    """What a trial's run says; of one that isn't FINISHED no scores."""
     finished = trial.status == "FINISHED"
     params, long = fitted(_params(results, trial), PARAM)
     tags = {
@@ -129,6 +136,9 @@ def content(results: Results, trial: TrialRun, parent_id: str) -> Content:
         "mox.score": trial.roles["score"].key,
         "mox.marks": marks(results, trial),
         "mox.error": scrub(trial.error or ""),
+        "mox.frontier": "",
+        "mox.index_mb_is": "",
+        tables.LOGGED: "",
     }
     if simulated(trial):
         tags["mox.simulated"] = "true"
@@ -143,7 +153,7 @@ def content(results: Results, trial: TrialRun, parent_id: str) -> Content:
         files[OVERFLOW] = json.dumps({**long, **long_tags}, ensure_ascii=False, indent=1)
     name = shortened(scrub(results.label(trial)), RUN_NAME)
     metrics = numbers(results, trial) if finished else {}
-    return Content(name, "FINISHED" if finished else "FAILED", params, metrics, tags, files)
+    return Content(name, ENDS[trial.status], params, metrics, tags, files)
 
 
 def _params(results: Results, trial: TrialRun) -> dict[str, str]:

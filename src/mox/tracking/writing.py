@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import math
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -105,7 +106,7 @@ class Runs:
         at = int(1000 * time.time())
         has = run.data
         new: list[list[Any]] = [
-            [Metric(k, v, at, 0) for k, v in metrics.items() if has.metrics.get(k) != v],
+            [Metric(k, v, at, 0) for k, v in metrics.items() if _differs(has.metrics.get(k), v)],
             [Param(k, v) for k, v in params.items() if k not in has.params],
             [RunTag(k, v) for k, v in tags.items() if v and has.tags.get(k) != v],
         ]
@@ -137,6 +138,22 @@ class Runs:
             new += [Metric(key, v, at, step) for step, v in values.items() if has.get(step) != v]
         for start in range(0, len(new), METRICS):
             self.client.log_batch(run.info.run_id, metrics=new[start : start + METRICS])
+
+
+def taken_back(has: Iterable[str], metrics: Mapping[str, float]) -> dict[str, float]:
+    """What a run was told and doesn't hold any more, as NaN: MLflow removes no metric.
+
+    Args:
+        has: names of metrics that the run has.
+        metrics: those that it is to have.
+    """
+    return {name: math.nan for name in has if name not in metrics}
+
+
+def _differs(before: float | None, value: float) -> bool:
+    if before is not None and math.isnan(before) and math.isnan(value):
+        return False  # taken back already
+    return before != value
 
 
 def made_with(folder: Path | None) -> dict[str, str]:
