@@ -73,6 +73,14 @@ class Run:
     environment: Mapping[str, str]
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
+    base: str | None = None
+    """Of a mapping, the folder that it was run in; None of a file, and in older records."""
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of its settings start from; of an older record of a mapping nobody
+        knows, and it is the working directory."""
+        return Path(self.file).parent if self.file else Path(self.base or Path.cwd())
 
     @property
     def decisive(self) -> str:
@@ -122,6 +130,7 @@ def record(plan: Plan, outcome: Outcome) -> Run:
         started=_first_started(plan, outcome),
         environment=environment(e.source.base),
         notes=(*plan.notes, *_unpaid_notes(plan, outcome)),
+        base=None if e.source.file else str(e.source.base),
     )
 
 
