@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+import mox
 from mox.errors import DataError, MissingError, SpecError, StoreError
 from mox.pipeline.stages import Ref
 from mox.release.bundle import dump, promote, read_release
@@ -184,3 +185,33 @@ def test_nothing_is_left_over_where_a_release_cannot_be_written(
     with pytest.raises((StoreError, OSError)):
         promote(results, out=tmp_path / "file" / "r.yaml")
     assert not (tmp_path / "here" / "state" / "releases").exists()
+
+
+def test_a_corpus_that_changed_since_the_run_is_not_promoted(results: Results, here: Path) -> None:
+    """The release could not be opened: what it stands on isn't there any more."""
+    file = here / "corpus" / "documents.jsonl"
+    file.write_text(file.read_text().replace("Sentence 3 of book 5:", "Sentence 33 of book 5:"))
+    with pytest.raises(DataError, match=r"not the corpus .* 1 changed \(book-5\)"):
+        promote(results)
+    assert not list((here / "state").glob("releases/*"))
+
+
+def test_a_mappings_release_knows_its_corpus_wherever_it_is_promoted_from(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = {
+        "name": "mapped",
+        "corpus": {"kind": "evidence", "path": "corpus"},
+        "axes": {
+            "chunk": [{"kind": "recursive", "size": 16}],
+            "search": [{"kind": "bm25", "k": 5}],
+        },
+        "measure": ["recall@5"],
+    }
+    monkeypatch.chdir(here)
+    run = mox.run(experiment, offline=True, quiet=True).run.id
+    monkeypatch.chdir(tmp_path)
+    loaded = mox.load(run)
+    release = promote(loaded, trial=loaded.finished[0].id)
+    assert release.content["corpus"]["base"] == "../.."
+    assert mox.ask(release.path, "copper lantern").passages

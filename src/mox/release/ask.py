@@ -8,17 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mox.corpus import corpora
-from mox.errors import DataError, SpecError
+from mox.errors import SpecError
 from mox.experiment import Trial
 from mox.pipeline import codec
 from mox.pipeline.context import Context
 from mox.pipeline.paid import with_purse
 from mox.pipeline.stages import Ref, Stage
-from mox.pipeline.store import DamagedError, Store
+from mox.pipeline.store import Store
 from mox.pipeline.work import WORK, returned_text
 from mox.pipeline.worker import perform
 from mox.release.bundle import Release, read_release
+from mox.release.corpus import verified
 from mox.release.runtime import told
 from mox.release.trial import engine_of, fingerprints, folded, trial_of
 from mox.settings import DISTRIBUTION, Settings
@@ -79,7 +79,7 @@ def open_release(
     """
     release = read_release(path)
     trial = trial_of(release.content["config"], told(release.content, embedder))
-    corpus = _corpus(release, store)
+    corpus = verified(release.content, release.path.parent, store)
     engine = engine_of(trial, settings)
     context = Context(store, settings, lambda: None)
     graph, _, stages = folded(trial, corpus, engine)
@@ -176,57 +176,6 @@ class OpenRelease:
 def _named(stage: Stage, release: Release) -> Stage:
     """A stage whose cost, where it has one, the ledger writes down under the release's trial."""
     return with_purse(stage, {"trials": {stage.key: release.content["trial"]}})
-
-
-def _corpus(release: Release, store: Store) -> Corpus:
-    """The release's corpus, known to be the one that it was measured on."""
-    said = release.content["corpus"]
-    spec = corpora.parse(said["settings"])
-    corpus = corpora[spec](spec, (release.path.parent / said["base"]).resolve())
-    if corpus.fingerprint != said["fingerprint"]:
-        raise DataError(
-            f"{corpus.name} is not the corpus that this release was measured on:"
-            f" {_changes(release, corpus, store)}.",
-            mend="bring back that corpus, or run the experiment on the new one and promote again.",
-        )
-    return corpus
-
-
-def _changes(release: Release, corpus: Corpus, store: Store) -> str:
-    """What differs, by document where the store still has the old ones."""
-    said = release.content["corpus"]
-    prints = f"fingerprint {corpus.fingerprint[:12]} instead of {said['fingerprint'][:12]}"
-    before = _stored_documents(release, store)
-    if before is None:
-        return f"{prints}, {len(corpus.documents)} documents where it had {said['documents']}"
-    now = {d.id: d.text for d in corpus.documents}
-    parts = {
-        "changed": [name for name, text in before.items() if name in now and now[name] != text],
-        "gone": [name for name in before if name not in now],
-        "new": [name for name in now if name not in before],
-    }
-    named = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-        for what, names in parts.items()
-        if names
-    ]
-    same = "the same texts, in another order or form, or with other metadata"
-    return f"{prints}; documents: {'; '.join(named) or same}"
-
-
-def _stored_documents(release: Release, store: Store) -> dict[str, str] | None:
-    """The documents that the release's chunks were cut from, while the store has them."""
-    chunk = Ref("chunk", release.content["run"]["stages"]["chunk"])
-    try:
-        if not store.has(*chunk):
-            return None
-        source = Ref(*store.sidecar(*chunk)["inputs"]["documents"])
-        if not store.has(*source):
-            return None
-        found = codec.unpack_documents(store.read(*source).arrays)
-    except DamagedError:
-        return None
-    return {document.id: document.text for document in found}
 
 
 def differences(release: Release, trial: Trial, engine: Mapping[str, str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from mox.errors import DataError, SpecError, StoreError
 from mox.pipeline.plan import ENDS
 from mox.pipeline.store import write_whole
+from mox.release.corpus import verified
 from mox.release.runtime import runtime_of
 from mox.release.trial import engine_of, fingerprints, folded, trial_of
 from mox.results import Interval, Results, TrialRun
@@ -69,6 +70,7 @@ def promote(
         SpecError: nothing is chosen, the run was stopped, the trial failed, or the corpus'
             settings carry credentials.
         StoreError: what the trial stands on has changed since it was run.
+        DataError: the corpus has, so that the release could not be opened.
     """
     taken = _taken(results, trial)
     folder = (out.parent if out else results.store.root / "releases").absolute()
@@ -80,6 +82,7 @@ def promote(
         "mlflow": _mlflow(mlflow, taken),
         "git": _git(results),
     }
+    verified(content, folder, results.store)
     content[CHECKSUM] = digest(content)
     slug = re.sub(r"[^\w.-]+", "-", results.run.name).strip("-.") or "release"
     path = out.absolute() if out else folder / f"{slug}-{content[CHECKSUM][:10]}.yaml"
@@ -210,10 +213,9 @@ def _corpus(results: Results, folder: Path) -> dict[str, Any]:
             f"the corpus' settings of run {run.id} carry credentials, which no release may hold.",
             mend="leave them to the environment, and run again.",
         )
-    base = Path(run.file).parent if run.file else Path.cwd()
     return {
         "settings": spec,
-        "base": Path(os.path.relpath(base, folder)).as_posix(),
+        "base": Path(os.path.relpath(run.folder, folder)).as_posix(),
         "name": run.corpus["name"],
         "fingerprint": run.corpus["fingerprint"],
         "questions_fingerprint": run.corpus["questions_fingerprint"],
@@ -269,7 +271,7 @@ def _mlflow(mirrored: Mirrored | None, taken: TrialRun) -> dict[str, Any] | None
 
 def _git(results: Results) -> dict[str, Any] | None:
     """The commit of the working tree at promotion; None outside of one."""
-    found = commit(Path(results.run.file).parent if results.run.file else Path.cwd())
+    found = commit(results.run.folder)
     return {"commit": found.sha, "dirty": found.dirty} if found else None
 
 

@@ -29,7 +29,8 @@ def runtime_of(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
     settings = config.get("embed")
     if settings is None or not _is_paid(settings):
         return {}
-    source = Source(run.settings, Path(run.file) if run.file else None)
+    # Of a mapping only its folder counts: a key file's path starts from there.
+    source = Source(run.settings, Path(run.file) if run.file else run.folder / "experiment")
     for spec in expand_axis(source, "embed", embedders, []):
         if spec.model_dump(mode="json") == settings:
             return {"embed": spec.runtime}
