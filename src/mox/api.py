@@ -230,6 +230,7 @@ def ask(
     *,
     k: int = 5,
     embedder: Mapping[str, Any] | None = None,
+    usd: float | None = None,
 ) -> Answer:
     """A release's ranked passages for a question, its corpus and checksum verified.
 
@@ -237,14 +238,17 @@ def ask(
         embedder: how an embedder behind an API is asked on this machine, where not as the release
             says: `{"key_env": "MY_KEY"}`, `account`, `limits`, …; never a key, and nothing that
             changes vectors.
+        usd: the most that this call may spend. Without it a question is paid for, and never a
+            whole corpus whose vectors the store lacks: that is refused with what it would cost.
 
     Raises:
-        MoxError: the release or its corpus was changed, or a stage failed.
+        MoxError: the release or its corpus was changed, money isn't allowed, or a stage failed.
     """
     from mox.release.ask import open_release
 
     here = located(settings())
-    with open_release(Path(release), Store(here.root), here, embedder=embedder) as opened:
+    store = Store(here.root)
+    with open_release(Path(release), store, here, embedder=embedder, usd=usd) as opened:
         return opened.ask(question, k=k)
 
 

@@ -173,6 +173,17 @@ def ask(
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A release's YAML.")],
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
     k: Annotated[int, typer.Option("-k", help="Passages to return.", min=1)] = 5,
+    embedder: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="How a paid embedder is asked here: key_env=MY_KEY. May be given repeatedly.",
+        ),
+    ] = None,
+    usd: Annotated[
+        float | None,
+        typer.Option(min=0, help="Most that may be spent; without it no corpus is embedded anew."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question with a release's ranked passages and their sources."""
@@ -180,7 +191,8 @@ def ask(
     from mox.cli.show import show_passages
 
     with refusals(as_json=as_json):
-        answer = api.ask(release, question, k=k)
+        told = parse_sets(embedder) or None
+        answer = api.ask(release, question, k=k, embedder=told, usd=usd)
         if as_json:
             show_json(answer.document())
         else:

@@ -80,7 +80,7 @@ def parse_sets(sets: list[str] | None) -> dict[str, Any]:
     for item in sets or []:
         path, equals, value = item.partition("=")
         if not equals or not path:
-            raise SpecError(f"--set {item!r} has no `=`.", mend="write --set axes.search.0.k=20.")
+            raise SpecError(f"{item!r} has no `=`.", mend="write NAME=VALUE: axes.search.0.k=20.")
         changes[path.strip()] = parse_value(value)
     return changes
 

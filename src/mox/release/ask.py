@@ -12,6 +12,7 @@ from mox.errors import SpecError
 from mox.experiment import Trial
 from mox.pipeline import codec
 from mox.pipeline.context import Context
+from mox.pipeline.dollars import is_paid
 from mox.pipeline.paid import with_purse
 from mox.pipeline.stages import Ref, Stage
 from mox.pipeline.store import Store
@@ -20,7 +21,8 @@ from mox.pipeline.worker import perform
 from mox.release.bundle import Release, read_release
 from mox.release.corpus import verified
 from mox.release.runtime import told
-from mox.release.trial import engine_of, fingerprints, folded, trial_of
+from mox.release.spending import afford, purse
+from mox.release.trial import engine_of, fingerprints, folded, standing_alone, trial_of
 from mox.settings import DISTRIBUTION, Settings
 from mox.types import Corpus, Document, Evidence, Question
 
@@ -62,6 +64,7 @@ def open_release(
     settings: Settings,
     *,
     embedder: Mapping[str, Any] | None = None,
+    usd: float | None = None,
 ) -> OpenRelease:
     """Open a release: verify its checksum and its corpus, and have its index.
 
@@ -84,10 +87,13 @@ def open_release(
     context = Context(store, settings, lambda: None)
     graph, _, stages = folded(trial, corpus, engine)
     context.kept(graph.documents.ref, lambda: corpus.documents)
+    own = {**purse(usd), "trial": release.content["trial"]}
     for stage in stages.values():
         if stage.kind in STANDING and not store.has(*stage.ref):
-            perform(_named(stage, release), context)
-    return OpenRelease(release, corpus, trial, engine, context)
+            if is_paid(stage):  # its chunks are stored by now
+                afford(standing_alone(trial, corpus, store, [stage]), usd)
+            perform(_named(stage, own), context)
+    return OpenRelease(release, corpus, trial, engine, context, purse=own)
 
 
 class OpenRelease:
@@ -100,6 +106,8 @@ class OpenRelease:
         trial: Trial,
         engine: Mapping[str, str],
         context: Context,
+        *,
+        purse: Mapping[str, Any],
     ) -> None:
         self.release = release
         self.warnings = differences(release, trial, engine)
@@ -107,6 +115,7 @@ class OpenRelease:
         self._trial = trial
         self._engine = engine
         self._context = context
+        self._purse = purse
         self._documents: Mapping[str, Document] = {d.id: d for d in corpus.documents}
 
     def ask(self, question: str, *, k: int = 5) -> Answer:
@@ -130,7 +139,7 @@ class OpenRelease:
         self._context.kept(graph.questions.ref, lambda: corpus.questions)
         for stage in stages.values():
             if stage.kind in ASKING:
-                self._do(_named(stage, self.release))
+                self._do(_named(stage, self._purse))
         passages = self._passages(planned.roles["hits"], planned.roles["chunk"], k)
         return Answer(str(self.release.path), question, passages, self.warnings)
 
@@ -173,9 +182,9 @@ class OpenRelease:
         return tuple(passages)
 
 
-def _named(stage: Stage, release: Release) -> Stage:
+def _named(stage: Stage, own: Mapping[str, Any]) -> Stage:
     """A stage whose cost, where it has one, the ledger writes down under the release's trial."""
-    return with_purse(stage, {"trials": {stage.key: release.content["trial"]}})
+    return with_purse(stage, {**own, "trials": {stage.key: own["trial"]}})
 
 
 def differences(release: Release, trial: Trial, engine: Mapping[str, str]) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ def told(content: Mapping[str, Any], embedder: Mapping[str, Any] | None) -> dict
         raise DataError(
             f"this release doesn't say whose key and account its {settings['kind']} embedder is"
             " asked by: it was promoted before releases did.",
-            mend='promote the trial again, or say it: mox.ask(…, embedder={"key_env": "MY_KEY"}).',
+            mend="promote the trial again, or say it: `mox ask … --embedder key_env=MY_KEY`, or"
+            ' mox.ask(…, embedder={"key_env": "MY_KEY"}).',
         )
     other = dict(embedder or {})
     fields = embedders.entry(settings["kind"]).spec.model_fields

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mox.chunking import chunkers, tokenizers
@@ -16,8 +16,9 @@ from mox.experiment.resolve import resolve
 from mox.indexes import engine as engine_now
 from mox.indexes import indexes
 from mox.pipeline.context import index_spec
-from mox.pipeline.plan import Graph, PlannedTrial
+from mox.pipeline.plan import Graph, Plan, PlannedTrial
 from mox.pipeline.stages import Stage
+from mox.pipeline.store import Store
 from mox.registry import validate
 from mox.retrieval import fusions, retrievers
 from mox.settings import Settings
@@ -67,6 +68,11 @@ def folded(
     graph = Graph(_experiment(trial), corpus, lambda _: engine)
     planned = graph.trial(trial)
     return graph, planned, graph.stages()
+
+
+def standing_alone(trial: Trial, corpus: Corpus, store: Store, stages: Iterable[Stage]) -> Plan:
+    """Some stages of a trial as a plan, to be counted what of them costs money."""
+    return Plan(_experiment(trial), corpus, store, {stage.key: stage for stage in stages}, ())
 
 
 def engine_of(trial: Trial, settings: Settings) -> Mapping[str, str]:
