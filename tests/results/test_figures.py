@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import struct
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_a_figure_is_saved_in_three_forms_without_a_network(simple: Figure, tmp_
     assert len(page) > 500_000  # Vega itself is inside
     with pytest.raises(SpecError, match=r"can't be written as f\.pdf"):
         simple.save(tmp_path / "f.pdf")
+
+
+def test_a_page_runs_no_script_from_a_name(simple: Figure, tmp_path: Path) -> None:
+    hostile = {**simple.spec, "title": "</script><script>alert(1)</script><!-- <script>"}
+    page = Figure(hostile).save(tmp_path / "f.html").read_text("utf-8")
+    assert "<script>alert" not in page
+    assert page.count("</script>") == simple.save(tmp_path / "s.html").read_text().count(
+        "</script>"
+    )
+    found = re.search(r"const spec = (.*);\n *const opts", page)
+    assert found is not None
+    assert json.loads(found[1]) == hostile
 
 
 @settings(derandomize=True, max_examples=200, deadline=None)

@@ -25,6 +25,9 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 MIME = "application/vnd.vegalite.v5+json"
 DRAWN_BY = "5.21"
 """Which of vl-convert's Vega-Lites draws pictures."""
+PLACE = '{"mark":"here"}'
+"""Stands for a specification in a page. vl-convert writes a specification into its script as it is,
+and undoes what was escaped in it, so each is put there afterwards."""
 SCALE = 1.5
 """Pixels of a PNG for each of the chart's."""
 
@@ -60,8 +63,11 @@ class Figure:
         elif file.suffix == ".svg":
             file.write_text(vl_convert.vegalite_to_svg(spec, vl_version=DRAWN_BY), "utf-8")
         elif file.suffix == ".html":
-            page = vl_convert.vegalite_to_html(spec, vl_version=DRAWN_BY, bundle=True)
-            file.write_text(page, "utf-8")
+            page = vl_convert.vegalite_to_html(PLACE, vl_version=DRAWN_BY, bundle=True)
+            before, after = page.split(PLACE)
+            # In a name, `</script>` would end the script that the specification stands in.
+            inside = spec.replace("<", "\\u003c")
+            file.write_text(f"{before}{inside}{after}", "utf-8")
         else:
             raise SpecError(
                 f"a figure can't be written as {file.name}.",
