@@ -216,6 +216,7 @@ def promote(
         release = bundle.promote(results, trial=trial, out=out)
         standing.note(results.store, release)
         return Promotion(release, None)
+    bundle.promotable(results, trial=trial, out=out)  # else it would be mirrored and then refused
     uri = server.tracking_uri(settings().root)
     server.reachable(uri)
     parent = registry.parent_run(results, uri)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 import mox
@@ -18,6 +21,7 @@ from mox.pipeline.stages import Ref
 from mox.release.bundle import dump, promote, read_release
 from mox.release.trial import trial_of
 from mox.results import Results
+from mox.spec import digest
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -86,6 +90,32 @@ def test_a_release_reads_back_as_it_was_written(results: Results) -> None:
     assert read_release(release.path).content == release.content
 
 
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(
+    st.recursive(
+        texts
+        | st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False),
+        lambda part: st.lists(part, max_size=3) | st.dictionaries(texts, part, max_size=3),
+        max_leaves=6,
+    )
+)
+@example("a\x85b")
+@example({"a\u2028b\ufeff": ["\x85", "line\nnext\x85", " \x85 ", "\r\n\x85"]})
+def test_whatever_stands_in_a_release_reads_back(value: Any) -> None:
+    content: dict[str, Any] = {"schema": 1, "name": "x", "value": value}
+    content["sha256"] = digest(content)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "r.yaml"
+        path.write_bytes(dump(content).encode())
+        assert read_release(path).content == content
+
+
 def test_a_changed_release_is_refused(results: Results) -> None:
     path = promote(results).path
     path.write_text(path.read_text().replace("  size: 16", "  size: 17"))
@@ -113,6 +143,18 @@ def test_a_release_goes_where_it_is_asked_to(results: Results, tmp_path: Path) -
     assert release.path == out
     base = out.parent / release.content["corpus"]["base"]
     assert (base / "corpus" / "documents.jsonl").is_file()
+
+
+def test_an_experiment_is_not_overwritten_and_a_release_is(results: Results, here: Path) -> None:
+    """A changed release too: to promote again is its mend."""
+    before = (here / "e.yaml").read_text()
+    with pytest.raises(SpecError, match=r"e\.yaml is there already, and is no release"):
+        promote(results, out=here / "e.yaml")
+    assert (here / "e.yaml").read_text() == before
+    path = promote(results, out=here / "r.yaml").path
+    raw = path.read_text()
+    path.write_text(raw.replace("  size: 16", "  size: 17"))
+    assert promote(results, out=path).path.read_text() == raw
 
 
 def test_a_trial_named_by_hand_is_released_and_says_so(results: Results) -> None:

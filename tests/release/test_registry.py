@@ -27,7 +27,7 @@ def uri(here: Path, empty_mlflow: Path) -> str:
 
 
 def test_a_release_becomes_a_version_that_an_alias_finds(
-    results: Results, uri: str, tmp_path: Path
+    results: Results, change: Any, uri: str, tmp_path: Path
 ) -> None:
     place = parent_run(results, uri)
     release = promote(results, mlflow=place)
@@ -42,10 +42,14 @@ def test_a_release_becomes_a_version_that_an_alias_finds(
     assert version.description == results.choice.reason
     assert version.run_id == release.content["mlflow"]["trial_run_id"]
     assert release.content["mlflow"]["run_id"] == place.parent_id
-    folder = Path(client.download_artifacts(version.run_id, "release", str(tmp_path)))
+    # Another release of the same trial has a folder of its own.
+    later = promote(change(results, notes=("later",), started="2031-01-01T00:00:00Z"))
+    register(results, later, uri, alias="candidate")
+    source = f"release/{release.sha256}"
+    assert version.source == f"runs:/{version.run_id}/{source}"
+    folder = Path(client.download_artifacts(version.run_id, source, str(tmp_path)))
     [file] = folder.iterdir()
     assert file.read_bytes() == release.path.read_bytes()
-    assert version.source == f"runs:/{version.run_id}/release"
 
 
 def test_the_same_release_is_registered_once(results: Results, uri: str) -> None:
@@ -112,3 +116,15 @@ def test_every_experiments_name_becomes_a_models(name: str) -> None:
     made: Any = model_name(name)
     _validate_model_name(made)
     assert "'" not in made
+
+
+def test_what_cannot_be_promoted_is_not_mirrored_either(
+    results: Results, change: Any, here: Path
+) -> None:
+    for stopped in ("going on", "cut off"):
+        with pytest.raises(SpecError, match=rf"was stopped .{stopped}"):
+            mox.promote(change(results, stopped=stopped))
+    with pytest.raises(SpecError, match="is no release"):
+        mox.promote(results, out=here / "e.yaml")
+    assert not (here / "state" / "mirrored").exists()
+    assert not (here / "state" / "mlflow.db").exists()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mox.errors import DataError, SpecError, StoreError
+from mox.errors import DataError, MoxError, SpecError, StoreError
 from mox.pipeline.plan import ENDS
 from mox.pipeline.store import write_whole
 from mox.release.corpus import verified
@@ -67,12 +67,12 @@ def promote(
         mlflow: where the run stands in MLflow, to be named in the release.
 
     Raises:
-        SpecError: nothing is chosen, the run was stopped, the trial failed, or the corpus'
-            settings carry credentials.
+        SpecError: nothing is chosen, the run was stopped, the trial failed, the file is there
+            already and no release, or the corpus' settings carry credentials.
         StoreError: what the trial stands on has changed since it was run.
         DataError: the corpus has, so that the release could not be opened.
     """
-    taken = _taken(results, trial)
+    taken = promotable(results, trial=trial, out=out)
     folder = (out.parent if out else results.store.root / "releases").absolute()
     content = {
         **_measured(results, taken),
@@ -99,9 +99,9 @@ def read_release(path: Path) -> Release:
         StoreError: it was written by a newer Mox.
     """
     content = dict(read(path, what="a release", start="schema: 1").settings)
-    schema = content.get("schema")
-    if not isinstance(schema, int) or CHECKSUM not in content:
+    if not _is_one(content):
         raise DataError(f"{path} is no release.", mend="name a file that `mox promote` wrote.")
+    schema = content["schema"]
     if schema > SCHEMA:
         raise StoreError(
             f"{path} was written by a newer Mox (schema {schema}; this one knows {SCHEMA}).",
@@ -118,6 +118,11 @@ def read_release(path: Path) -> Release:
     return Release(path.absolute(), {**content, CHECKSUM: said})
 
 
+def _is_one(content: Mapping[str, Any]) -> bool:
+    """Whether a file's settings are a release's, changed or not."""
+    return isinstance(content.get("schema"), int) and CHECKSUM in content
+
+
 def dump(content: Mapping[str, Any]) -> str:
     """A release as YAML."""
     from ruamel.yaml import YAML
@@ -127,8 +132,44 @@ def dump(content: Mapping[str, Any]) -> str:
     yaml.width = 4096  # a folded line would be harder to compare
     yaml.representer.ignore_aliases = lambda *_: True
     buffer = io.StringIO()
-    yaml.dump(dict(content), buffer)
+    yaml.dump(_quoted(content), buffer)
     return HEAD + buffer.getvalue()
+
+
+def _quoted(value: Any) -> Any:
+    """The same, a text with a break of YAML 1.1 in quotes, where it is escaped: plain, it is read
+    as a space or a line's end."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    if isinstance(value, Mapping):
+        return {_quoted(name): _quoted(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_quoted(part) for part in value]
+    if isinstance(value, str) and any(sign in value for sign in "\x85\u2028\u2029"):
+        return DoubleQuotedScalarString(value)
+    return value
+
+
+def promotable(results: Results, *, trial: str | None, out: Path | None) -> TrialRun:
+    """The trial that `promote` would write; nothing is written.
+
+    Raises:
+        SpecError: there is none, or the file is something else.
+    """
+    taken = _taken(results, trial)
+    if out is not None and out.is_file() and not _may_be_replaced(out):
+        raise SpecError(
+            f"{out} is there already, and is no release.",
+            mend="name another file, or move that one away.",
+        )
+    return taken
+
+
+def _may_be_replaced(file: Path) -> bool:
+    try:
+        return _is_one(read(file, what="a release", start="schema: 1").settings)
+    except MoxError:
+        return False
 
 
 def _taken(results: Results, name: str | None) -> TrialRun:

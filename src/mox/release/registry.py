@@ -121,11 +121,12 @@ def _version(
     """A new version whose source is the YAML among its trial's artifacts."""
     content = release.content
     run_id = place.trials.get(content["trial"], place.parent_id)
-    files: dict[str, str | bytes] = {f"{FOLDER}/{release.path.name}": release.path.read_bytes()}
+    folder = f"{FOLDER}/{release.sha256}"  # its own: a version's source holds no other release
+    files: dict[str, str | bytes] = {f"{folder}/{release.path.name}": release.path.read_bytes()}
     Runs(client, uri, place.experiment_id, {}).upload(client.get_run(run_id), files)
     return client.create_model_version(
         name,
-        source=f"runs:/{run_id}/{FOLDER}",
+        source=f"runs:/{run_id}/{folder}",
         run_id=run_id,
         tags={
             "mox.sha256": release.sha256,
