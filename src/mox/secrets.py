@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -91,7 +92,8 @@ def _without_value(found: re.Match[str]) -> str:
 
 
 def _planted() -> list[str]:
-    """Secrets that this process knows, longest first."""
+    """Secrets that this process knows, longest first; also as they stand in JSON, which writes a
+    quote or a backslash otherwise."""
     found = set(_guarded)
     for name, value in os.environ.items():
         if _NAME.search(name):
@@ -99,6 +101,7 @@ def _planted() -> list[str]:
                 found.add(value)
         elif name.startswith(("MOX_", "MLFLOW_")) and "://" in value:
             found |= _passwords(value)
+    found |= {json.dumps(s, ensure_ascii=ascii_)[1:-1] for s in found for ascii_ in (True, False)}
     return sorted((s for s in found if len(s) >= _SHORTEST), key=lambda s: (-len(s), s))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,16 @@ def test_a_secret_of_the_environment_is_blotted_out_wherever_it_stands(
     monkeypatch.setenv("MOX_MILVUS_URI", f"http://{USER_AND_PASSWORD}@host:19530")
     said = {"error": [f"refused pa55-w0rd and {KEY}"], "n": 3}
     assert scrubbed(said) == {"error": ["refused *** and ***"], "n": 3}
+
+
+def test_a_secret_is_blotted_out_of_json_however_that_writes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = 'pa"ss\\w0rd-é'  # noqa: S105
+    monkeypatch.setenv("TEAM_PASSWORD", secret)
+    for ascii_ in (True, False):
+        raw = json.dumps({"note": f"login with {secret} failed"}, ensure_ascii=ascii_)
+        assert json.loads(scrub(raw)) == {"note": "login with *** failed"}
 
 
 def test_ordinary_settings_of_the_environment_are_no_secrets(
