@@ -70,6 +70,18 @@ def test_searches_of_two_arrivals_are_two_metrics() -> None:
     assert drawn["ttft_ms_p50/a short slo closed"] == {0: 999}
 
 
+def test_the_description_is_text_and_says_where_the_rest_is() -> None:
+    why = f"HTTP 400: <b>bad</b> | *x*\n# Heading {'e' * 9000}"
+    missing = [{"provider": "gpt_4_x", "workload": "rag", "why": why}]
+    text = providers.note({**DOCUMENT, "missing": missing})
+    assert (
+        "Missing: gpt\\_4\\_x rag, HTTP 400: &lt;b&gt;bad&lt;/b&gt; \\| \\*x\\* # Heading eee"
+        in text
+    )
+    assert len(text) <= 8000
+    assert text.endswith("see providers.json)")
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [

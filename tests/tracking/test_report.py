@@ -26,7 +26,7 @@ def made(*sections: Section, **changes: Any) -> Report:
 
 def test_the_description_and_the_page_say_the_same(results: Results) -> None:
     report = results.report()
-    text, page = markdown(report, PLACE).replace("\\", ""), unescape(report.html())
+    text, page = unescape(markdown(report, PLACE).replace("\\", "")), unescape(report.html())
     for line in report.verdict:
         assert line in text
         assert line in page
@@ -91,7 +91,8 @@ def test_a_table_leaves_out_what_has_no_room() -> None:
 
 
 def test_text_is_no_markdown_of_its_own_and_carries_no_secret() -> None:
-    hostile = "<b>*x*</b> | [a](http://u:s3cret@h) `c`"
+    hostile = "<b>*x*</b> | [a](http://u:s3cret@h) `c` ~~d~~ e &lt; 3"
     text = markdown(made(Section("S", (Lines((hostile,)), Commands("a ``` b")))), PLACE)
-    assert "- \\<b\\>\\*x\\*\\</b\\> \\| \\[a\\](http://\\*\\*\\*@h) \\`c\\`" in text
+    said = "- &lt;b&gt;\\*x\\*&lt;/b&gt; \\| \\[a\\](http://\\*\\*\\*@h) \\`c\\`"
+    assert f"{said} \\~\\~d\\~\\~ e &amp;lt; 3" in text
     assert "```\na  b\n```" in text

@@ -21,6 +21,7 @@ from mox.spec import digest
 from mox.tracking import links, marker, server
 from mox.tracking.keys import PARAM, TAG, fitted, legal_key, shortened, text_of
 from mox.tracking.marker import Mirrored
+from mox.tracking.report import plain
 from mox.tracking.writing import Runs, figure_page, made_with
 
 if TYPE_CHECKING:
@@ -161,16 +162,18 @@ def note(content: Mapping[str, Any]) -> str:
     from mox.results.providers import verdict
 
     rows = content["rows"]
-    lines = [*verdict(content), f"{len(rows)} conditions of {content['name']}."]
+    said = [*verdict(content), f"{len(rows)} conditions of {content['name']}."]
+    lines = [plain(line) for line in said]
     if content["simulated"]:
         lines.insert(0, f"**Simulated** at time scale {content['time_scale']:g}: nobody answered.")
     if invalid := sum(not row["valid"] for row in rows):
         lines.append(
             f"{invalid} of them are INVALID: the client measured itself, or got no answer."
         )
-    lines += [f"Missing: {one['provider']} {one['workload']}, {one['why']}"
+    lines += [plain(f"Missing: {one['provider']} {one['workload']}, {one['why']}")
               for one in content["missing"]]  # fmt: skip
-    return "\n\n".join([*lines, f"Tables: `{PAGE}`; all numbers: `{DOCUMENT}`."])
+    text = "\n\n".join([*lines, f"Tables: `{PAGE}`; all numbers: `{DOCUMENT}`."])
+    return shortened(text, TAG, see=DOCUMENT)
 
 
 def _write(runs: Runs, content: Mapping[str, Any], page: str, folder: Path | None) -> str:
@@ -187,7 +190,8 @@ def _write(runs: Runs, content: Mapping[str, Any], page: str, folder: Path | Non
     run_id = str(found.info.run_id)
     runs.upload(found, _files(content, page))
     told, _ = fitted(params(content), PARAM)
-    said, _ = fitted({**tags(content), "mlflow.note.content": note(content)}, TAG)
+    said, _ = fitted(tags(content), TAG)
+    said["mlflow.note.content"] = note(content)
     metrics = {"conditions": float(len(content["rows"]))}
     metrics |= {f"usd_{who}": float(usd) for who, usd in content["usd"].items()}
     runs.log(found, params=told, metrics=metrics, tags=said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -159,8 +160,11 @@ def _cell(cell: Cell, *, bold: bool) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line, also inside a table."""
+    """Text that Markdown shows as it is, on one line, also inside a table.
+
+    What HTML reads is an entity: MLflow's pages show a backslash before it.
+    """
     flat = " ".join(text.split())
-    for mark in "\\`*_|<>[]":
+    for mark in "\\`*_|[]~":
         flat = flat.replace(mark, f"\\{mark}")
-    return flat
+    return html.escape(flat, quote=False)
