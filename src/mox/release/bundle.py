@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mox.errors import DataError, MoxError, SpecError, StoreError
+from mox.errors import SpecError, StoreError
 from mox.pipeline.plan import ENDS
 from mox.pipeline.store import write_whole
 from mox.release.corpus import verified
+from mox.release.file import CHECKSUM, SCHEMA, Release, dump, read_release
 from mox.release.runtime import runtime_of
+from mox.release.taken import promotable
 from mox.release.trial import engine_of, fingerprints, folded, trial_of
 from mox.results import Interval, Results, TrialRun
 from mox.results.git import commit
 from mox.secrets import scrubbed
 from mox.services.running import located
-from mox.settings import DISTRIBUTION, settings
-from mox.source import read
+from mox.settings import settings
 from mox.spec import digest
 from mox.tracking.marker import Mirrored
 from mox.types import Corpus
 
-SCHEMA = 1
-CHECKSUM = "sha256"
-HEAD = (
-    f"# A release of Mox ({DISTRIBUTION}). Its checksum covers every value: don't edit it."
-    " `mox ask` opens it.\n"
-)
-
-
-@dataclass(frozen=True)
-class Release:
-    """A release as it stands in its file."""
-
-    path: Path
-    content: Mapping[str, Any]
-    """All of it, its checksum under `sha256`."""
-
-    @property
-    def name(self) -> str:
-        return str(self.content["name"])
-
-    @property
-    def sha256(self) -> str:
-        return str(self.content[CHECKSUM])
+__all__ = ["Release", "dump", "promotable", "promote", "read_release"]
 
 
 def promote(
@@ -88,117 +65,6 @@ def promote(
     path = out.absolute() if out else folder / f"{slug}-{content[CHECKSUM][:10]}.yaml"
     write_whole(path, dump(content).encode())
     return Release(path, content)
-
-
-def read_release(path: Path) -> Release:
-    """Read a release and verify its checksum.
-
-    Raises:
-        MissingError: no such file.
-        DataError: it isn't a release, or was changed after it was written.
-        StoreError: it was written by a newer Mox.
-    """
-    content = dict(read(path, what="a release", start="schema: 1").settings)
-    if not _is_one(content):
-        raise DataError(f"{path} is no release.", mend="name a file that `mox promote` wrote.")
-    schema = content["schema"]
-    if schema > SCHEMA:
-        raise StoreError(
-            f"{path} was written by a newer Mox (schema {schema}; this one knows {SCHEMA}).",
-            mend="upgrade Mox.",
-        )
-    said = content.pop(CHECKSUM)
-    found = digest(content)
-    if said != found:
-        raise DataError(
-            f"{path} was changed after it was written: it says {CHECKSUM} {str(said)[:12]}, and"
-            f" its content has {found[:12]}.",
-            mend="promote the trial again, or take the file from where it was registered.",
-        )
-    return Release(path.absolute(), {**content, CHECKSUM: said})
-
-
-def _is_one(content: Mapping[str, Any]) -> bool:
-    """Whether a file's settings are a release's, changed or not."""
-    return isinstance(content.get("schema"), int) and CHECKSUM in content
-
-
-def dump(content: Mapping[str, Any]) -> str:
-    """A release as YAML."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.width = 4096  # a folded line would be harder to compare
-    yaml.representer.ignore_aliases = lambda *_: True
-    buffer = io.StringIO()
-    yaml.dump(_quoted(content), buffer)
-    return HEAD + buffer.getvalue()
-
-
-def _quoted(value: Any) -> Any:
-    """The same, a text with a break of YAML 1.1 in quotes, where it is escaped: plain, it is read
-    as a space or a line's end."""
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-    if isinstance(value, Mapping):
-        return {_quoted(name): _quoted(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_quoted(part) for part in value]
-    if isinstance(value, str) and any(sign in value for sign in "\x85\u2028\u2029"):
-        return DoubleQuotedScalarString(value)
-    return value
-
-
-def promotable(results: Results, *, trial: str | None, out: Path | None) -> TrialRun:
-    """The trial that `promote` would write; nothing is written.
-
-    Raises:
-        SpecError: there is none, or the file is something else.
-    """
-    taken = _taken(results, trial)
-    if out is not None and out.is_file() and not _may_be_replaced(out):
-        raise SpecError(
-            f"{out} is there already, and is no release.",
-            mend="name another file, or move that one away.",
-        )
-    return taken
-
-
-def _may_be_replaced(file: Path) -> bool:
-    try:
-        return _is_one(read(file, what="a release", start="schema: 1").settings)
-    except MoxError:
-        return False
-
-
-def _taken(results: Results, name: str | None) -> TrialRun:
-    """The trial to promote, or why there is none."""
-    run, choice = results.run, results.choice
-    if name is not None:
-        taken = results.trial(name)
-        if taken.status != "FINISHED":
-            said = f": {taken.error}" if taken.error else ""
-            raise SpecError(
-                f"trial {taken.id} is {taken.status}{said}.", mend="promote one that finished."
-            )
-        return taken
-    if run.stopped:
-        raise SpecError(
-            f"run {run.id} was stopped ({run.stopped}) before all its trials were compared.",
-            mend="run it again, which resumes it; or name a finished trial by `--trial`.",
-        )
-    if choice is None:
-        raise SpecError(
-            f"run {run.id} chooses nothing: its experiment has no `choose`.",
-            mend="add `choose:` and run again (nothing is redone), or name a trial by `--trial`.",
-        )
-    if results.chosen is None:
-        raise SpecError(
-            f"run {run.id} chose nothing: {choice.refused}",
-            mend="mend that and run again, or name a trial by `--trial`.",
-        )
-    return results.chosen
 
 
 def _measured(results: Results, taken: TrialRun) -> dict[str, Any]:
