@@ -21,7 +21,7 @@ VERSIONS: Mapping[str, int] = {
     "rehearse": 1,
     "grow": 1,
     "exact": 1,
-    "build": 1,
+    "build": 2,
     "search": 1,
     "lexical": 1,
     "fuse": 2,
