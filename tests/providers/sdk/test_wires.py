@@ -86,6 +86,18 @@ def test_reasoning_is_kept_apart(lab: Any, wire: str, made: Any, how: str) -> No
     assert streamed.timings.first_reasoning == thought.at
 
 
+def test_reasoning_that_is_counted_beside_the_completion_is_output(lab: Any) -> None:
+    """xAI's: 26 + 63 + 288 are its total of 377. In all other tests here it stands within, as
+    OpenAI's does."""
+    usage = {"prompt_tokens": 26, "completion_tokens": 63, "total_tokens": 377,
+             "completion_tokens_details": {"reasoning_tokens": 288}}  # fmt: skip
+    *pieces, last, done = lab.chat("a")
+    chunk = {**json.loads(last.removeprefix(b"data: ")), "usage": usage}
+    body = {**json.loads(lab.chat_whole("a")[0]), "usage": usage}
+    events, answer = asyncio.run(both(lab, "chat", [*pieces, lab.data(chunk), done], body))
+    assert events[-1].usage == answer.usage == Usage(26, output_tokens=351, reasoning_tokens=288)
+
+
 ENDS = [
     ("chat", "stop", "stop"), ("chat", "length", "length"), ("chat", "tool_calls", "tool"),
     ("chat", "content_filter", "content_filter"),

@@ -63,6 +63,13 @@ class Wire:
     """Whole: `end.reason` is empty where the answer doesn't say that it ended."""
 
 
+def count_of(said: Any, name: str) -> int | None:
+    """A count in a provider's usage, 0 or more; None where it says none: no usage, no such field,
+    null, or what is no count."""
+    found = getattr(said, name, None)
+    return found if type(found) is int and found >= 0 else None
+
+
 def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """A body with a request's own further fields, sent as they are.
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from mox.providers.classify import Said, said_in
-from mox.providers.wire import End, Parts, Piece, Whole, with_extra
+from mox.providers.wire import End, Parts, Piece, Whole, count_of, with_extra
 from mox.providers.wire.schemas import is_closed
 from mox.types.providers import Finish, Request, Usage
 
@@ -95,13 +95,18 @@ def _pieces(said: Any) -> list[Piece]:
 
 
 def _usage(counted: Any) -> Usage | None:
-    if counted is None:
+    """What was counted; None where input or output wasn't."""
+    sent, made = count_of(counted, "prompt_tokens"), count_of(counted, "completion_tokens")
+    if sent is None or made is None:
         return None
-    sent, made = counted.prompt_tokens_details, counted.completion_tokens_details
+    given = getattr(counted, "prompt_tokens_details", None)
+    reasoning = count_of(getattr(counted, "completion_tokens_details", None), "reasoning_tokens")
+    if reasoning and count_of(counted, "total_tokens") == sent + made + reasoning:
+        made += reasoning  # xAI counts it beside the completion, OpenAI within
     return Usage(
-        input_tokens=counted.prompt_tokens,
-        cached_tokens=(sent and sent.cached_tokens) or 0,
-        cache_write_tokens=(sent and sent.cache_write_tokens) or 0,
-        output_tokens=counted.completion_tokens,
-        reasoning_tokens=(made and made.reasoning_tokens) or 0,
+        input_tokens=sent,
+        cached_tokens=count_of(given, "cached_tokens") or 0,
+        cache_write_tokens=count_of(given, "cache_write_tokens") or 0,
+        output_tokens=made,
+        reasoning_tokens=reasoning or 0,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from mox.errors import SpecError
 from mox.providers.classify import Said
-from mox.providers.wire import End, Parts, Piece, Whole, with_extra
+from mox.providers.wire import End, Parts, Piece, Whole, count_of, with_extra
 from mox.types.providers import Finish, Request, Usage
 
 _FINISH: dict[str, Finish] = {
@@ -95,28 +95,31 @@ def whole(answer: Any) -> Whole | Said:
     text = "".join(part.text for part in answer.content or [] if part.type == "text")
     thoughts = "".join(part.thinking for part in answer.content or [] if part.type == "thinking")
     reason = answer.stop_reason or ""
-    end = End(reason, _FINISH.get(reason), _usage(answer.usage, None), answer.model or "")
+    end = End(reason, _FINISH.get(reason), _usage(answer.usage, answer.usage), answer.model or "")
     return Whole(text, thoughts, end)
 
 
 def _usage(start: Any, last: Any) -> Usage | None:
-    """The counts of the start, and where the end has newer ones those: they are cumulative.
+    """The counts of the start, and where the end has newer ones those: they are cumulative. None
+    where input or output wasn't counted; the start's output is what was made by then, no bill.
 
     Anthropic counts what came from a cache or went into it apart from the input; we within it.
     """
-    if start is None and last is None:
+
+    def count(name: str) -> int | None:
+        newer = count_of(last, name)
+        return count_of(start, name) if newer is None else newer
+
+    sent, made = count("input_tokens"), count_of(last, "output_tokens")
+    if sent is None or made is None:
         return None
-
-    def count(name: str) -> int:
-        newer = getattr(last, name, None)
-        return int(newer if newer is not None else getattr(start, name, None) or 0)
-
-    read, written = count("cache_read_input_tokens"), count("cache_creation_input_tokens")
-    details = getattr(last or start, "output_tokens_details", None)
+    read = count("cache_read_input_tokens") or 0
+    written = count("cache_creation_input_tokens") or 0
+    details = getattr(last, "output_tokens_details", None)
     return Usage(
-        input_tokens=count("input_tokens") + read + written,
+        input_tokens=sent + read + written,
         cached_tokens=read,
         cache_write_tokens=written,
-        output_tokens=count("output_tokens"),
-        reasoning_tokens=(details and details.thinking_tokens) or 0,
+        output_tokens=made,
+        reasoning_tokens=count_of(details, "thinking_tokens") or 0,
     )

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from mox.providers.classify import Said
-from mox.providers.wire import End, Parts, Piece, Whole, with_extra
+from mox.providers.wire import End, Parts, Piece, Whole, count_of, with_extra
 from mox.providers.wire.schemas import is_closed
 from mox.types.providers import Finish, Request, Usage
 
@@ -94,14 +94,17 @@ def _failure(answer: Any) -> Said:
 
 
 def _usage(counted: Any) -> Usage | None:
-    if counted is None:
+    """What was counted; None where input or output wasn't."""
+    sent, made = count_of(counted, "input_tokens"), count_of(counted, "output_tokens")
+    if sent is None or made is None:
         return None
-    sent, made = counted.input_tokens_details, counted.output_tokens_details
+    given = getattr(counted, "input_tokens_details", None)
+    details = getattr(counted, "output_tokens_details", None)
     return Usage(
-        input_tokens=counted.input_tokens,
-        cached_tokens=(sent and sent.cached_tokens) or 0,
+        input_tokens=sent,
+        cached_tokens=count_of(given, "cached_tokens") or 0,
         # Servers of an older version of the format don't count what is written.
-        cache_write_tokens=getattr(sent, "cache_write_tokens", 0) or 0,
-        output_tokens=counted.output_tokens,
-        reasoning_tokens=(made and made.reasoning_tokens) or 0,
+        cache_write_tokens=count_of(given, "cache_write_tokens") or 0,
+        output_tokens=made,
+        reasoning_tokens=count_of(details, "reasoning_tokens") or 0,
     )
