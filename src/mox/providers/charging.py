@@ -2,8 +2,9 @@
 
 - The provider counted: its price. So too of an answer that can't be used.
 - It was never sent, or the provider refused it before it made anything: 0.
-- All else (cut off, silent, given up, interrupted, its process dead): nobody here knows what was
-  made of it. The most that it may cost is written, with a note that says so.
+- All else (cut off, silent, given up, interrupted, filtered, its process dead, a gateway that
+  waited no longer): nobody here knows what was made of it. The most that it may cost is written,
+  with a note that says so.
 
 Budgets count all three: what may be billed can't be spent again. Sums tell how much of them is of
 the last kind (`uncertain`).
@@ -17,12 +18,15 @@ MAKES_NOTHING: frozenset[str] = frozenset(
     {
         "rate_limit_requests", "rate_limit_tokens", "rate_limit_input", "rate_limit_output",
         "acceleration", "quota_exhausted", "overloaded", "server", "timeout_connect",
-        "bad_request", "auth", "model_not_found", "context_length", "content_filter",
-        "client_limited",
+        "bad_request", "auth", "model_not_found", "context_length", "client_limited",
     }
 )  # fmt: skip
 """Kinds of refusals, and of what was never sent. In mid-answer they come too (Anthropic's
 `overloaded_error`): then who raises the error says that it is billable."""
+GAVE_UP: frozenset[int] = frozenset({408, 499, 504, 524})
+"""Statuses by which a request ends that was begun: the server, or a gateway before it, waited no
+longer, or took it for left. Azure may bill a 408 (its page on managing costs); of the others nobody
+here knows."""
 UNCERTAIN = "the most that it may have cost: what was made of it is not known"
 """Written beside the price of a call of the last kind."""
 

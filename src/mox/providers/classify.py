@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mox.errors import ProviderError
+from mox.providers.charging import GAVE_UP
 from mox.providers.standing import duration_s, retry_after_s, standing
 from mox.secrets import scrub
 from mox.types.providers import ErrorKind, Resource, Usage
@@ -159,7 +160,8 @@ def refused(place: Place, said: Said) -> ProviderError:
     named = _CODES.get(said.code.lower())
     if named is None or (named == "auth" and status not in {0, 401, 403}):
         named = _by_status(place, said)
-    return failed(named, place, _quoted(said, status), wait_s=_wait(place, said), billable=False)
+    return failed(named, place, _quoted(said, status), wait_s=_wait(place, said),
+                  billable=_made_something(named, status))  # fmt: skip
 
 
 def broken(place: Place, said: Said) -> ProviderError:
@@ -171,9 +173,10 @@ def broken(place: Place, said: Said) -> ProviderError:
 
 def reported(place: Place, said: Said) -> ProviderError:
     """The error for an answer that is nothing but one, though its status is 200."""
-    message = _quoted(said, None)
-    return failed(_by_name(place, said), place, f"an error for an answer: {message}",
-                  wait_s=_wait(place, said))  # fmt: skip
+    kind, message = _by_name(place, said), _quoted(said, None)
+    status = int(said.code) if _STATUS.fullmatch(said.code) else None
+    return failed(kind, place, f"an error for an answer: {message}", wait_s=_wait(place, said),
+                  billable=_made_something(kind, status) or None)  # fmt: skip
 
 
 def failed(
@@ -191,6 +194,12 @@ def failed(
         usage=usage,
         billable=billable,
     )
+
+
+def _made_something(kind: ErrorKind, status: int | None) -> bool:
+    """Whether something may have been made of what was refused. Azure bills what its filter
+    stopped, also where it did so before an answer (its page on content filtering)."""
+    return kind == "content_filter" or status in GAVE_UP
 
 
 def _by_name(place: Place, said: Said) -> ErrorKind:

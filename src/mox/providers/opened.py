@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from mox.errors import PriceError
 from mox.providers import providers
 from mox.providers.accounts import Stated
 from mox.providers.budget import Budget, RunBook
@@ -67,7 +68,8 @@ class Opened:
     def cost(
         self, request: Request, answer: Answer, when: dt.datetime, *, asked: bool
     ) -> Decimal | None:
-        """What an answer cost, in USD; None where it has no price.
+        """What an answer cost, in USD; None where it has no price, or a usage that contradicts
+        itself: it is paid and returned all the same, and the ledger has the most, with a note.
 
         Args:
             asked: False where it was remembered.
@@ -76,7 +78,10 @@ class Opened:
             return Decimal(0)
         tier = request.extra.get("service_tier")
         terms = self._terms(request.model, when, None if tier is None else str(tier))
-        return self._prices.cost(terms, answer.usage).total
+        try:
+            return self._prices.cost(terms, answer.usage).total
+        except PriceError:
+            return None
 
     async def aclose(self) -> None:
         """Close everything; the shared server ends itself some time after its last user left."""

@@ -27,8 +27,8 @@ class Reply:
     question: str
     answer: Answer
     usd: Decimal | None
-    """What the answer cost now: 0 where it was remembered; None where it has no price. Attempts
-    that failed before it, and may be billed, stand in the ledger."""
+    """What the answer cost now: 0 where it was remembered; None where it has no price, or can't be
+    priced by its usage. Attempts that failed before it, and may be billed, stand in the ledger."""
     seconds: float
     """From the question to its whole answer."""
     waited_s: float = 0.0

@@ -49,6 +49,13 @@ QUOTA = "You exceeded your current quota, please check your plan and billing det
 LONG = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
 WAIT = {"retry-after": "7"}
 
+BILLED = {
+    # Azure's page on managing costs: it may charge a 400 of the content filter, and a 408.
+    ("content_filter", 400), ("server", 408),
+    # Of what a gateway gave up, and of what it took for left, nobody here knows.
+    ("server", 504), ("server", 524), ("cancelled", 499),
+}  # fmt: skip
+"""Refusals that may be billed, for all that is known here; all others are taken to be free."""
 REFUSALS: list[tuple[str, int, Any, dict[str, str], ErrorKind, float | None]] = [
     ("chat", 429, openai("tokens", "rate_limit_exceeded", TPM), {}, "rate_limit_tokens", 1.8),
     ("chat", 429, openai("requests", "rate_limit_exceeded", RPM), {}, "rate_limit_requests", 20),
@@ -87,6 +94,10 @@ REFUSALS: list[tuple[str, int, Any, dict[str, str], ErrorKind, float | None]] = 
     ("chat", 503, openai("server_error", "slow_down", "Slow down."), WAIT, "overloaded", 7),
     ("chat", 503, HTML, {}, "overloaded", None),
     ("chat", 502, HTML, {}, "server", None),
+    ("chat", 504, HTML, {}, "server", None),
+    ("chat", 524, HTML, {}, "server", None),  # Cloudflare's
+    ("chat", 408, openai(None, "Timeout", "The operation was timeout."), {}, "server", None),
+    ("chat", 499, openai(None, None, "client closed request"), {}, "cancelled", None),
     ("chat", 404, HTML, {}, "bad_request", None),
     ("messages", 429, anthropic("rate_limit_error",
      "This request would exceed your organization's rate limit of 40,000 input tokens per minute."),
@@ -165,6 +176,8 @@ def test_refusals_are_told_apart(
                 assert error.retry_after_s == wait_s
                 assert error.request_id == "req_7"
                 assert error.mend == MENDS[error.kind]
+                billed = may_be_billed(error.kind, error.billable)
+                assert billed == ((error.kind, status) in BILLED)
             # Each is one attempt: the SDKs' own retries are off.
             assert len(server.asked) == 2
             await provider.aclose()
