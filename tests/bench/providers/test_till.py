@@ -111,6 +111,10 @@ PARTS = tuple(Chunk(at, 4) for at in range(290))
         ({"error": "connection"}, MOST),  # it was sent, and then reset
         ({"error": "overloaded"}, 0),
         ({"error": "rate_limit_tokens"}, 0),
+        ({"error": "server"}, 0),
+        ({"error": "server", "billable": True}, MOST),  # a gateway's 504
+        # More reasoning than output: the answer is paid, and its price can't be told.
+        ({"usage": Usage(11, output_tokens=7, reasoning_tokens=9)}, MOST),
     ],
 )
 def test_a_request_costs_what_it_may_be_billed_in_its_record_and_in_the_ledger(

@@ -56,6 +56,9 @@ class Record:
     error: ErrorKind | None = None
     said: str | None = None
     """The error's message, scrubbed."""
+    billable: bool | None = None
+    """Whether it may be billed though nobody counted; None where `error` tells
+    (`mox.providers.charging`)."""
     finish: Finish | None = None
     usage: Usage = field(default_factory=Usage)
     request_id: str | None = None

@@ -18,6 +18,7 @@ import datetime as dt
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from mox.bench.providers.client import Cell
 from mox.bench.providers.record import Record
 from mox.bench.providers.targets import simulated
 from mox.bench.providers.workloads import Workload, output
-from mox.errors import BudgetError
+from mox.errors import BudgetError, PriceError
 from mox.providers.charging import may_be_billed
 from mox.types.providers import Call, Usage
 
@@ -231,20 +232,22 @@ class Judge:
 
     def _price(self, workload: Workload, record: Record) -> Price:
         terms = _terms(self.kinds[record.provider], record.model)
-        if record.usage == Usage() and billable(record):
-            return self.prices.worst(
-                terms,
-                input_tokens=counted(workload),
-                max_output_tokens=output(workload, record.number),
-            )
-        return self.prices.cost(terms, record.usage)
+        if record.usage != Usage() or not billable(record):
+            # Where its usage contradicts itself it is paid all the same.
+            with suppress(PriceError):
+                return self.prices.cost(terms, record.usage)
+        return self.prices.worst(
+            terms,
+            input_tokens=counted(workload),
+            max_output_tokens=output(workload, record.number),
+        )
 
 
 def billable(record: Record) -> bool:
     """Whether a request may be billed though nobody counted."""
     if record.sent_ns is None:
         return False
-    begun = True if record.chunks else None
+    begun = True if record.chunks else record.billable
     return record.error is not None and may_be_billed(record.error, begun)
 
 

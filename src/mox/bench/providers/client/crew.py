@@ -145,6 +145,7 @@ def _record(cell: Cell, round_: int, raw: Raw) -> tuple[Record, str]:
         done_ns=ended_ns(raw, found),
         error=found.error,
         said=found.said,
+        billable=found.failed.billable if found.failed else None,
         finish=found.finish,
         usage=found.usage,
         request_id=request_id(raw),
