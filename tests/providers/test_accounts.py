@@ -63,6 +63,17 @@ def test_two_keys_have_two_books() -> None:
     assert len(set(books(GPT, {"project": "p1"}, {"project": "p2"}, {"key_env": "A_KEY"}))) == 3
 
 
+@pytest.mark.parametrize("key", [{}, {"key_env": "A_KEY"}])
+def test_two_servers_of_ones_own_have_two_books_and_one_has_one(key: dict[str, Any]) -> None:
+    """Without a key, or with one that both take."""
+    own = {"kind": "compatible", "model": "m", "base_url": "http://gpu1:8000/v1", **key}
+    two = [{"name": "west"}, {"name": "east", "base_url": "http://gpu2:8000/v1"}]
+    assert books(own, *two) == ["west gpu1:8000 m", "east gpu2:8000 m"]
+    place = "A_KEY" if key else "default"
+    with pytest.raises(FieldError, match=f"both use {place} at gpu1:8000"):
+        books(own, {"name": "west"}, {"name": "east", "base_url": "http://gpu1:8000/v1/"})
+
+
 def test_an_accounts_own_key_goes_before_the_providers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,8 +52,8 @@ def stated(
         limits: of those that state none.
 
     Raises:
-        FieldError: an account states no limits, has a field that it can't have, or the name or
-            the key of another one.
+        FieldError: an account states no limits, has a field that it can't have, or the name of
+            another one, or its key for the same server.
     """
     from mox.providers.pool.limits import Limits
 
@@ -67,6 +67,7 @@ def stated(
         own = validate(type(spec), {**plain, **rest}, name=f"accounts.{at}")
         place = account_name(own)
         called = str(one.get("name") or place)
+        place += f" at {service_of(own)}"
         _check_name(called, at)
         _check_apart(called, place, taken, at)
         taken[called] = place
