@@ -71,6 +71,17 @@ def test_an_address_that_a_password_tears_apart_shows_no_part_of_it(
 
 
 @pytest.mark.parametrize(
+    "url", [":hunter22@host:6379/0", "user:hunter22@host", "redis:user:hunter22@host:6379/0",
+            "redis:/user:hunter22@host"],
+)  # fmt: skip
+def test_a_password_is_known_without_the_slashes_of_its_address(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOX_REDIS_URL", url)
+    assert scrub("no port hunter22, it says") == "no port ***, it says"
+
+
+@pytest.mark.parametrize(
     ("uri", "shown"),
     [
         ("http://someone:secret@host:19530/x?token=secret#secret", "http://host:19530/x"),
@@ -79,6 +90,20 @@ def test_an_address_that_a_password_tears_apart_shows_no_part_of_it(
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
         ("unix:///run/valkey.sock?password=secret", "unix:///run/valkey.sock"),
         ("./milvus.db", "./milvus.db"),
+        ("./me@work/milvus.db", "./me@work/milvus.db"),
+        ("/home/me@work/milvus.db", "/home/me@work/milvus.db"),
+        ("file:/home/me@work/mlruns", "file:/home/me@work/mlruns"),
+        ("mlruns", "mlruns"),
+        (":hunter2@host:6379/0", "…"),
+        ("hunter2@host:6379/0", "…"),
+        ("user:hunter2@host", "…"),
+        ("//:hunter2@host:6379/0", "…"),
+        ("://:hunter2@host:6379/0", "…"),
+        ("redis:user:hunter2@host", "…"),
+        ("redis:/user:hunter2@host", "…"),
+        ("redis:///user:hunter2@host", "redis://…"),
+        ("my_redis://user:hunter2@host", "…"),
+        (":hunter2@host/x://", "…"),
     ],
 )
 def test_an_address_is_shown_without_what_is_secret_in_it(uri: str, shown: str) -> None:

@@ -99,7 +99,7 @@ def _planted() -> list[str]:
         if _NAME.search(name):
             if not (_LENT.search(name) and _WORD.fullmatch(value)):
                 found.add(value)
-        elif name.startswith(("MOX_", "MLFLOW_")) and "://" in value:
+        elif name.startswith(("MOX_", "MLFLOW_")) and ("://" in value or "@" in value):
             found |= _passwords(value)
     found |= {json.dumps(s, ensure_ascii=ascii_)[1:-1] for s in found for ascii_ in (True, False)}
     return sorted((s for s in found if len(s) >= _SHORTEST), key=lambda s: (-len(s), s))
@@ -107,7 +107,11 @@ def _planted() -> list[str]:
 
 def _passwords(uri: str) -> set[str]:
     """What may be a URI's password, as it is written and as it is meant: up to the first `@`, and
-    up to the last, where one stands unencoded in it as `/`, `?` and `#` may."""
-    before = uri.partition("://")[2].rpartition("@")[0]
-    written = {user.partition(":")[2] for user in (before, before.partition("@")[0])}
+    up to the last, where one stands unencoded in it as `/`, `?` and `#` may; and where `://` is
+    missing, what follows any colon, since the first may be the scheme's."""
+    before = (uri.partition("://")[2] if "://" in uri else uri).rpartition("@")[0]
+    users = {before, before.partition("@")[0]}
+    if "://" not in uri:
+        users |= {user.partition(":")[2] for user in users}
+    written = {user.partition(":")[2] for user in users}
     return written | {unquote(one) for one in written}

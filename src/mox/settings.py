@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +15,12 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DISTRIBUTION = "mox-workbench"
+
+_BEGINS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PATH = re.compile(r"/(?!/)|[.~]")
+"""How a path begins, in which `@` parts no password from a host."""
+_FILES = frozenset({"file", "sqlite", "unix"})
+"""Schemes of URIs that are paths."""
 
 
 class Settings(BaseSettings):
@@ -73,19 +80,23 @@ def settings() -> Settings:
 
 
 def redact(uri: str) -> str:
-    """A URI without what it carries as user, password, query and fragment; of one whose password
-    may have broken it in two (`/`, `?`, `#` or `[`, not percent-encoded), nothing but its scheme.
+    """A URI without what it carries as user, password, query and fragment.
+
+    Of one whose password may have broken it in two (`/`, `?`, `#` or `[`, not percent-encoded) or
+    that lacks its `://`, nothing but its scheme: what was meant by what can't be told.
     """
-    hidden = f"{uri.partition('://')[0]}://…" if "://" in uri else "…"
+    begins = _BEGINS.match(uri)
+    hidden = f"{begins[0] if begins else ''}…"
     try:
         parts = urlparse(uri)
         port = parts.port
     except ValueError:  # its text repeats what it stumbled over
         return hidden
     if not parts.scheme:
-        return uri
+        return hidden if "@" in uri and not _PATH.match(uri) else uri
     if not parts.netloc:  # a file; or a server's socket, whose password may stand in the query
-        return uri.partition("?")[0].partition("#")[0]
+        of_a_file = parts.scheme.partition("+")[0] in _FILES
+        return hidden if "@" in uri and not of_a_file else re.split("[?#]", uri, maxsplit=1)[0]
     if "@" in parts.path or ("@" in uri and "@" not in parts.netloc):
         return hidden
     host = parts.hostname or ""

@@ -162,6 +162,14 @@ def test_a_server_that_is_away_is_said_once_and_answers_go_on(
         "ftp://someone:hunter2@host/0",
         "redis://:hunter2/abc=@host:6379/0",  # as base64 has it: it ends the host too early
         "redis://:hunter2#abc@host:6379/0",
+        # Without `://`, with a slash too few, or with no scheme that is one.
+        ":hunter2@127.0.0.1:6379/0",
+        "hunter2@host:6379/0",
+        "//:hunter2@host:6379/0",
+        "user:hunter2@host:6379/0",
+        "redis:user:hunter2@host:6379/0",
+        "redis:/user:hunter2@host:6379/0",
+        "my_redis://user:hunter2@host:6379/0",
     ],
 )
 def test_what_is_no_url_of_a_server_is_refused_without_its_password(
