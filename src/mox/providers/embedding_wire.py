@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.errors import ProviderError
 from mox.providers.accounts import book_name
-from mox.providers.classify import Place, failed, refused, said_in
+from mox.providers.classify import Place, failed, refused, reported, said_in
 from mox.providers.embedding_pace import Pace
 from mox.providers.keys import key_of, refuse_others
 from mox.providers.loop import OwnLoop
@@ -133,6 +133,8 @@ class Endpoint:
         """What is answered is paid for, of use or not: it isn't asked again."""
         try:
             said = json.loads(body)
+            if isinstance(said, dict) and said.get("error"):  # a gateway's, with a status of 200
+                raise reported(place, said_in(said))
             rows = [*said["data"]]
         except (ValueError, KeyError, TypeError):
             page = said_in(body).html  # of a proxy: who sells vectors has made none

@@ -144,6 +144,13 @@ def refusal(code: str, message: str) -> bytes:
         ((200, {**JSON, "x-mox-simulated": "1"}, b'{"data": [{"index": 0, "embedding": [1]}]}'),
          "bad_request", "a simulator answers, and", 1),
         ((500, JSON, b"{}"), "server", "HTTP 500", 5),
+        # A gateway's errors, with a status of 200; the code is the status that it got.
+        ((200, JSON, refusal("401", "No auth credentials found")), "auth", "No auth cred", 1),
+        ((200, JSON, b'{"error": {"message": "No credits", "code": 402}, "data": null}'),
+         "quota_exhausted", "No credits", 1),
+        ((200, JSON, refusal("429", "20 requests per minute")), "rate_limit_requests", "20 req", 5),
+        ((200, JSON, b'{"error": "it broke"}'), "stream_error", "it broke", 5),
+        ((200, JSON, b'{"error": null, "data": 7}'), "malformed", "instead of vectors", 5),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_told_apart(
