@@ -219,8 +219,12 @@ def test_who_stops_reading_closes_the_connection(lab: Any, wire: str) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("name", ["stream", "model", "n"])
+@pytest.mark.parametrize(
+    "name", ["stream", "model", "n", "max_tokens", "max_completion_tokens", "max_output_tokens"]
+)
 def test_further_fields_do_not_overrule_the_requests_own(lab: Any, wire: str, name: str) -> None:
+    """By no wire's name for it: a budget holds what `max_output_tokens` allows."""
+
     async def main() -> None:
         async with lab.serving(lab.good(wire, "a")) as raw:
             provider = lab.open_at(wire, raw)

@@ -15,6 +15,10 @@ _PAID_BY_CALL = (
 )  # fmt: skip
 """How the types of tools begin that a provider runs itself (OpenAI's, Anthropic's)."""
 
+_OWN = ("stream", "n", "max_tokens", "max_completion_tokens", "max_output_tokens")
+"""What no other name may set: how many answers come, and how long each may be. Of the wires' names
+for the latter each sends one, and a server that reads another too would pass the budget by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -84,7 +88,7 @@ def with_extra(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]
         if not (isinstance(mine, dict) and isinstance(theirs, dict)) or mine.keys() & theirs.keys():
             raise _clash(name)
         sent[name] = {**mine, **theirs}
-    for name in ("stream", "n"):
+    for name in _OWN:
         if name in sent:
             raise _clash(name)
     return {**body, "extra_body": sent} if sent else body
