@@ -10,6 +10,7 @@ import inspect
 import json
 import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,7 @@ from mox.errors import ProviderError
 from mox.providers.classify import Place, Said, broken, failed, refused, reported, said_in
 from mox.providers.stamping import Patience, Stamps, noting
 from mox.providers.standing import standing
-from mox.providers.wire import End, Wire
+from mox.providers.wire import End, Plain, Whole, Wire
 from mox.types.providers import Answer, Delta, Event, Request, Timings
 
 SIMULATED = "x-mox-simulated"
@@ -31,6 +32,8 @@ _UNSENT = (
     httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError,
 )  # fmt: skip
 """How the transport fails where there never was a connection, or nothing that could be sent."""
+_ANSWERS = ("choices", "output", "content")
+"""What an answer at once has, by wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ class Account:
         with noting(stamps):
             raw = await self.wire.create(**body, stream=stream)
             if stream and _kind_of(stamps).startswith(("text/html", "application/json")):
-                raise await _no_stream(raw.http_response, self._place(request, stamps), stamps)
+                raise await self._no_stream(raw.http_response, request, stamps)
             parsed = raw.parse()
             # Anthropic's SDK parses asynchronously, OpenAI's doesn't.
             return await parsed if inspect.isawaitable(parsed) else parsed
@@ -185,6 +188,28 @@ class Account:
             standing=standing(stamps.said), simulated=self.simulated or SIMULATED in stamps.said,
         )  # fmt: skip
 
+    async def _no_stream(self, response: Any, request: Request, stamps: Stamps) -> ProviderError:
+        """What came where a stream of events was asked for: a gateway's error, with a status of
+        200; or the answer at once, which is paid, of a server that doesn't stream."""
+        kind, place = _kind_of(stamps), self._place(request, stamps)
+        what = f"no stream of events but {kind}"
+        try:
+            raw = await response.aread() if kind.startswith("application/json") else b""
+            body = json.loads(raw)
+        except ValueError:
+            body = None
+        finally:
+            await response.aclose()
+        if isinstance(body, dict) and body.get("error"):
+            return reported(place, said_in(body))
+        if not isinstance(body, dict) or not any(map(body.get, _ANSWERS)):
+            return failed("malformed", place, what)
+        usage, mend = None, "take a server that streams: what it answered at once may be billed."
+        with suppress(*_SHAPE):
+            found = self.wire.whole(json.loads(raw, object_hook=Plain))
+            usage = found.end.usage if isinstance(found, Whole) else None
+        return failed("unusable", place, what, mend=mend, usage=usage)
+
     def _place(self, request: Request, stamps: Stamps) -> Place:
         return Place(f"{self.name} ({request.model})", stamps.status, stamps.said)
 
@@ -211,20 +236,6 @@ class Account:
         ):
             return broken(place, said_in(error.body or error.message))
         return failed("malformed", place, f"{type(error).__name__}: {error}")
-
-
-async def _no_stream(response: Any, place: Place, stamps: Stamps) -> ProviderError:
-    """What came where a stream of events was asked for: a gateway's error, with a status of 200."""
-    kind = _kind_of(stamps)
-    try:
-        body = json.loads(await response.aread()) if kind.startswith("application/json") else None
-    except ValueError:
-        body = None
-    finally:
-        await response.aclose()
-    if isinstance(body, dict) and body.get("error"):
-        return reported(place, said_in(body))
-    return failed("malformed", place, f"no stream of events but {kind}")
 
 
 def _lost(error: httpx2.TransportError, place: Place, stamps: Stamps) -> ProviderError:

@@ -70,6 +70,20 @@ def test_an_answer_whose_usage_contradicts_itself_is_paid_and_kept(lab: Any) -> 
     assert "can't be right" in line["note"]
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_server_that_does_not_stream_is_asked_and_paid_once(lab: Any, counted: bool) -> None:
+    (raw,) = lab.whole("chat", "Because.")
+    body = json.loads(raw) if counted else {**json.loads(raw), "usage": None}
+    found, requests = asked(lab, lab.Reply([json.dumps(body).encode()], headers=JSON))
+    assert isinstance(found, ProviderError)
+    assert (found.kind, requests) == ("unusable", 1)
+    assert "no stream of events but application/json" in found.message
+    [line] = lines()
+    # 11 tokens in and 7 out; else the most that it may have cost.
+    assert Decimal(line["usd"]) == Decimal("0.000081" if counted else line["held_usd"])
+    assert (line["note"] is None) == counted
+
+
 @pytest.mark.parametrize(
     ("status", "code", "billed"),
     [(400, "content_filter", True), (400, "invalid_request", False), (504, None, True)],

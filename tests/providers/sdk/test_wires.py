@@ -188,6 +188,14 @@ def test_json_without_an_error_is_no_stream_of_events(lab: Any, wire: str, junk:
     assert "no stream of events but application/json" in error.message
 
 
+def test_an_answer_at_once_is_no_stream_and_is_counted(lab: Any, wire: str) -> None:
+    error = asyncio.run(lab.told(wire, lab.Reply(lab.whole(wire, "a"), headers=JSON)))
+    assert error.kind == "unusable"
+    # By Anthropic's count 5 and, from a cache, 4 and 2 in.
+    written = 2 if wire == "messages" else 0
+    assert error.usage == Usage(11, 4, written, 7, 2)
+
+
 def test_older_servers_are_told_the_limit_by_its_older_name(lab: Any) -> None:
     async def main() -> None:
         async with lab.serving(lab.good("chat", "a")) as raw:

@@ -67,6 +67,18 @@ class Wire:
     """Whole: `end.reason` is empty where the answer doesn't say that it ended."""
 
 
+class Plain:
+    """A JSON object with its fields as attributes, as the SDKs' objects have them, else None."""
+
+    __slots__ = ("model_extra",)
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.model_extra = fields
+
+    def __getattr__(self, name: str) -> Any:
+        return self.model_extra.get(name)
+
+
 def count_of(said: Any, name: str) -> int | None:
     """A count in a provider's usage, 0 or more; None where it says none: no usage, no such field,
     null, or what is no count."""
