@@ -15,6 +15,7 @@ from mox.bench.providers.client.jobs import Target
 from mox.bench.providers.client.messages import Raw
 from mox.bench.providers.client.sse import EVENT_END, Event, events
 from mox.bench.providers.record import Chunk
+from mox.providers.wire import Plain
 from mox.secrets import scrub
 from mox.types.providers import ErrorKind, Finish, Usage
 
@@ -187,12 +188,12 @@ class _Source:
     def __aiter__(self) -> _Source:
         return self
 
-    async def __anext__(self) -> _Object:
+    async def __anext__(self) -> Plain:
         for event in self._stream:
             if event.data == b"[DONE]":
                 continue
-            said = json.loads(event.data.decode("utf-8"), object_hook=_Object)
-            if not isinstance(said, _Object):
+            said = json.loads(event.data.decode("utf-8"), object_hook=Plain)
+            if not isinstance(said, Plain):
                 raise TypeError(f"an event that is no object: {str(said)[:80]}")
             if said.error is not None and said.type in (None, "error"):
                 from mox.providers.classify import said_in
@@ -202,18 +203,6 @@ class _Source:
             self.at_ns = event.at_ns
             return said
         raise StopAsyncIteration
-
-
-class _Object:
-    """A JSON object with its fields as attributes, as the SDKs' objects have them, else None."""
-
-    __slots__ = ("model_extra",)
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.model_extra = fields
-
-    def __getattr__(self, name: str) -> Any:
-        return self.model_extra.get(name)
 
 
 def _driven(parts: Parts) -> Iterator[Any]:
