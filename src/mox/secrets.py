@@ -15,11 +15,17 @@ _USER = re.compile(r"(?<=://)[^\s/'\"<>]*@")
 _QUERY = re.compile(r"(?<=[?&])([^=&\s]+)=[^&\s'\"]+")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 """Of a name, however it is written: `api_key`, `X-Api-Key`, `apiKey`."""
+_CAPITALS = re.compile(r"[A-Z]{3,}")
+"""A word too, whatever follows it: `APIKEYv2`."""
 _SECRET = re.compile(
-    r"o?auth(?:z|orization|entication)?|cookie|sig|credentials?"
-    r"|(?!monkey|donkey|turkey|hockey)\w*(?:key|token|secret|password|passwd|signature)",
+    r"o?auth(?:z|orization|entication)?|cookies?|sig|credentials?|\w*token"
+    r"|(?!monkey|donkey|turkey|hockey)\w*(?:key|secret|password|passwd|signature)s?",
     re.IGNORECASE,
 )
+_TOKENS = re.compile(
+    r"(?:access|api|auth|bearer|refresh|secret|security|session)[_-]?tokens", re.IGNORECASE
+)
+"""Other tokens in the plural (`max_tokens`) are counts."""
 _NAME = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|(?:API|ACCESS|SECRET)?_?KEY|CREDENTIALS?)$",
     re.IGNORECASE,
@@ -57,7 +63,8 @@ def looks_like_a_key(text: str) -> bool:
 
 def names_a_secret(name: str) -> bool:
     """Whether a header or a query's parameter carries a secret, by its name."""
-    return any(_SECRET.fullmatch(word) for word in _WORDS.findall(name))
+    words = [*_WORDS.findall(name), *_CAPITALS.findall(name)]
+    return any(map(_SECRET.fullmatch, words)) or _TOKENS.search(name) is not None
 
 
 def scrub(text: str) -> str:

@@ -193,7 +193,9 @@ def test_no_field_of_a_compatible_address_takes_a_secret(wrong: dict[str, Any]) 
 @pytest.mark.parametrize(
     "name",
     ["Authorization", "Proxy-Authorization", "api-key", "X-Api-Key", "X-ApiKey", "apiKey",
-     "Ocp-Apim-Subscription-Key", "X-Auth-Token", "Cookie", "X-Amz-Signature", "client_secret"],
+     "Ocp-Apim-Subscription-Key", "X-Auth-Token", "Cookie", "X-Amz-Signature", "client_secret",
+     "api_keys", "apikeys", "X-Api-KEYS", "APIKEYv2", "secrets", "passwords", "access_tokens",
+     "accessTokens", "X-Auth-Tokens"],
 )  # fmt: skip
 def test_names_of_secrets_are_known_in_headers_and_in_addresses(name: str) -> None:
     with pytest.raises(ValidationError, match="carries a secret by its name"):
@@ -201,7 +203,21 @@ def test_names_of_secrets_are_known_in_headers_and_in_addresses(name: str) -> No
     assert scrub(f"see http://h/v1?a=1&{name}=value") == f"see http://h/v1?a=1&{name}=***"
 
 
-@pytest.mark.parametrize("name", ["X-Max-Tokens", "X-Keyword", "max_tokens", "monkey", "design"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Max-Tokens",
+        "X-Keyword",
+        "max_tokens",
+        "monkey",
+        "design",
+        "tokens",
+        "MAX_TOKENS",
+        "totalTokens",
+        "monkeys",
+        "X-KEYWORD",
+    ],
+)
 def test_names_that_only_look_like_a_secrets_are_taken(name: str) -> None:
     Compatible(model="m", base_url=f"http://h/v1?{name}=50", headers={name: "50"})
     assert scrub(f"http://h/v1?{name}=50") == f"http://h/v1?{name}=50"
