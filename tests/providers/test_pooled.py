@@ -240,6 +240,7 @@ class Purse:
     left: int
     lines: list[tuple[str, Usage | None, ErrorKind | None]] = field(default_factory=list)
     billable: list[bool | None] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
 
     def before(self, call: Call, *, input_tokens: int, max_output_tokens: int) -> str:
         if input_tokens + max_output_tokens > self.left:
@@ -257,6 +258,9 @@ class Purse:
     ) -> None:
         self.lines.append((booking, usage, error))
         self.billable.append(billable)
+
+    def release(self, booking: str) -> None:
+        self.released.append(booking)
 
 
 def test_each_attempt_is_booked_and_none_is_made_that_can_not_be_paid() -> None:
@@ -307,7 +311,7 @@ def test_a_request_that_cannot_be_put_was_never_sent() -> None:
             await pooled.complete(wrong)
 
     asks(world, [account("a")], work, book=purse)
-    assert (world.whom, purse.billable) == ("", [False])
+    assert (world.whom, purse.lines, purse.released) == ("", [], ["a"])
 
 
 def test_a_book_that_cannot_be_written_holds_up_no_account() -> None:

@@ -28,7 +28,7 @@ SIMULATED = "x-mox-simulated"
 """The header by which Mox' simulator says that it is one."""
 _SHAPE = (ValueError, TypeError, AttributeError, LookupError)
 """How an SDK, or who reads its objects, fails at an answer of another shape."""
-_UNSENT = (
+UNSENT = (
     httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError,
 )  # fmt: skip
 """How the transport fails where there never was a connection, or nothing that could be sent."""
@@ -249,7 +249,7 @@ def _lost(error: httpx2.TransportError, place: Place, stamps: Stamps) -> Provide
         if stamps.first is None:
             return failed("timeout_first_byte", place, f"{error}, before the first byte")
         return failed("timeout_stall", place, f"{error}, in mid-answer")
-    return failed("connection", place, said, billable=not isinstance(error, _UNSENT))
+    return failed("connection", place, said, billable=not isinstance(error, UNSENT))
 
 
 def _kind_of(stamps: Stamps) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mox.errors import BudgetError, MoxError, ProviderError, SpecError
+from mox.errors import BudgetError, ProviderError, SpecError
 from mox.types.providers import TRANSIENT, Bought, Call, Embedded, Usage
 
 if TYPE_CHECKING:
@@ -98,19 +98,21 @@ class ApiEmbedder:
         booked by itself."""
         texts, tokens = [text for text in batch if text], sum(counts)
         most, characters = self._at_most(texts, tokens), sum(map(len, texts))
+        endpoint = self._endpoint
         for attempt in range(ATTEMPTS):
             booking = book.before(call, input_tokens=most, max_output_tokens=0)
             try:
-                found: Embedded = self._endpoint.embed(texts, self._let_in(characters, tokens))
+                found: Embedded = endpoint.embed(texts, self._let_in(characters, tokens))
             except ProviderError as error:
                 book.after(booking, error.usage, error=error.kind, billable=error.billable)
                 if error.kind not in TRANSIENT or attempt + 1 == ATTEMPTS:
                     raise
                 time.sleep(_wait_s(attempt, error))
-            except BaseException as error:
-                # Ours: the pool had no turn for it, and nothing was sent.
-                sent = not isinstance(error, MoxError)
-                book.after(booking, None, error="cancelled", billable=sent)
+            except BaseException:
+                if endpoint.sent:
+                    book.after(booking, None, error="cancelled")
+                else:  # the pool had no turn for it, or it was interrupted while it waited for one
+                    book.release(booking)
                 raise
             else:
                 book.after(booking, found.usage)

@@ -63,6 +63,8 @@ class Endpoint:
         key = ready(spec) or (ACCOUNT if spec.simulated else None)
         self._spec = spec
         self._keyless = key is None
+        self.sent = False
+        """Whether the last request came to its turn."""
         self._place = Place(f"{spec.kind} {spec.model} at {spec.host}")
         self._loop = OwnLoop()
         # The address is always said: the SDK would take another from the environment unasked.
@@ -94,6 +96,7 @@ class Endpoint:
             ProviderError: it failed, or what it brought is not what was asked for.
             PoolError: its account has no turn for it in time.
         """
+        self.sent = False
         if self._pace is None:
             found = self._loop.run(self._embed(texts))
         else:
@@ -117,6 +120,7 @@ class Endpoint:
         asked["extra_headers"] = dict.fromkeys(without, openai.Omit())
         if spec.kind == "compatible":
             asked["encoding_format"] = "float"  # not all of them know base64
+        self.sent = True
         try:
             async with asyncio.timeout(spec.timeout_s):
                 raw = await create(input=list(texts), model=spec.model, **asked)
@@ -179,6 +183,8 @@ class Endpoint:
         import httpx2
         import openai
 
+        from mox.providers.attempt import UNSENT
+
         cause = error.__cause__ or error
         if isinstance(cause, httpx2.ConnectTimeout):
             return failed("timeout_connect", self._place, "no connection in time")
@@ -191,7 +197,7 @@ class Endpoint:
             return refused(place, said_in(error.body or error.response.text))
         if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
             said = f"could not be reached ({type(cause).__name__}: {cause})"
-            met = not isinstance(cause, httpx2.ConnectError)
+            met = not isinstance(cause, UNSENT)
             return failed("connection", self._place, said, billable=met)
         return failed("malformed", self._place, f"{type(error).__name__}: {error}")
 

@@ -153,7 +153,7 @@ class Pooled:
         trip.waited_s += lease.waited_s
         trip.attempts += 1
         trip.account = account.called
-        outcome, booking = Outcome(sent=False), None
+        outcome, booking, put = Outcome(sent=False), None, True
         billable: bool | None = None
         try:
             if self._book is not None:
@@ -177,11 +177,13 @@ class Pooled:
             billable = error.billable
             raise
         except MoxError:  # it can't be put as this provider's request
-            outcome, billable = Outcome(error="bad_request", sent=False), False
+            outcome, put = Outcome(error="bad_request", sent=False), False
             raise
         finally:
             try:
-                if self._book is not None and booking is not None:
+                if self._book is not None and booking is not None and not put:
+                    self._book.release(booking)
+                elif self._book is not None and booking is not None:
                     self._book.after(booking, outcome.usage, error=outcome.error, billable=billable)
             finally:
                 await self._pool.settle(lease, outcome)

@@ -82,6 +82,9 @@ class _Free:
     ) -> None:
         return
 
+    def release(self, booking: str) -> None:
+        return
+
 
 class EmbedderContract:
     """Override the fixture `spec`; the rest comes from the registry."""

@@ -219,6 +219,9 @@ class Book(Protocol):
             billable: whether it may be charged though nobody counted; None where `error` tells.
         """
 
+    def release(self, booking: str) -> None:
+        """Set nothing aside any more for a call that was never sent: it leaves no line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Embedded:

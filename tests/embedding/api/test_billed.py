@@ -4,6 +4,9 @@ not; and no budget is exceeded by what it counts."""
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -135,3 +138,36 @@ def test_no_budget_is_exceeded_where_a_text_has_more_tokens_than_the_one_before(
     with pytest.raises(BudgetError, match="would be exceeded"):
         spend()
     assert book.standing().spent <= Decimal(usd)
+
+
+def test_what_was_interrupted_before_its_turn_was_never_sent(
+    api: Any, new_book: Callable[..., RunBook], tmp_path: Path
+) -> None:
+    saying(api, lambda texts: {"data": rows(texts), "usage": {"prompt_tokens": USED}})
+    book, model = new_book(), client(api, limits={"requests_per_min": 1})
+    model.buy([TEXT], book, CALL)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.buy([TEXT], book, CALL)
+    finally:
+        timer.cancel()
+    assert len(api.requests) == len(lines(tmp_path)) == 1
+    assert (book.standing().spent, book.standing().held) == (Decimal("0.0009"), 0)
+
+
+def test_what_was_interrupted_while_it_was_asked_may_be_billed(
+    api: Any, new_book: Callable[..., RunBook], tmp_path: Path
+) -> None:
+    api.delay_s, api.dims = 1.0, 4
+    book, model = new_book(), client(api)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.buy([TEXT], book, CALL)
+    finally:
+        timer.cancel()
+    [line] = lines(tmp_path)
+    assert (line["error"], Decimal(line["usd"])) == ("cancelled", MOST)

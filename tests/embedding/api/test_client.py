@@ -45,6 +45,9 @@ class Notes:
     ) -> None:
         self.lines.append((self._open[booking], usage, error))
 
+    def release(self, booking: str) -> None:
+        self.left += self._open[booking]
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
