@@ -81,7 +81,7 @@ class ApiEmbedder:
             if not any(batch):
                 return Bought(np.zeros((taken, self.dims), dtype=np.float32), Usage())
             try:
-                found, billed = self._asked(batch, counts[:taken], book, call)
+                found, most = self._asked(batch, counts[:taken], book, call)
                 break
             except BudgetError:
                 if taken == 1:
@@ -89,12 +89,14 @@ class ApiEmbedder:
                 taken //= 2  # what is left may still pay for fewer
         vectors = np.zeros((taken, self.dims), dtype=np.float32)
         vectors[[bool(text) for text in batch]] = unit(found.vectors)
-        return Bought(vectors, billed)
+        if found.usage is not None:
+            return Bought(vectors, found.usage)
+        return Bought(vectors, Usage(input_tokens=sum(counts[:taken])), Usage(input_tokens=most))
 
     def _asked(
         self, batch: list[str], counts: list[int], book: Book, call: Call
-    ) -> tuple[Embedded, Usage]:
-        """One request, made again while that may help, and what it is billed for. Each attempt is
+    ) -> tuple[Embedded, int]:
+        """One request, made again while that may help, and the most tokens of it. Each attempt is
         booked by itself."""
         texts, tokens = [text for text in batch if text], sum(counts)
         most, characters = self._at_most(texts, tokens), sum(map(len, texts))
@@ -116,10 +118,9 @@ class ApiEmbedder:
                 raise
             else:
                 book.after(booking, found.usage)
-                if found.usage is None:
-                    return found, Usage(input_tokens=most)  # as the ledger takes it
-                self._seen = max(self._seen, found.usage.input_tokens / max(1, tokens))
-                return found, found.usage
+                if found.usage is not None:
+                    self._seen = max(self._seen, found.usage.input_tokens / max(1, tokens))
+                return found, most
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _at_most(self, texts: list[str], tokens: int) -> int:

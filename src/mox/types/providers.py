@@ -242,4 +242,6 @@ class Bought:
     vectors: Floats
     """(texts, dims) float32, of length 1; all zero for an empty text, which isn't sent."""
     usage: Usage
-    """As the provider counted; the most that it can be where it doesn't say."""
+    """As the provider counted; as the embedder's own `tokens` does where it doesn't say."""
+    booked: Usage | None = None
+    """Where it doesn't say, the most that it can be: so the book takes it."""

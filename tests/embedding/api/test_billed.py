@@ -19,7 +19,7 @@ from mox.errors import BudgetError, ProviderError
 from mox.providers.budget import Budget, RunBook
 from mox.providers.ledger import Ledger
 from mox.providers.prices import Prices
-from mox.types.providers import Call
+from mox.types.providers import Call, Usage
 
 CALL = Call("compatible", "default", "m", "embed")
 JSON = {"content-type": "application/json"}
@@ -72,7 +72,9 @@ def test_an_answer_that_is_not_counted_costs_the_most_that_it_can(
     saying(api, lambda texts: {"data": rows(texts), "usage": usage})
     book, model = new_book("0.0012"), client(api)
     for _ in range(2):
-        assert model.buy([TEXT], book, CALL).usage.input_tokens == 504
+        found = model.buy([TEXT], book, CALL)
+        # A token for each word, and one for the last space.
+        assert (found.usage, found.booked) == (Usage(101), Usage(504))
     with pytest.raises(BudgetError, match="would be exceeded"):
         model.buy([TEXT], book, CALL)
     assert len(api.requests) == 2
