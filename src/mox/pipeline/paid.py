@@ -92,7 +92,8 @@ class Shopper:
         """Vectors of the first texts; see `PaidEmbedder.buy`."""
         found = self._embedder.buy(texts, self._book, self._call)
         bought, billed = texts[: len(found.vectors)], found.usage.input_tokens
-        self._paid = Usage(input_tokens=self._paid.input_tokens + billed)
+        booked = (found.booked or found.usage).input_tokens
+        self._paid = Usage(input_tokens=self._paid.input_tokens + booked)
         shares = _shared(billed, self._embedder.tokens(bought))
         self._billed |= dict(zip(bought, shares.tolist(), strict=True))
         return found.vectors
@@ -104,7 +105,8 @@ class Shopper:
         return np.array([self._billed[text] for text in texts], dtype=np.int32)
 
     def facts(self, texts: Sequence[str], memo: VectorMemo) -> dict[str, Any]:
-        """What all of a stage's texts cost, whoever paid for them, and what was paid now.
+        """What all of a stage's texts cost, whoever paid for them, and what was paid now: of what
+        the provider doesn't count, the one by the count of here, the other as the ledger has it.
 
         Args:
             texts: as they are sent.
