@@ -33,7 +33,8 @@ class Sum:
     """Of the calls, those that ended in an error."""
     uncertain: int = 0
     """Of the calls, those of which isn't known what their provider bills: they broke off after
-    they were sent, or their process died (`mox.providers.charging`)."""
+    they were sent, their process died, or their answer wasn't counted, or in a way that has no
+    price (`mox.providers.charging`)."""
     unpriced: int = 0
     """Calls that have no price: they are in no sum."""
     input_tokens: int = 0
@@ -194,11 +195,12 @@ def _notes(some: Sequence[Sum]) -> Iterable[str]:
     if unpriced := sum(one.unpriced for one in some):
         said = "call has no price and is" if unpriced == 1 else "calls have no price and are"
         yield f"  {unpriced:,} {said} in no sum"
-    if uncertain := sum(one.uncertain for one in some):
-        most = shown(added(one.uncertain_usd for one in some))
-        what, whose = ("call", "its") if uncertain == 1 else ("calls", "their")
-        said = f"{what} broke off or died with {whose} process"
-        yield f"  {uncertain:,} {said}: {most} USD of the sum is the most that may be billed for it"
+    most = added(one.uncertain_usd for one in some)
+    if most > 0:
+        uncertain = sum(one.uncertain for one in some)
+        what, which, whom = ("call", "it", "it") if uncertain == 1 else ("calls", "they", "them")
+        said = f"of {uncertain:,} {what} nobody knows what {which} cost"
+        yield f"  {said}: {shown(most)} USD of the sum is the most that may be billed for {whom}"
 
 
 def shown(usd: Decimal) -> str:

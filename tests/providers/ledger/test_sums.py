@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,9 +143,29 @@ def test_calls_that_broke_off_and_unpriced_ones_are_named_beside_the_sums(
     said = text(sums(ledger, "purpose"))
     assert "1 call has no price and is in no sum" in said
     # The one that died held 1,000 × 1 + 100 × 10, the one that broke off 500 × 1, of a million.
-    broke = "2 calls broke off or died with their process: 0.0025 USD of the sum is the most"
-    assert broke in said
+    most = "nobody knows what they cost: 0.0025 USD of the sum is the most that may be billed for"
+    assert f"of 2 calls {most} them" in said
     (found,) = sums(ledger)
     assert (found.usd, found.uncertain, found.uncertain_usd) == (
         Decimal("0.0025"), 2, Decimal("0.0025"),
     )  # fmt: skip
+
+
+def test_calls_that_are_not_counted_are_not_said_to_have_broken_off(
+    ledger: Ledger, prices: Prices, tmp_path: Path
+) -> None:
+    """A whole answer without a count, and one whose count contradicts itself; where the most is
+    nothing there is nothing to say."""
+    book = RunBook(ledger, prices)
+    book.after(book.before(CALL, input_tokens=500, max_output_tokens=0), None)
+    odd = Usage(5, output_tokens=1, reasoning_tokens=9)
+    book.after(book.before(CALL, input_tokens=500, max_output_tokens=0), odd)
+    said = text(sums(ledger))
+    assert "of 2 calls nobody knows what they cost: 0.0010 USD of the sum is the most" in said
+    file = tmp_path / "free.yaml"
+    file.write_text("prices: [{provider: compatible, model: m, per: 1M, input: 0, output: 0}]\n")
+    free = Ledger(tmp_path / "free")
+    book = RunBook(free, Prices.load(file))
+    book.after(book.before(CALL, input_tokens=500, max_output_tokens=0), None)
+    assert "nobody knows" not in text(sums(free))
+    free.close()
