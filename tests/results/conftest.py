@@ -264,3 +264,15 @@ def many(tmp_path: Path) -> Made:
 def halved(tmp_path: Path) -> Made:
     """The same with 30 questions: 15 groups a side."""
     return ungrouped(tmp_path / "halved", 30)
+
+
+@pytest.fixture
+def uneven(tmp_path: Path) -> Made:
+    """The same with 120 questions of 27 groups a side: three of 12 questions, the rest of one."""
+    even = ungrouped(tmp_path / "uneven", 120)
+    groups = [f"big{at // 12}" if at < 36 else f"small{at}" for at in range(60)]
+    asked = [
+        replace(question, group=f"{question.split}-{groups[at // 2]}")
+        for at, question in enumerate(even.questions)
+    ]
+    return Made(tmp_path / "grouped", even.documents, asked)

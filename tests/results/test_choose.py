@@ -236,6 +236,28 @@ def test_kin_share_what_befalls_them_unseen(many: Any) -> None:
     assert apart.may_lose == pytest.approx(0.0594, rel=0.05)
 
 
+@pytest.mark.parametrize("store", ["uneven", "many"])
+def test_a_small_p_beside_an_interval_with_0_in_it_is_explained(
+    store: str, request: pytest.FixtureRequest
+) -> None:
+    """Better in one group of 12 test questions and 10 of one, equal elsewhere: p = 2/2^11 = 0.001;
+    but a group like the three large ones that wasn't seen could outweigh that. Better in 22 groups
+    of one question there is no such group."""
+    made = request.getfixturevalue(store)
+    for at in range(2):
+        # Even rows are dev, where the second is better throughout; of test it is in 22 of 60.
+        test = [row // 2 < 12 or 36 <= row // 2 < 46 for row in range(120)]
+        values = [float(at > 0 and (not row % 2 or test[row])) for row in range(120)]
+        kind = {"kind": "recursive", "size": 16 + at}
+        made.trial(f"t{at}", kind, ("recall@2",), values={"recall@2": values})
+    results = made.results(("recall@2",), choose={**RULE, "within": None, "prefer": None})
+    found = results.choice.vs_baseline
+    assert found["mean"] == pytest.approx(22 / 60)
+    assert found["p"] <= 0.002
+    assert (found["low"] <= 0) == (store == "uneven")
+    assert any("swapped by chance" in line for line in verdict(results)) == (store == "uneven")
+
+
 def test_under_20_groups_the_report_says_for_these_documents_only(few: Any) -> None:
     few.trial("one", {"kind": "recursive", "size": 16}, ("recall@2",))
     found = few.results(("recall@2",), choose={**RULE, "within": None})

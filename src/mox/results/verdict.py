@@ -86,10 +86,17 @@ def _against_baseline(results: Results, choice: Choice) -> str:
     found = choice.vs_baseline
     if not found or choice.trial == results.run.baseline:
         return ""
-    return (
+    said = (
         f"Against the baseline on {found['on']}: {found['mean']:+.3f}"
         f"{_bounds(found['low'], found['high'])}, p = {found['p']:.2g}."
     )
+    if found["p"] <= 0.05 and found["low"] <= 0 <= found["high"]:
+        said += (
+            " p is of these questions: were the two swapped by chance, group by group, so large a"
+            " difference would be that rare. The interval also allows for groups that so few don't"
+            " show, and so has 0 in it."
+        )
+    return said
 
 
 def _bounds(low: float, high: float) -> str:
