@@ -25,6 +25,10 @@ BLOCK_DRAWS = 1000
 TOLD = 20
 """So many draws that reach a difference tell its p to a quarter or so."""
 
+DRAWS_PER_TEST = 40
+"""Draws for each of several tests: a correction takes p times their number, and of fewer than 20
+draws each no p, however small, would be under 5 % after it."""
+
 
 def randomisation_p(differences: Reals, groups: Groups, *, draws: int = 10_000, seed: int) -> float:
     """Two-sided p of a paired randomisation test of one trial; see `randomisation_ps`.
@@ -85,6 +89,32 @@ def randomisation_ps(
         as_far[rare] += _as_far(rng, table.sums[:, rare], reached[rare], at_most - draws)
         found[rare] = (as_far[rare] + 1) / (at_most + 1)
     return np.asarray(found)
+
+
+def may_be_best(
+    differences: Reals, groups: Groups, *, draws: int = 10_000, seed: int
+) -> NDArray[np.bool_]:
+    """Which trials may be the truly best one, by their differences to the one that is best here.
+
+    A trial is out where its randomisation test against the best here has p ≤ 5 % after
+    Bonferroni's correction for all other trials. So whichever is truly best is out in at most 5 %
+    of question sets, although the best here was picked by the same questions: it is one of those
+    others. Trials that score alike throughout count once.
+
+    Args:
+        differences: (questions, trials) a trial's score less the best's here, the best left out.
+
+    Returns:
+        (trials,) True for those that can't be told apart from the best.
+
+    Source: a set of those that may be the best, by inverting a test of each: Hsu, Annals of
+    Statistics 12 (1984); there with normal scores.
+    """
+    others = max(1, len(np.unique(differences[:, differences.any(axis=0)], axis=1).T))
+    plain = randomisation_ps(
+        differences, groups, draws=draws, at_most=max(draws, DRAWS_PER_TEST * others), seed=seed
+    )
+    return np.asarray(plain * others > 0.05)
 
 
 def _as_far(rng: np.random.Generator, sums: Reals, reached: Reals, draws: int) -> Reals:

@@ -11,10 +11,17 @@ from mox.evaluation.power import (
     smallest_difference,
     smallest_margin,
 )
-from mox.evaluation.randomisation import holm, randomisation_p, randomisation_ps
+from mox.evaluation.randomisation import (
+    DRAWS_PER_TEST,
+    holm,
+    may_be_best,
+    randomisation_p,
+    randomisation_ps,
+)
 from mox.evaluation.resampling import FEW, scope
 
 __all__ = [
+    "DRAWS_PER_TEST",
     "FEW",
     "Bounds",
     "GroupSums",
@@ -23,6 +30,7 @@ __all__ = [
     "group_sums",
     "holm",
     "interval_methods",
+    "may_be_best",
     "mean_intervals",
     "optimism",
     "questions_needed",

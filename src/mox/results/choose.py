@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import (
+    may_be_best,
     optimism,
     questions_to_separate,
     scope,
@@ -55,6 +56,7 @@ class Choice:
     best: str | None = None
     candidates: tuple[str, ...] = ()
     indistinguishable: tuple[str, ...] = ()
+    """The best on dev and those that can't be told apart from it: see `may_be_best`."""
     same_hits: tuple[str, ...] = ()
     may_lose: float | None = None
     """Simultaneous upper bound (95 %) of how much worse than the best it may be, on dev."""
@@ -109,7 +111,7 @@ def _by_measure(results: Results, rule: Mapping[str, Any], sifted: Sifted) -> Ch
     measure, within = results.run.decisive, rule["within"]
     dev = _Dev(results, measure, sifted)
     best, same = dev.best, dev.same
-    alike = [at for at in dev.kept if at == best or at in same or dev.low[at] <= 0 <= dev.high[at]]
+    alike = [at for at in dev.kept if at == best or at in same or dev.alike[at]]
     qualify = [best]
     if within is not None:
         qualify = [at for at in dev.kept if at == best or at in same or dev.lower[at] > -within]
@@ -169,7 +171,7 @@ def _confirmed(results: Results, taken: int) -> dict[str, Any]:
 
 
 class _Dev:
-    """The trials compared on dev: the best that is kept, and bounds of differences to it.
+    """The trials compared on dev: the best that is kept, which may be best, and bounds to it.
 
     Bounds hold for the whole family at once, and are 0 for trials outside it (see `sift`).
     """
@@ -188,14 +190,18 @@ class _Dev:
         self.differences = self.values - self.values[:, [self.best]]
         self.others = [at for at in self.kept if at != self.best]
         held = [at for at, t in enumerate(trials) if t.id in family_ and at != self.best]
-        self.lower, self.low, self.high = np.zeros((3, len(trials)))
+        self.lower = np.zeros(len(trials))
+        self.alike = np.zeros(len(trials), dtype=bool)
+        if self.others:
+            self.alike[self.others] = may_be_best(
+                self.differences[:, self.others], self.groups, seed=results.run.seed
+            )
         if held:
             kin = [family(trials[at]) for at in held]
             found = simultaneous(
                 self.differences[:, held], self.groups, families=kin, seed=results.run.seed
             )
             self.lower[held] = found.lower
-            self.low[held], self.high[held] = found.low, found.high
         self.same = [
             at for at in self.others if _same_hits(results, at, self.best, self.differences)
         ]

@@ -151,7 +151,10 @@ def _alike(choice: Choice) -> str:
     if alike < 1 or choice.goal:
         return ""
     trials = "other trial" if alike == 1 else "other trials"
-    return f"{alike} {trials} cannot be told apart from the best by these questions."
+    return (
+        f"{alike} {trials} cannot be told apart from the best by these questions (paired"
+        " randomisation tests, corrected so that the truly best is among them in 95 % of cases)."
+    )
 
 
 def _power(results: Results, choice: Choice) -> str:

@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mox.evaluation.statistics import holm, mean_intervals, randomisation_ps
+from mox.evaluation.statistics import DRAWS_PER_TEST, holm, mean_intervals, randomisation_ps
 
 if TYPE_CHECKING:
     from mox.results.results import Results
-
-DRAWS_PER_TRIAL = 40
-"""Draws for each trial that is compared: Holm's first step takes p times their number, and of
-fewer than 20 draws each no p, however small, would be under 5 % after it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def versus(
     differences = values[:, wanted] - values[:, [names.index(run.baseline)]]
     low, high = mean_intervals(differences, groups, seed=run.seed, bounds=(-1.0, 1.0))
     plain = randomisation_ps(
-        differences, groups, at_most=DRAWS_PER_TRIAL * len(wanted), seed=run.seed
+        differences, groups, at_most=DRAWS_PER_TEST * len(wanted), seed=run.seed
     )
     corrected = holm(plain)
     return [
