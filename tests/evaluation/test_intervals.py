@@ -220,7 +220,7 @@ def sets(rng, kind, mean, groups, many):
 def coverage(kind, mean, groups, *, many=10_000):
     """Share of question sets whose interval holds the true mean; each set a column of its own.
 
-    A group's questions enter as its sum spread evenly: intervals look at group sums alone.
+    A group's questions enter as its sum spread evenly: they go together wholly.
     """
     sums, sizes = sets(np.random.default_rng(groups), kind, mean, groups, many)
     values = np.repeat(sums / sizes[:, None], sizes, axis=0)
@@ -254,6 +254,68 @@ def test_intervals_of_100_groups_cover_what_they_claim(kind):
 
 def test_a_few_large_groups_of_100_leave_the_interval_wide_enough():
     assert coverage("lopsided", 0.95, 100, many=4000) >= 0.93
+
+
+SIDES = {
+    "uneven": np.resize([1, 1, 1, 1, 10], 30),  # tell as much as 11 of one size
+    "one of each": np.append(
+        np.ones(12, int), [2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 12, 12, 13, 17]
+    ),  # 13
+    "many small": np.append(np.ones(90, int), [20] * 10),  # 21
+}
+"""Groups of unequal sizes: too few of one size to tell their spread, unless their questions hardly
+go together."""
+
+
+def coverage_by_question(kind, mean, sizes, together, many):
+    """Share of sets whose interval holds the true mean, and the mean width; each group's questions
+    are drawn one by one from its own chance (Beta's, that intraclass correlation).
+
+    `hits`: 0/1. `differences`: won with that chance, else lost with 10 %.
+    """
+    rng, names = np.random.default_rng(7), np.repeat(np.arange(len(sizes)), sizes)
+    shape = (len(sizes), many)
+    chance = np.full(shape, mean)
+    if together:
+        weight = (1 - together) / together
+        chance = rng.beta(mean * weight, (1 - mean) * weight, shape)
+    values = (rng.random((len(names), many)) < chance[names]).astype(float)
+    true, bounds = mean, (0, 1)
+    if kind == "differences":
+        values -= (values == 0) & (rng.random(values.shape) < 0.1)
+        true, bounds = mean - (1 - mean) * 0.1, (-1, 1)
+    low, high = mean_intervals(values, names, seed=0, resamples=600, bounds=bounds)
+    share = ((low <= true + 1e-12) & (true <= high + 1e-12)).mean()
+    print(f"{kind} {len(sizes)} {mean} {together}: {share:.4f} {(high - low).mean():.3f}")  # noqa: T201
+    return float(share), float((high - low).mean())
+
+
+@pytest.mark.parametrize("kind", ["hits", "differences"])
+@pytest.mark.parametrize("together", [0, 0.3])
+def test_a_few_large_groups_cover_what_they_claim(kind, together):
+    """And where questions hardly go together, they aren't as wide as if a whole group was unseen:
+    twice 2.2 (t of 10 degrees) times sqrt(0.25/84) is 0.24, with all 84 questions independent."""
+    share, width = coverage_by_question(kind, 0.5, SIDES["uneven"], together, 1500)
+    assert share >= 0.93
+    if not together and kind == "hits":
+        assert width <= 0.25
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kind", ["hits", "differences"])
+def test_coverage_of_a_few_large_groups(kind, side):
+    """93 % or more up to an intraclass correlation of 0.3; of 0/1 scores whatever it is. Of
+    differences that go together more (0.5; 0.8), 90 % and 83 % at least: README says so."""
+    least = {0.0: 0.93, 0.1: 0.93, 0.3: 0.93, 0.5: 0.90, 0.8: 0.83}
+    low = []
+    for mean in (0.1, 0.3, 0.5, 0.7, 0.9):
+        for together, share in least.items():
+            found, _ = coverage_by_question(kind, mean, SIDES[side], together, 4000)
+            wanted = 0.93 if kind == "hits" else share
+            low += [(mean, together, found)] if found < wanted else []
+    assert low == []
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mox.evaluation.comparison import Bounds, Families, simultaneous
-from mox.evaluation.groups import Groups, group_sums
+from mox.evaluation.groups import Groups, design_effect
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,18 +57,3 @@ def attained(
         return np.asarray(np.clip(means + wider * (bound + 1 - means), 0.0, 1.0))
 
     return Bounds(widened(found.lower), widened(found.low), widened(found.high))
-
-
-def design_effect(shares: Reals, groups: Groups) -> Reals:
-    """(trials,) how much more a mean varies than that of as many independent questions: 1 or
-    more, and 1 where nothing varies or every question is a group of its own."""
-    table = group_sums(shares, groups)
-    count, units = float(table.counts.sum()), len(table)
-    if units < 2:
-        return np.ones(shares.shape[1])
-    rest = table.sums - table.means * table.counts[:, None]
-    clustered = (rest**2).sum(axis=0) * units / (units - 1)
-    apart = shares.var(axis=0) * count**2 / (count - 1)
-    ratio = np.ones(shares.shape[1])
-    np.divide(clustered, apart, out=ratio, where=apart > 1e-12)
-    return np.maximum(ratio, 1.0)

@@ -97,3 +97,35 @@ def group_sums(values: Reals, groups: Groups) -> GroupSums:
     first = np.cumsum(counts) - counts
     sums = np.add.reduceat(values[answerable][order], first, axis=0)
     return GroupSums(sums, counts.astype(np.float64))
+
+
+def design_effect(values: Reals, groups: Groups) -> Reals:
+    """(trials,) how much more a mean varies than that of as many independent questions: 1 or
+    more, and 1 where nothing varies or every question is a group of its own."""
+    answerable, index = group_index(values, groups)
+    kept = values[answerable]
+    table = group_sums(kept, index)
+    count, units = float(table.counts.sum()), len(table)
+    if units < 2:
+        return np.ones(kept.shape[1])
+    rest = table.sums - table.means * table.counts[:, None]
+    clustered = (rest**2).sum(axis=0) * units / (units - 1)
+    apart = kept.var(axis=0) * count**2 / (count - 1)
+    ratio = np.ones(kept.shape[1])
+    np.divide(clustered, apart, out=ratio, where=apart > 1e-12)
+    return np.maximum(ratio, 1.0)
+
+
+def intraclass(values: Reals, groups: Groups) -> Reals:
+    """(trials,) how far a group's questions go together, from 0 (not at all) on: the intraclass
+    correlation that gives the design effect of groups of these sizes. 0 where every question is a
+    group of its own.
+
+    Source: Kish, *Survey Sampling* (1965), 5.4 and 11.7: design effect = 1 + ρ (n − 1), with n the
+    size of the group of a question drawn at random.
+    """
+    counts = group_sums(values[:, :1], groups).counts
+    size = float((counts**2).sum() / counts.sum())
+    if size <= 1:
+        return np.zeros(values.shape[1])
+    return np.asarray((design_effect(values, groups) - 1) / (size - 1))

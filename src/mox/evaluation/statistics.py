@@ -1,8 +1,8 @@
 """Intervals, simultaneous bounds and paired tests: all that choosing and reporting stand on."""
 
-from mox.evaluation.attained import attained, design_effect
+from mox.evaluation.attained import attained
 from mox.evaluation.comparison import Bounds, simultaneous
-from mox.evaluation.groups import GroupSums, group_sums
+from mox.evaluation.groups import GroupSums, design_effect, group_sums
 from mox.evaluation.intervals import interval_methods, mean_intervals
 from mox.evaluation.optimism import optimism
 from mox.evaluation.power import (
