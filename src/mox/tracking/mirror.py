@@ -51,24 +51,25 @@ def begin(store: Store, run_id: str, name: str, uri: str, *, folder: Path | None
         EngineError: the server is lost.
         SpecError: the experiment was deleted there.
     """
+    mirror = _begun(store, run_id, name, uri, made_with(folder), int(1000 * time.time()))
+    import altair  # noqa: F401  `finish` draws with it; imported here, beside the stages
+
+    return mirror
+
+
+def _begun(
+    store: Store, run_id: str, name: str, uri: str, made: Mapping[str, str], at_ms: int
+) -> Mirror:
+    """A sweep's parent run, RUNNING: a new one that began then, or the one there is."""
     experiment_id = server.prepare(uri, name, store.root)
     with server.speaking(uri), server.first(uri, store.root):
         runs = _runs(store, run_id, uri, experiment_id)
-        parent_id = _parent(runs, made_with(folder), int(1000 * time.time()))
-    import altair  # noqa: F401  `finish` draws with it; imported here, beside the stages
-
-    return Mirror(uri, experiment_id, parent_id)
-
-
-def _parent(runs: Runs, made: Mapping[str, str], at_ms: int) -> str:
-    """The id of a sweep's parent run, RUNNING: a new one that began then, or the one there is."""
-    found = next(iter(runs.search("sweep")), None)
-    if found is None:
-        name = f"sweep {runs.common['mox.run_id'][:8]}"
-        found = runs.create(name, {"mox.kind": "sweep", **made}, at_ms)
-    elif found.info.status != "RUNNING":
-        runs.client.update_run(found.info.run_id, status="RUNNING")
-    return str(found.info.run_id)
+        found = next(iter(runs.search("sweep")), None)
+        if found is None:
+            found = runs.create(f"sweep {run_id[:8]}", {"mox.kind": "sweep", **made}, at_ms)
+        elif found.info.status != "RUNNING":
+            runs.client.update_run(found.info.run_id, status="RUNNING")
+    return Mirror(uri, experiment_id, str(found.info.run_id))
 
 
 def finish(results: Results, uri: str, mirror: Mirror | None = None) -> Mirrored | None:
@@ -89,12 +90,9 @@ def finish(results: Results, uri: str, mirror: Mirror | None = None) -> Mirrored
     if mirror is None:
         if is_mirrored(store, run, uri):
             return None
-        experiment_id = server.prepare(uri, run.name, store.root)
         began_ms = trials.milliseconds(run.started)
         end_ms = began_ms + int(1000 * run.seconds)
-        with server.speaking(uri), server.first(uri, store.root):
-            runs = _runs(store, run.id, uri, experiment_id)
-            mirror = Mirror(uri, experiment_id, _parent(runs, made_with(None), began_ms))
+        mirror = _begun(store, run.id, run.name, uri, made_with(None), began_ms)
     with server.speaking(uri), store.lock(f"mirror-{run.id}"):
         runs = _runs(store, run.id, uri, mirror.experiment_id)
         written = trials.write(runs, mirror.parent_id, results, trials.wanted(results))
