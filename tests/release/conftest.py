@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
+import struct
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +106,55 @@ def changed(results: Results, **changes: Any) -> Results:
 def change() -> Any:
     """The same artifacts under another record."""
     return changed
+
+
+def coded(text: str, encoding: str | None) -> Any:
+    """How often each of eight letters stands in it."""
+    counts = [float(text.count(letter)) for letter in "aeiourst"]
+    packed = base64.b64encode(struct.pack("<8f", *counts)).decode()
+    return packed if encoding == "base64" else counts
+
+
+class Proxy:
+    """An embeddings API that notes which key it was sent and how many texts; each is one token."""
+
+    def __init__(self) -> None:
+        self.keys: list[str | None] = []
+        self.asked: list[int] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                outer.keys.append(self.headers.get("authorization"))
+                outer.asked.append(len(body["input"]))
+                rows = [
+                    {"index": at, "embedding": coded(text, body.get("encoding_format"))}
+                    for at, text in enumerate(body["input"])
+                ]
+                raw = json.dumps({"data": rows, "usage": {"prompt_tokens": len(rows)}}).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Proxy]:
+    """An embeddings API at a port of its own."""
+    served = Proxy()
+    yield served
+    served.close()

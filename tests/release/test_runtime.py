@@ -3,13 +3,8 @@ was measured with, or it is refused: never with others that happen to be there."
 
 from __future__ import annotations
 
-import base64
-import json
-import struct
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,53 +23,11 @@ pytestmark = pytest.mark.timeout(120)
 KINDS = ("openai", "compatible")
 
 
-def coded(text: str, encoding: str | None) -> Any:
-    """How often each of eight letters stands in it."""
-    counts = [float(text.count(letter)) for letter in "aeiourst"]
-    packed = base64.b64encode(struct.pack("<8f", *counts)).decode()
-    return packed if encoding == "base64" else counts
-
-
-class Proxy:
-    """An embeddings API that notes which key it was sent."""
-
-    def __init__(self) -> None:
-        self.keys: list[str | None] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                outer.keys.append(self.headers.get("authorization"))
-                rows = [
-                    {"index": at, "embedding": coded(text, body.get("encoding_format"))}
-                    for at, text in enumerate(body["input"])
-                ]
-                raw = json.dumps({"data": rows, "usage": {"prompt_tokens": len(rows)}}).encode()
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(10)
-
-
 @dataclass
 class Swept:
     """One sweep of both kinds, and the release of each."""
 
-    proxy: Proxy
+    proxy: Any
     home: Path
     releases: dict[str, Release]
     keys: list[str | None]
@@ -96,11 +49,10 @@ def environment(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(
-    tmp_path_factory: pytest.TempPathFactory, corpus_writer: Callable[..., Path]
-) -> Iterator[Swept]:
+    tmp_path_factory: pytest.TempPathFactory, corpus_writer: Callable[..., Path], proxy: Any
+) -> Swept:
     folder = tmp_path_factory.mktemp("swept")
     corpus = corpus_writer(folder / "corpus", documents=4, paragraphs=5)
-    proxy = Proxy()
     how = {
         "base_url": proxy.url, "model": "m", "dims": 8, "key_env": "TEAM_KEY", "account": "team",
         "limits": {"requests_per_min": 60_000}, "timeout_s": 30,
@@ -116,17 +68,14 @@ def made(
         },
         "measure": ["recall@5"],
     }
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            environment(patch, folder)
-            results = mox.run(experiment, offline=True, quiet=True)
-            releases = {
-                kind: mox.promote(results, trial=trial.id, offline=True).release
-                for kind, trial in zip(KINDS, results.run.trials, strict=True)
-            }
-        yield Swept(proxy, folder / "state", releases, list(proxy.keys))
-    finally:
-        proxy.close()
+    with pytest.MonkeyPatch.context() as patch:
+        environment(patch, folder)
+        results = mox.run(experiment, offline=True, quiet=True)
+        releases = {
+            kind: mox.promote(results, trial=trial.id, offline=True).release
+            for kind, trial in zip(KINDS, results.run.trials, strict=True)
+        }
+    return Swept(proxy, folder / "state", releases, list(proxy.keys))
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ what may be spent."""
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,53 +21,17 @@ from mox.release.bundle import Release
 pytestmark = pytest.mark.timeout(120)
 
 
-class Api:
-    """An embeddings API that counts its requests, and each text as one token."""
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                outer.asked.append(len(body["input"]))
-                rows = [
-                    {"index": at, "embedding": [float(text.count(one)) for one in "aeio"]}
-                    for at, text in enumerate(body["input"])
-                ]
-                raw = json.dumps({"data": rows, "usage": {"prompt_tokens": len(rows)}}).encode()
-                self.send_response(200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(10)
-
-
 @pytest.fixture(scope="module")
 def promoted(
-    tmp_path_factory: pytest.TempPathFactory, corpus_writer: Callable[..., Path]
-) -> Iterator[tuple[Api, Release, Path]]:
+    tmp_path_factory: pytest.TempPathFactory, corpus_writer: Callable[..., Path], proxy: Any
+) -> tuple[Any, Release, Path]:
     folder = tmp_path_factory.mktemp("paid")
     corpus = corpus_writer(folder / "corpus", documents=4, paragraphs=5)
     prices = folder / "prices.yaml"
     prices.write_text(
         "prices: [{provider: [compatible], model: m, per: 1M, input: 1000, sure: true}]\n"
     )
-    api = Api()
-    how = {"kind": "compatible", "base_url": api.url, "model": "m", "dims": 4,
+    how = {"kind": "compatible", "base_url": proxy.url, "model": "m", "dims": 8,
            "key_env": "TEAM_KEY", "limits": {"requests_per_min": 60_000}}  # fmt: skip
     experiment = {
         "name": "paid",
@@ -82,25 +44,22 @@ def promoted(
         },
         "measure": ["recall@5"],
     }
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MOX_HOME", str(folder / "state"))
-            patch.setenv("MOX_PRICES", str(prices))
-            patch.setenv("MOX_WORKERS", "1")
-            patch.setenv("TEAM_KEY", "planted-team-key")
-            results = mox.run(experiment, offline=True, quiet=True)
-            trial = results.run.trials[0]
-            assert trial.status == "FINISHED", trial.error
-            release = mox.promote(results, trial=trial.id, offline=True).release
-        yield api, release, prices
-    finally:
-        api.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOX_HOME", str(folder / "state"))
+        patch.setenv("MOX_PRICES", str(prices))
+        patch.setenv("MOX_WORKERS", "1")
+        patch.setenv("TEAM_KEY", "planted-team-key")
+        results = mox.run(experiment, offline=True, quiet=True)
+        trial = results.run.trials[0]
+        assert trial.status == "FINISHED", trial.error
+        release = mox.promote(results, trial=trial.id, offline=True).release
+    return proxy, release, prices
 
 
 @pytest.fixture
 def elsewhere(
-    promoted: tuple[Api, Release, Path], own_state: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Api, Release]:
+    promoted: tuple[Any, Release, Path], own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, Release]:
     """Another machine: the release, a key, prices, and a store that has none of its vectors."""
     api, release, prices = promoted
     monkeypatch.setenv("MOX_PRICES", str(prices))
@@ -109,7 +68,7 @@ def elsewhere(
     return api, release
 
 
-def test_a_corpus_is_not_embedded_for_money_unasked(elsewhere: tuple[Api, Release]) -> None:
+def test_a_corpus_is_not_embedded_for_money_unasked(elsewhere: tuple[Any, Release]) -> None:
     api, release = elsewhere
     with pytest.raises(BudgetError, match=r"embeds its corpus first.* texts, about \$ ") as caught:
         mox.ask(release.path, "where is the copper lantern")
@@ -118,7 +77,7 @@ def test_a_corpus_is_not_embedded_for_money_unasked(elsewhere: tuple[Api, Releas
 
 
 def test_a_limit_below_the_estimate_is_refused_and_one_above_it_is_held(
-    elsewhere: tuple[Api, Release], own_state: Path
+    elsewhere: tuple[Any, Release], own_state: Path
 ) -> None:
     api, release = elsewhere
     with pytest.raises(BudgetError, match=r"may cost \$ 0\.001 at most"):
@@ -133,7 +92,7 @@ def test_a_limit_below_the_estimate_is_refused_and_one_above_it_is_held(
 
 
 def test_the_command_takes_a_limit_and_says_where_the_key_is(
-    elsewhere: tuple[Api, Release], monkeypatch: pytest.MonkeyPatch
+    elsewhere: tuple[Any, Release], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, release = elsewhere
     monkeypatch.delenv("TEAM_KEY")
@@ -149,6 +108,6 @@ def test_the_command_takes_a_limit_and_says_where_the_key_is(
     assert len(json.loads(done.output)["passages"]) == 5
 
 
-def test_a_limit_that_is_none_is_refused(elsewhere: tuple[Api, Release]) -> None:
+def test_a_limit_that_is_none_is_refused(elsewhere: tuple[Any, Release]) -> None:
     with pytest.raises(mox.MoxError, match="can't be meant"):
         mox.ask(elsewhere[1].path, "where is the copper lantern", usd=-1)
