@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mox.corpus import corpora
+from mox.corpus.check import open_checked
 from mox.errors import FieldError, SpecError, StageError
 from mox.experiment import Experiment, Trial
 from mox.experiment.experiment import parse
@@ -99,7 +100,7 @@ def read_corpora(experiment: Experiment, more: Sequence[Mapping[str, Any]]) -> l
             spec = corpora.parse(settings)
         except FieldError as error:
             raise SpecError(f"--corpus: {error.message}", mend=error.mend) from None
-        found.append(corpora[spec](spec, experiment.source.base))
+        found.append(open_checked(spec, experiment.source.base))
     prints = [corpus.fingerprint for corpus in found]
     for at, corpus in enumerate(found):
         if corpus.fingerprint in prints[:at]:

@@ -39,16 +39,22 @@ class GroupSums:
 
     @property
     def effective(self) -> float:
-        """As many groups of one size would tell as much: (Σ counts)² / Σ counts², the number of
-        groups where all are of one size, else fewer.
-
-        Source: Kish, *Survey Sampling* (1965).
-        """
-        return float(self.counts.sum() ** 2 / (self.counts**2).sum())
+        """As many groups of one size would tell as much: see `as_many`."""
+        return as_many(self.counts)
 
     def resampled(self, weights: Reals) -> Reals:
         """(draws, trials) means under (draws, groups) weights."""
         return (weights @ self.sums) / (weights @ self.counts)[:, None]
+
+
+def as_many(counts: Sequence[float] | Reals) -> float:
+    """How many groups of one size would tell as much as groups of so many questions each:
+    (Σ counts)² / Σ counts², their number where all are of one size, else fewer.
+
+    Source: Kish, *Survey Sampling* (1965).
+    """
+    sizes = np.asarray(counts, dtype=np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def group_index(values: Reals, groups: Groups) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

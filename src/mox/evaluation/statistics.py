@@ -2,7 +2,7 @@
 
 from mox.evaluation.attained import attained
 from mox.evaluation.comparison import Bounds, simultaneous
-from mox.evaluation.groups import GroupSums, design_effect, group_sums
+from mox.evaluation.groups import GroupSums, as_many, design_effect, group_sums
 from mox.evaluation.intervals import interval_methods, mean_intervals
 from mox.evaluation.optimism import optimism
 from mox.evaluation.power import (
@@ -25,6 +25,7 @@ __all__ = [
     "FEW",
     "Bounds",
     "GroupSums",
+    "as_many",
     "attained",
     "design_effect",
     "group_sums",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence, Set
 from mox.chunking.cut import size_of
 from mox.corpus.labels import SPLITS
 from mox.embedding import embedders
-from mox.evaluation.statistics import scope, smallest_margin
+from mox.evaluation.statistics import as_many, scope, smallest_margin
 from mox.experiment import AGREEMENT, Experiment, Trial
 from mox.indexes import address, service
 from mox.services import running
@@ -151,20 +151,20 @@ def _bound_notes(experiment: Experiment, corpus: Corpus) -> list[str]:
 
 def _margin_notes(experiment: Experiment, groups: list[str]) -> list[str]:
     """What the dev side can show, before anything runs."""
-    sizes = Counter(groups).values()
+    sizes = list(Counter(groups).values())
     few = scope(len(sizes))
     units, named = (len(groups), "questions") if few else (len(sizes), "groups")
-    as_many = units if few else len(groups) ** 2 / sum(size**2 for size in sizes)
-    unequal = f", of such sizes that they tell as much as {as_many:.0f} of one,"
+    alike = units if few else as_many(sizes)
+    unequal = f", of such sizes that they tell as much as {alike:.0f} of one,"
     kin = {
         (t.chunk, t.embed, t.search.retriever, t.index if _holds_texts(t) else None)
         for t in experiment.trials
     }
-    margin = smallest_margin(as_many, len(kin))
+    margin = smallest_margin(alike, len(kin))
     assert experiment.choose is not None  # noqa: S101  asked for only then
     within = experiment.choose.within
     said = (
-        f"{units} dev {named}{unequal if as_many < units else ''} can show a margin of {margin:.3f}"
+        f"{units} dev {named}{unequal if alike < units else ''} can show a margin of {margin:.3f}"
         f" at best, {len(kin)} kinds of trials at once; within: {within}."
     )
     if within is not None and within < margin:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mox.corpus import corpora
+from mox.corpus.check import open_checked
 from mox.errors import DataError
 from mox.pipeline import codec
 from mox.pipeline.stages import Ref
@@ -26,7 +27,7 @@ def verified(content: Mapping[str, Any], folder: Path, store: Store) -> Corpus:
     """
     said = content["corpus"]
     spec = corpora.parse(said["settings"])
-    corpus = corpora[spec](spec, (folder / said["base"]).resolve())
+    corpus = open_checked(spec, (folder / said["base"]).resolve())
     if corpus.fingerprint != said["fingerprint"]:
         raise DataError(
             f"{corpus.name} is not the corpus that this release was measured on:"

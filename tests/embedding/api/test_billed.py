@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -142,19 +143,26 @@ def test_no_budget_is_exceeded_where_a_text_has_more_tokens_than_the_one_before(
     assert book.standing().spent <= Decimal(usd)
 
 
+@contextmanager
+def interrupted() -> Iterator[None]:
+    """Ctrl-C after 0.3 s, which ends what is done meanwhile."""
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        timer.cancel()
+
+
 def test_what_was_interrupted_before_its_turn_was_never_sent(
     api: Any, new_book: Callable[..., RunBook], tmp_path: Path
 ) -> None:
     saying(api, lambda texts: {"data": rows(texts), "usage": {"prompt_tokens": USED}})
     book, model = new_book(), client(api, limits={"requests_per_min": 1})
     model.buy([TEXT], book, CALL)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            model.buy([TEXT], book, CALL)
-    finally:
-        timer.cancel()
+    with interrupted():
+        model.buy([TEXT], book, CALL)
     assert len(api.requests) == len(lines(tmp_path)) == 1
     assert (book.standing().spent, book.standing().held) == (Decimal("0.0009"), 0)
 
@@ -164,12 +172,7 @@ def test_what_was_interrupted_while_it_was_asked_may_be_billed(
 ) -> None:
     api.delay_s, api.dims = 1.0, 4
     book, model = new_book(), client(api)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            model.buy([TEXT], book, CALL)
-    finally:
-        timer.cancel()
+    with interrupted():
+        model.buy([TEXT], book, CALL)
     [line] = lines(tmp_path)
     assert (line["error"], Decimal(line["usd"])) == ("cancelled", MOST)

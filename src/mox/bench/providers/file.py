@@ -98,9 +98,10 @@ def _content(one: Sized | Own | Rag, base: Path) -> dict[str, Any]:
     said = one.model_dump(mode="json")
     if isinstance(one, Rag):
         from mox.corpus import corpora
+        from mox.corpus.check import open_checked
 
         spec = corpora.parse(one.corpus)
-        corpus = corpora[spec](spec, base)
+        corpus = open_checked(spec, base)
         said["corpus"] = [corpus.fingerprint, corpus.questions_fingerprint]
     return said
 

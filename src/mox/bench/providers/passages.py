@@ -127,9 +127,10 @@ def asked(part: Rag, *, shared: bool, salt: str, base: Path) -> Questions:
     """
     from mox.chunking.tokenizers import open_tokenizer
     from mox.corpus import corpora
+    from mox.corpus.check import open_checked
 
     spec = corpora.parse(part.corpus)
-    corpus = corpora[spec](spec, base)
+    corpus = open_checked(spec, base)
     found = tuple(_found(part, corpus))
     count = open_tokenizer("o200k").count
     return Questions(
