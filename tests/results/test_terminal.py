@@ -16,8 +16,9 @@ MENDS = (
     "cannot read [/data/x]",
     f"PostgreSQL isn't installed. {install_line('pgvector')}",
     "a [bold red]word[/] and :warning: b",
+    f"PostgreSQL isn't installed. {'/a/long/path/of/an/environment' * 5}/bin/python",
 )
-"""What rich would read as an end tag without a start, a tag, or an emoji."""
+"""What rich would read as an end tag without a start, a tag, or an emoji; what it would fold."""
 
 
 @pytest.mark.parametrize("said", MENDS)

@@ -35,7 +35,12 @@ def text(results: Results, width: int = 140) -> str:
 def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
     """Print the leaderboard, the choice, and what failed."""
     run = results.run
-    console.print(_table(results, shown))
+    split = ranked_on(results)
+    over = f"{len(results.rows(None if split == 'all' else split))} questions"
+    of = f"{len(results.finished)} of {len(run.trials)} trials"
+    # Not the table's title, which is folded to the table's own width.
+    _say(console, f"{run.name}: {of} · {split}, {over}", "bold")
+    console.print(_table(results, split, shown))
     rest = len(results.finished) - shown
     if rest > 0:
         console.print(f"… and {rest} more; `mox results {run.id} --all` shows them.", style="dim")
@@ -60,16 +65,11 @@ def _say(console: Console, line: str, style: str = "") -> None:
     console.print(Text(line, style), soft_wrap=not console.is_terminal, highlight=False)
 
 
-def _table(results: Results, shown: int) -> Any:
+def _table(results: Results, split: str, shown: int) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    run = results.run
-    split = ranked_on(results)
-    over = f"{len(results.rows(None if split == 'all' else split))} questions"
-    said = f"{run.name}: {len(results.finished)} of {len(run.trials)} trials · {split}, {over}"
-    title = Text(said, "bold")
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column("trial", no_wrap=True, style="dim")
     table.add_column("configuration", overflow="fold", min_width=24)
     first, *others = by_importance(results)
