@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from mox.corpus.evidence import need_folder
+from mox.embedding.transformers import SentenceTransformers, folder_of
+from mox.errors import MissingError
+from mox.providers.accounts import account_name, key_files_from
+from mox.providers.keys import key_of
+from mox.providers.openai import OpenAI
+from mox.providers.prices import Prices
 from mox.secrets import scrub
-from mox.settings import redact, settings, state_folder
+from mox.settings import expanded, redact, settings, state_folder
+
+NOBODY = "~nobody-of-this-name"
 
 
 @pytest.fixture
@@ -108,3 +117,29 @@ def test_a_password_is_known_without_the_slashes_of_its_address(
 )
 def test_an_address_is_shown_without_what_is_secret_in_it(uri: str, shown: str) -> None:
     assert redact(uri) == shown
+
+
+@pytest.mark.parametrize("where", [f"{NOBODY}/x", NOBODY])
+def test_the_home_folder_of_nobody_is_named_with_its_mend(where: str) -> None:
+    with pytest.raises(MissingError, match=f"{NOBODY} isn't known here") as caught:
+        expanded(where)
+    assert "begins with ./~" in str(caught.value.mend)
+
+
+def test_nobodys_home_folder_is_one_clear_error_wherever_a_path_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = OpenAI(model="gpt-5-mini", key_file=Path(NOBODY) / "key")
+    monkeypatch.setenv("MOX_HOME", f"{NOBODY}/state")
+    reads = (
+        lambda: settings().root,
+        lambda: key_of(spec),
+        lambda: account_name(spec),
+        lambda: key_files_from({"key_file": f"{NOBODY}/key"}, tmp_path),
+        lambda: Prices.load(Path(NOBODY) / "prices.yaml"),
+        lambda: need_folder(tmp_path, f"{NOBODY}/corpus"),
+        lambda: folder_of(SentenceTransformers(model=f"{NOBODY}/model")),
+    )
+    for read in reads:
+        with pytest.raises(MissingError, match="isn't known here"):
+            read()

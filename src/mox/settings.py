@@ -14,6 +14,8 @@ from urllib.request import url2pathname
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mox.errors import MissingError
+
 DISTRIBUTION = "mox-workbench"
 
 _BEGINS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -55,8 +57,12 @@ class Settings(BaseSettings):
 
     @property
     def root(self) -> Path:
-        """The state folder, absolute."""
-        return self.home.expanduser().absolute()
+        """The state folder, absolute.
+
+        Raises:
+            MissingError: it is named by the home folder of a user who isn't known here.
+        """
+        return expanded(self.home).absolute()
 
 
 def state_folder(here: Path) -> Path:
@@ -72,6 +78,21 @@ def state_folder(here: Path) -> Path:
         if known or os.path.isfile(folder / "pyproject.toml"):  # noqa: PTH113
             return folder / ".mox"
     return here / ".mox"
+
+
+def expanded(path: Path | str) -> Path:
+    """A path whose `~` or `~user` is that user's home folder.
+
+    Raises:
+        MissingError: no such user is known here.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise MissingError(
+            f"{path}: the home folder {Path(path).parts[0]} isn't known here.",
+            mend="write the whole path; that of a folder whose name begins with ~ begins with ./~.",
+        ) from None
 
 
 def settings() -> Settings:

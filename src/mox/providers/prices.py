@@ -16,7 +16,7 @@ from mox.errors import PriceError
 from mox.providers.overrides import Overrides, check_near, read_overrides
 from mox.providers.pricetable import table_tiers, table_version
 from mox.providers.rates import Price, Rates, Terms, Tiers, cost, rates_for, worst
-from mox.settings import settings, state_folder
+from mox.settings import expanded, settings, state_folder
 from mox.types.providers import Usage
 
 __all__ = ["Price", "Prices", "Terms", "price"]
@@ -47,7 +47,7 @@ class Prices:
         """
         named = file or settings().prices
         if named is not None:
-            return cls(read_overrides(named.expanduser()), unpriced)
+            return cls(read_overrides(expanded(named)), unpriced)
         found = state_folder(Path.cwd()).parent / FILE
         return cls(read_overrides(found) if found.is_file() else Overrides(), unpriced)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mox.bench.providers.record import Load
 from mox.simulation.script import Wire
@@ -54,8 +54,6 @@ class Target:
     """How Chat Completions' limit of output tokens is called there."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Further ones. No secrets: they are written down."""
-    body: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of each request's body, over those that the wire makes."""
     simulated: bool = False
     time_scale: float = 1.0
     """Of a simulator: its seconds last so many of ours."""

@@ -238,7 +238,7 @@ def _header(cell: Cell, round_: int, seed: int) -> dict[str, Any]:
         "seed": seed,
         "simulated": target.simulated,
         "time_scale": target.time_scale,
-        "target": {"wire": target.wire, "base_url": target.base_url, "body": dict(target.body)},
+        "target": {"wire": target.wire, "base_url": target.base_url},
         "workload": cell.workload,
         "load": asdict(cell.load),
         "seconds": cell.seconds,

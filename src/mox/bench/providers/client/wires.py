@@ -101,7 +101,7 @@ def body(target: Target, request: Request) -> bytes:
         made = (responses if target.wire == "responses" else messages).body(asked, True)
     further = made.pop("extra_body", {})
     return json.dumps(
-        {**made, "stream": True, **further, **target.body},
+        {**made, "stream": True, **further},
         ensure_ascii=False,
         separators=(",", ":"),
     ).encode()
