@@ -86,11 +86,12 @@ def test_reasoning_is_kept_apart(lab: Any, wire: str, made: Any, how: str) -> No
     assert streamed.timings.first_reasoning == thought.at
 
 
-def test_reasoning_that_is_counted_beside_the_completion_is_output(lab: Any) -> None:
-    """xAI's: 26 + 63 + 288 are its total of 377. In all other tests here it stands within, as
-    OpenAI's does."""
+@pytest.mark.parametrize("details", [{"reasoning_tokens": 288}, None])
+def test_reasoning_that_is_counted_beside_the_completion_is_output(lab: Any, details: Any) -> None:
+    """26 + 63 + 288 are the total of 377: xAI says of what kind the 288 are, Gemini doesn't. In all
+    other tests here they stand within, as OpenAI's do."""
     usage = {"prompt_tokens": 26, "completion_tokens": 63, "total_tokens": 377,
-             "completion_tokens_details": {"reasoning_tokens": 288}}  # fmt: skip
+             "completion_tokens_details": details}  # fmt: skip
     *pieces, last, done = lab.chat("a")
     chunk = {**json.loads(last.removeprefix(b"data: ")), "usage": usage}
     body = {**json.loads(lab.chat_whole("a")[0]), "usage": usage}

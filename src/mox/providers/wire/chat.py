@@ -95,18 +95,21 @@ def _pieces(said: Any) -> list[Piece]:
 
 
 def _usage(counted: Any) -> Usage | None:
-    """What was counted; None where input or output wasn't."""
+    """What was counted; None where input or output wasn't.
+
+    What the total has beyond prompt and completion is output: reasoning that xAI counts beside the
+    completion, and that Gemini and gateways to it count in the total only. OpenAI's is within.
+    """
     sent, made = count_of(counted, "prompt_tokens"), count_of(counted, "completion_tokens")
     if sent is None or made is None:
         return None
     given = getattr(counted, "prompt_tokens_details", None)
-    reasoning = count_of(getattr(counted, "completion_tokens_details", None), "reasoning_tokens")
-    if reasoning and count_of(counted, "total_tokens") == sent + made + reasoning:
-        made += reasoning  # xAI counts it beside the completion, OpenAI within
+    details = getattr(counted, "completion_tokens_details", None)
+    beside = max(0, (count_of(counted, "total_tokens") or 0) - sent - made)
     return Usage(
         input_tokens=sent,
         cached_tokens=count_of(given, "cached_tokens") or 0,
         cache_write_tokens=count_of(given, "cache_write_tokens") or 0,
-        output_tokens=made,
-        reasoning_tokens=reasoning or 0,
+        output_tokens=made + beside,
+        reasoning_tokens=max(beside, count_of(details, "reasoning_tokens") or 0),
     )
