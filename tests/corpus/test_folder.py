@@ -283,7 +283,12 @@ def test_evidence_is_by_offsets_or_by_quotation(load: Load, docs: Path) -> None:
     [
         ("They fly three miles.", "'They fly three miles.' doesn't stand in any file"),
         (" ", "' ' doesn't stand in any file"),
-        ("hey fly two", "'hey fly two' doesn't stand in any file"),
+        (
+            "hey fly two",
+            "'hey fly two' stands in any file only as a part of longer words: 'They fly two' in"
+            " 'guide.md', line 4",
+        ),
+        ({"document": "guide.md", "text": "ile"}, "'ile' stands in 'guide.md' only as a part"),
         ({"document": "guide.md", "text": "No."}, "'No.' doesn't stand in 'guide.md'"),
         ({"document": "guide.md"}, "no field `text`"),
         ({"text": "Bees"}, "no field `document`"),
@@ -305,6 +310,25 @@ def test_evidence_that_is_not_there_is_refused(
     ask(docs, item)
     with pytest.raises(DataError, match=re.escape(str(docs / "questions.jsonl:1")) + ".*" + said):
         load()
+
+
+def test_a_part_of_a_word_is_asked_for_by_the_offsets_that_its_refusal_gives(
+    load: Load, docs: Path
+) -> None:
+    put(docs, {"a.py": "def f():\n    wait(timeout='30s')\n"})
+    ask(docs, {"document": "a.py", "text": "30"})
+    with pytest.raises(DataError, match=r"'30s' in 'a\.py', line 2") as caught:
+        load()
+    offsets = json.loads(caught.value.mend[caught.value.mend.index("{") :].removesuffix("."))
+    assert offsets == {"document": "a.py", "start": 27, "end": 29}
+    ask(docs, offsets)
+    assert load().questions[0].evidence.groups == ((Span("a.py", 27, 29),),)
+
+
+def test_words_after_an_escape_in_source_code_are_whole(load: Load, docs: Path) -> None:
+    put(docs, {"a.py": r'HELP = "usage: x\nsecond line of help"'})
+    ask(docs, "second line of help")
+    assert load().questions[0].evidence.groups == ((Span("a.py", 18, 37),),)
 
 
 def experiment(docs: Path, **corpus: Any) -> dict[str, Any]:

@@ -7,13 +7,13 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mox.corpus.quotes import find, lay_out
+from mox.corpus.quotes import find, find_within, lay_out
 from mox.types import Document, Span
 
 # White space of one and of three bytes, controls that str.split takes for white space, and
 # characters that look like white space and aren't (zero width space); one outside the BMP; a
-# digit and a character of a script without spaces.
-ALPHABET = "ab1\u6771 \n\t\r\x1c\x85\xa0\u2028\u3000\u200b\U0001f600"
+# digit and a character of a script without spaces; a backslash, which escapes b and not c.
+ALPHABET = "abc1\\\u6771 \n\t\r\x1c\x85\xa0\u2028\u3000\u200b\U0001f600"
 texts = st.text(ALPHABET, min_size=1, max_size=14)
 
 
@@ -23,8 +23,13 @@ def document(name: str, text: str) -> Document:
 
 def slowly(documents: list[Document], quotation: str) -> list[Span]:
     """Every slice of the quotation's words that begins and ends with a character, and where no
-    letter or digit of ASCII touches another outside of it."""
+    letter or digit of ASCII touches another outside of it, unless the left one is escaped."""
     wanted = quotation.split()
+
+    def inside(text: str, at: int) -> bool:
+        escaped = {found.end() for found in re.finditer(r"(?s)\\.", text) if found[0][1] in "abnrt"}
+        return bool(re.match("[A-Za-z0-9]{2}", text[max(at - 1, 0) : at + 1])) and at not in escaped
+
     return [
         Span(each.id, start, end)
         for each in documents
@@ -33,8 +38,8 @@ def slowly(documents: list[Document], quotation: str) -> list[Span]:
         if not each.text[start].isspace()
         and not each.text[end - 1].isspace()
         and each.text[start:end].split() == wanted
-        and not re.match("[A-Za-z0-9]{2}", each.text[max(start - 1, 0) : start + 1])
-        and not re.match("[A-Za-z0-9]{2}", each.text[end - 1 : end + 1])
+        and not inside(each.text, start)
+        and not inside(each.text, end)
     ]
 
 
@@ -72,6 +77,24 @@ def test_a_quotation_doesnt_stand_inside_of_a_word_or_number():
     assert list(find(pages, "bee")) == [Span("b", 0, 3)]
     assert list(find(pages, "caf")) == [Span("b", 6, 9)]
     assert list(find(pages, "be")) == []
+
+
+def test_what_a_quotation_stands_within_is_found_with_it():
+    pages = lay_out([document("a", "wait  30s, 2030 or 30"), document("b", "getValue()")])
+    assert list(find_within(pages, "30")) == [
+        (Span("a", 6, 8), Span("a", 6, 9)), (Span("a", 13, 15), Span("a", 11, 15))]  # fmt: skip
+    assert list(find_within(pages, "Value")) == [(Span("b", 3, 8), Span("b", 0, 8))]
+    assert list(find_within(pages, "ait 3")) == [(Span("a", 1, 7), Span("a", 0, 9))]
+    assert list(find_within(pages, "31")) == []
+
+
+def test_the_letter_of_an_escape_is_part_of_no_word():
+    """`\\n` in source code is the end of a line; `\\\\n` is a backslash and a word's n."""
+    pages = lay_out([document("a", r'"usage: x\nsecond line\t10"'), document("b", r"C:\\new \d10")])
+    assert list(find(pages, "second line")) == [Span("a", 11, 22)]
+    assert list(find(pages, "10")) == [Span("a", 24, 26)]
+    assert list(find(pages, r"usage: x\n")) == [Span("a", 1, 11)]
+    assert list(find(pages, "ew")) == []
 
 
 def test_nothing_is_found_over_the_border_of_two_documents():

@@ -7,7 +7,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from mox.corpus import corpora
 from mox.corpus.evidence import need_document, need_folder, read_questions, span
 from mox.corpus.files import choice, chosen, media_type, told
 from mox.corpus.jsonl import Row, typed
-from mox.corpus.quotes import find, lay_out, several
+from mox.corpus.quotes import find, find_within, lay_out, several
 from mox.corpus.text import decoded, read_bytes, shown
 from mox.errors import DataError, MissingError
 from mox.spec import Spec
@@ -64,7 +64,7 @@ class Folder(Spec):
         return patterns
 
 
-@corpora.register(Folder, fingerprint=lambda _: {"format": "2"})
+@corpora.register(Folder, fingerprint=lambda _: {"format": "3"})
 def load(spec: Folder, base: Path) -> Corpus:
     """Read and check a folder's files and questions.
 
@@ -172,20 +172,27 @@ def _places(documents: Sequence[Document]) -> Callable[[Any, str], tuple[Span, .
     known = {document.id: document for document in documents}
     pages = lay_out(documents)
 
+    def quoted(words: str, place: str, name: str | None = None) -> tuple[Span, ...]:
+        def here(found: Span) -> bool:
+            return name in (None, found.document)
+
+        within = None
+        if words.strip():
+            if found := tuple(filter(here, find(pages, words))):
+                return found
+            within = next((both for both in find_within(pages, words) if here(both[0])), None)
+        raise _not_there(words, place, name=name, documents=known, within=within)
+
     def places(item: Any, place: str) -> tuple[Span, ...]:
         if type(item) is str:
-            return _quoted(
-                item, "any file", tuple(find(pages, item)) if item.strip() else (), place
-            )
+            return quoted(item, place)
         fields = typed(item, dict, place, "a piece of evidence")
         row = Row({key: _name(value, key) for key, value in fields.items()}, place)
         if {"start", "end"} & fields.keys():
             return (span(dict(row.fields), place, known),)
         row.closed(_QUOTATION)
         name = need_document(row.need("document", str), place, known).id
-        words = row.words("text")
-        found = tuple(each for each in find(pages, words) if each.document == name)
-        return _quoted(words, shown(name), found, place)
+        return quoted(row.words("text"), place, name)
 
     return places
 
@@ -197,10 +204,33 @@ def _name(value: Any, key: str) -> Any:
     return value
 
 
-def _quoted(words: str, where: str, found: tuple[Span, ...], place: str) -> tuple[Span, ...]:
-    if not found:
-        raise DataError(
+def _not_there(
+    words: str,
+    place: str,
+    *,
+    name: str | None,
+    documents: Mapping[str, Document],
+    within: tuple[Span, Span] | None,
+) -> DataError:
+    """What is wrong with a quotation that has no place.
+
+    Args:
+        name: of the document that was named, if one was.
+        within: where the words stand as a part of longer ones, and those; None: nowhere.
+    """
+    where = "any file" if name is None else shown(name)
+    if within is None:
+        return DataError(
             f"{place}: the evidence {shown(words)} doesn't stand in {where}.",
             mend="quote whole words as the file has them, markup included; white space may differ.",
         )
-    return found
+    part, whole = within
+    text = documents[part.document].text
+    line = text.count("\n", 0, part.start) + 1
+    offsets = {"document": part.document, "start": part.start, "end": part.end}
+    return DataError(
+        f"{place}: the evidence {shown(words)} stands in {where} only as a part of longer words:"
+        f" {shown(text[whole.start : whole.end])} in {shown(part.document)}, line {line}.",
+        mend="quote those whole words, or give the place by its offsets:"
+        f" {json.dumps(offsets, ensure_ascii=False)}.",
+    )

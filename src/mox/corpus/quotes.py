@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Normalised text has no white space but single spaces, so no quotation reaches over this.
 _SEAM = "\n"
 _LAST_WHITE = 0x3000
+_ESCAPES = "abfnrtv"
+"""Letters that stand for a control character after a backslash, in C, Python, JSON and others."""
 
 
 @dataclass(frozen=True)
@@ -61,25 +63,62 @@ def find(pages: Pages, quotation: str) -> Iterator[Span]:
     Two texts are the same here when they are equal with each run of white space (as
     `str.split` has it) turned into one space, and none at the ends. A span begins and ends
     with a character that isn't white space, and not within a word or number of ASCII letters
-    and digits: `10` doesn't stand in `2010`. Scripts without spaces have no such edges.
+    and digits: `10` doesn't stand in `2010`. Scripts without spaces have no such edges, and
+    the letter of an escape (the n of `\\n` in source code) is part of no word.
 
     Args:
         quotation: with at least one character that isn't white space.
     """
-    wanted = " ".join(quotation.split())
-    at = pages.text.find(wanted)
-    while at >= 0:
-        end = at + len(wanted)
+    for at, end in _stands(pages.text, quotation):
         if not (_goes_on(pages.text, at) or _goes_on(pages.text, end)):
-            document = pages.ids[bisect_right(pages.first, at) - 1]
-            yield Span(document, int(pages.origin[at]), int(pages.origin[end - 1]) + 1)
-        at = pages.text.find(wanted, at + 1)
+            yield _span(pages, at, end)
+
+
+def find_within(pages: Pages, quotation: str) -> Iterator[tuple[Span, Span]]:
+    """Every span that `find` refuses, since a word or number goes on beyond it; and the same
+    with all of that word.
+
+    Args:
+        quotation: as for `find`.
+    """
+    for at, end in _stands(pages.text, quotation):
+        first, last = at, end
+        while _goes_on(pages.text, first):
+            first -= 1
+        while _goes_on(pages.text, last):
+            last += 1
+        if (first, last) != (at, end):
+            yield _span(pages, at, end), _span(pages, first, last)
+
+
+def _stands(text: str, quotation: str) -> Iterator[tuple[int, int]]:
+    """Where a quotation stands in normalised text, be it within a word."""
+    wanted = " ".join(quotation.split())
+    at = text.find(wanted)
+    while at >= 0:
+        yield at, at + len(wanted)
+        at = text.find(wanted, at + 1)
+
+
+def _span(pages: Pages, at: int, end: int) -> Span:
+    document = pages.ids[bisect_right(pages.first, at) - 1]
+    return Span(document, int(pages.origin[at]), int(pages.origin[end - 1]) + 1)
 
 
 def _goes_on(text: str, at: int) -> bool:
     """Whether an ASCII word or number stands on both sides of the border before `at`."""
     pair = text[max(at - 1, 0) : at + 1]
-    return len(pair) == 2 and pair.isascii() and pair.isalnum()
+    return len(pair) == 2 and pair.isascii() and pair.isalnum() and not _escapes(text, at - 1)
+
+
+def _escapes(text: str, at: int) -> bool:
+    """Whether a character is the letter of an escape: after a backslash that none escapes."""
+    if text[at] not in _ESCAPES:
+        return False
+    first = at
+    while first and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1
 
 
 def several(questions: Iterable[Question], documents: Iterable[Document]) -> Iterator[str]:
