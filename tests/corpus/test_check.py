@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -47,10 +47,10 @@ def spans(*found: Span) -> Evidence:
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Corpus], mox.Plan]:
-    """Plans an experiment on a corpus that a plugin's loader gives."""
+def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[..., mox.Plan]:
+    """Plans an experiment on a corpus that a plugin's loader gives, or a card that names it."""
 
-    def of(corpus: Corpus) -> mox.Plan:
+    def of(corpus: Corpus, named: Mapping[str, str] = {"kind": "given"}) -> mox.Plan:
         def load(_spec: Given, _base: Path) -> Corpus:
             return corpus
 
@@ -58,9 +58,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Corpus], mox.Plan]:
         entry = Entry(Given, load, lambda _: {}, {}, "their-corpora")
         monkeypatch.setattr(corpora, "_entries", {**corpora._entries, "given": entry})
         axes = {"chunk": [{"kind": "whole"}], "search": [{"kind": "bm25", "k": 3}]}
-        return mox.plan(
-            {"name": "x", "corpus": {"kind": "given"}, "axes": axes, "measure": ["recall@3"]}
-        )
+        return mox.plan({"name": "x", "corpus": named, "axes": axes, "measure": ["recall@3"]})
 
     return of
 
@@ -91,6 +89,28 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Corpus], mox.Plan]:
         (document(text="word \ud800"), "the document 'd0' can't be stored .*surrogates"),
         (question(group="\ud800"), "the question 'q0' can't be stored .*surrogates"),
         (document(metadata={"at": datetime.date.min}), "'d0' can't be stored .*not JSON serial"),
+        (document(uri="\ud800"), r"the document 'd0' can't be stored \(uri: .*surrogates"),
+        (document(media_type=None), "the document 'd0' has no text as its media_type, but None"),
+        (document(id=5), "the document 5 has no text as its id, but 5"),
+        (document(id=""), "the document '' has an empty id"),
+        (document(text=" \n"), "the document 'd0' has an empty text"),
+        (question(answer="\ud800"), r"question 'q0' can't be stored \(answer: .*surrogates"),
+        (question(answer=Path("x")), r"question 'q0' has no text as its answer, but \w*Path"),
+        (question(kind="\ud800"), r"question 'q0' can't be stored \(kind: .*surrogates"),
+        (question(text=""), "the question 'q0' has an empty text"),
+        (question(group=""), "the question 'q0' has an empty group"),
+        (question(split=["dev"]), "question 'q0' has no text as its split"),
+        (question(evidence=Evidence()), "'q0' has no evidence, and its kind is not given"),
+        (question(kind="unanswerable"), "'q0' is unanswerable, and yet has evidence"),
+        (
+            question(kind="unanswerable", evidence=Evidence(grades={"d0": 1})),
+            "'q0' is unanswerable, and yet has evidence",
+        ),
+        (question(evidence=spans(Span("d0", 0.0, 5))), "no integers"),  # type: ignore[arg-type]
+        (
+            question(evidence=Evidence(grades={"d0": float("nan")})),  # type: ignore[dict-item]
+            "'q0' has the grade nan of the document 'd0', which is no integer",
+        ),
     ],
 )
 def test_what_cannot_be_scored_is_refused_naming_the_plugin(
@@ -100,6 +120,20 @@ def test_what_cannot_be_scored_is_refused_naming_the_plugin(
         plan(corpus)
     assert caught.value.message.startswith("the loader of given, of their-corpora, gives a corpus")
     assert "report it to their-corpora" in caught.value.mend
+
+
+def test_of_a_card_the_loader_that_it_names_is_to_blame(
+    plan: Callable[..., mox.Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = tmp_path / "datasets" / "theirs" / "card.yaml"
+    card.parent.mkdir(parents=True)
+    said = "schema: 1\nname: theirs\ntitle: T\nlicence: L\ndescription: D\n"
+    card.write_text(f"{said}source: {{kind: given}}\n")
+    monkeypatch.chdir(tmp_path)
+    named = {"kind": "card", "name": "theirs"}
+    assert plan(GOOD, named).corpus.documents == GOOD.documents
+    with pytest.raises(DataError, match=r"^the loader of given, of their-corpora, gives a corpus"):
+        plan(question(split="dev"), named)
 
 
 def test_what_can_be_scored_is_not(plan: Callable[[Corpus], mox.Plan]) -> None:

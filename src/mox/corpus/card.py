@@ -12,6 +12,7 @@ from pydantic import Field
 
 from mox.corpus import corpora
 from mox.corpus.cardfile import read_card
+from mox.corpus.check import open_checked
 from mox.corpus.topics import load_topics
 from mox.errors import MoxError, SpecError
 from mox.registry import nearest
@@ -52,7 +53,8 @@ def load(spec: CardSpec, base: Path) -> Corpus:
     path = _find(spec.name, base)
     card = read_card(path)
     source = card.wrapped()
-    corpus = load_topics(card, path) if source is None else corpora[source](source, path.parent)
+    # Checked here, where it is known which loader gave it.
+    corpus = load_topics(card, path) if source is None else open_checked(source, path.parent)
     about = {"title": card.title, "licence": card.licence, "description": card.description}
     return replace(corpus, name=card.name, about={**corpus.about, **about})
 

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from mox.corpus import corpora
-from mox.corpus.labels import SPLITS
+from mox.corpus.labels import SPLITS, UNANSWERABLE
 from mox.corpus.text import shown
 from mox.errors import DataError
 from mox.spec import Spec, canonical
-from mox.types import Corpus, Question
+from mox.types import Corpus, Document, Question
+
+_DOCUMENT = ("id", "text", "sha256", "media_type", "uri")
+_QUESTION = ("id", "text", "group", "kind", "split", "answer")
+"""The texts of the two that the store writes: all but metadata and evidence."""
+_SAID = {"id", "text", "group"}
+_OR_NONE = {"split", "answer"}
 
 
 def open_checked(spec: Spec, base: Path) -> Corpus:
@@ -23,8 +29,9 @@ def open_checked(spec: Spec, base: Path) -> Corpus:
 
     Raises:
         MoxError: what its loader raises.
-        DataError: ids that stand twice, evidence outside of the documents, a split that only some
-            questions have, or what can't be stored; names the plugin that the loader came with.
+        DataError: what can't be stored, or has no id or text; ids that stand twice; evidence
+            outside of the documents, or that the question's kind contradicts; a split that only
+            some questions have. Names the plugin that the loader came with.
     """
     corpus = corpora[spec](spec, base)
     if fault := next(_faults(corpus), None):
@@ -39,22 +46,30 @@ def open_checked(spec: Spec, base: Path) -> Corpus:
 
 
 def _faults(corpus: Corpus) -> Iterator[str]:
+    # Types first, as the rest counts on them; and documents before what is asked of them.
+    for document in corpus.documents:
+        named = f"the document {_named(document.id)}"
+        for fault in (*_untold(document, _DOCUMENT), *_unstorable(document.metadata)):
+            yield f"{named} {fault}"
+    for question in corpus.questions:
+        for fault in _untold(question, _QUESTION):
+            yield f"the question {_named(question.id)} {fault}"
     yield from _twice("document", (document.id for document in corpus.documents))
     yield from _twice("question", (question.id for question in corpus.questions))
-    for document in corpus.documents:
-        if error := _unstorable(document.metadata, document.id, document.text):
-            yield f"the document {shown(document.id)} can't be stored ({error})"
     length = {document.id: len(document.text) for document in corpus.documents}
     for question in corpus.questions:
-        if error := _unstorable({}, question.id, question.text, question.group):
-            yield f"the question {shown(question.id)} can't be stored ({error})"
-        for fault in _misplaced(question, length):
-            yield f"the question {shown(question.id)} {fault}"
+        for fault in (*_contradicted(question), *_misplaced(question, length)):
+            yield f"the question {_named(question.id)} {fault}"
     splits = {question.split for question in corpus.questions}
     if splits - {*SPLITS, None}:
         yield f"a split is none of {', '.join(SPLITS)} and None"
     if None in splits and len(splits) > 1:
         yield "some questions have a split and others none"
+
+
+def _named(id_: object) -> str:
+    """An id as a message has it, whatever its type."""
+    return shown(id_) if isinstance(id_, str) else repr(id_)
 
 
 def _twice(what: str, ids: Iterable[str]) -> Iterator[str]:
@@ -63,31 +78,63 @@ def _twice(what: str, ids: Iterable[str]) -> Iterator[str]:
             yield f"the {what} id {shown(id_)} stands {count} times"
 
 
-def _unstorable(metadata: Mapping[str, Any], *texts: str) -> Exception | None:
-    """What metadata that isn't JSON raises, or texts with half characters."""
+def _untold(part: Document | Question, fields: Iterable[str]) -> Iterator[str]:
+    """Fields that are no text, lack it, or have half a character."""
+    for name in fields:
+        value = getattr(part, name)
+        if value is None and name in _OR_NONE:
+            continue
+        if not isinstance(value, str):
+            yield f"has no text as its {name}, but {value!r}"
+        elif name in _SAID and (not value or (name == "text" and value.isspace())):
+            yield f"has an empty {name}"
+        else:
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                yield f"can't be stored ({name}: {error})"
+
+
+def _unstorable(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """What metadata that isn't JSON raises."""
     try:
         canonical(dict(metadata)).encode()
-        "".join(texts).encode()
     except (TypeError, ValueError) as error:
-        return error
-    return None
+        yield f"can't be stored (metadata: {error})"
 
 
-def _misplaced(question: Question, length: Mapping[str, int]) -> Iterator[str]:
-    """Evidence that no chunk can have, or that has two forms at once."""
+def _contradicted(question: Question) -> Iterator[str]:
+    """Evidence in two forms at once, or that the question's kind contradicts."""
     evidence = question.evidence
     if evidence.groups and evidence.grades:
         yield "has spans and grades"
-    for group in evidence.groups:
+    if not question.answerable and question.kind != UNANSWERABLE:
+        yield f"has no evidence, and its kind is {question.kind or 'not given'}"
+    if question.answerable and question.kind == UNANSWERABLE:
+        yield f"is {UNANSWERABLE}, and yet has evidence"
+
+
+def _misplaced(question: Question, length: Mapping[str, int]) -> Iterator[str]:
+    """Evidence that no chunk can have, or whose numbers aren't whole.
+
+    Args:
+        length: document id → characters of its text.
+    """
+    for group in question.evidence.groups:
         if not group:
             yield "has evidence of no span, which can't be found"
         for name, start, end in group:
             if name not in length:
-                yield f"has evidence in the document {shown(name)}, which isn't in the corpus"
+                yield f"has evidence in the document {_named(name)}, which isn't in the corpus"
+            elif not (isinstance(start, int) and isinstance(end, int)):
+                yield f"has evidence at [{start!r}, {end!r}), which are no integers"
             elif not 0 <= start < end <= length[name]:
                 yield (
                     f"has evidence at [{start}, {end}) of the document {shown(name)}, which has"
                     f" {length[name]} characters"
                 )
-    for name in evidence.grades.keys() - length.keys():
-        yield f"has a grade of the document {shown(name)}, which isn't in the corpus"
+    for name, grade in question.evidence.grades.items():
+        if name not in length:
+            yield f"has a grade of the document {_named(name)}, which isn't in the corpus"
+        elif not isinstance(grade, int):
+            yield f"has the grade {grade!r} of the document {shown(name)}, which is no integer"
