@@ -25,22 +25,24 @@ def slowly(documents: list[Document], quotation: str) -> list[Span]:
     """Every slice of the quotation's words that begins and ends with a character, and where no
     letter or digit of ASCII touches another outside of it, unless the left one is escaped."""
     wanted = quotation.split()
-
-    def inside(text: str, at: int) -> bool:
-        escaped = {found.end() for found in re.finditer(r"(?s)\\.", text) if found[0][1] in "abnrt"}
-        return bool(re.match("[A-Za-z0-9]{2}", text[max(at - 1, 0) : at + 1])) and at not in escaped
-
     return [
         Span(each.id, start, end)
-        for each in documents
+        for each, inside in ((each, inside_words(each.text)) for each in documents)
         for start in range(len(each.text))
         for end in range(start + 1, len(each.text) + 1)
         if not each.text[start].isspace()
         and not each.text[end - 1].isspace()
         and each.text[start:end].split() == wanted
-        and not inside(each.text, start)
-        and not inside(each.text, end)
+        and not {start, end} & inside
     ]
+
+
+def inside_words(text: str) -> set[int]:
+    """The borders at which a word or number goes on."""
+    escaped = {found.end() for found in re.finditer(r"(?s)\\.", text) if found[0][1] in "abnrt"}
+    return {
+        found.start() + 1 for found in re.finditer("[A-Za-z0-9](?=[A-Za-z0-9])", text)
+    } - escaped
 
 
 @given(st.lists(texts, min_size=1, max_size=3), st.data())
