@@ -54,6 +54,10 @@ BAD = {
     "test_what_is_left_out_is_no_question": [
         replace(GOOD, left_out={"q": "why"}), replace(GOOD, left_out={"x": ""}),
     ],
+    "test_a_plan_can_be_made_of_it": [
+        document(uri="\ud800"), document(metadata={"at": {1}}), question(answer=4),
+        question(evidence=Evidence(grades={"d": 0.5})),
+    ],
 }  # fmt: skip
 
 

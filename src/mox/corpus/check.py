@@ -34,7 +34,7 @@ def open_checked(spec: Spec, base: Path) -> Corpus:
             some questions have. Names the plugin that the loader came with.
     """
     corpus = corpora[spec](spec, base)
-    if fault := next(_faults(corpus), None):
+    if fault := next(faults(corpus), None):
         plugin = corpora.entry(spec.kind).plugin
         raise DataError(
             f"the loader of {spec.kind}{f', of {plugin},' if plugin else ''} gives a corpus that"
@@ -45,7 +45,9 @@ def open_checked(spec: Spec, base: Path) -> Corpus:
     return corpus
 
 
-def _faults(corpus: Corpus) -> Iterator[str]:
+def faults(corpus: Corpus) -> Iterator[str]:
+    """What makes a corpus one that no plan is made of. Only the first is to be believed, since
+    each takes for granted what those before it ask."""
     # Types first, as the rest counts on them; and documents before what is asked of them.
     for document in corpus.documents:
         named = f"the document {_named(document.id)}"

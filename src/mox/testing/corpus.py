@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mox.corpus import corpora
+from mox.corpus.check import faults
 from mox.spec import Spec
 from mox.types import Corpus
 
@@ -84,6 +85,10 @@ class CorpusContract:
     def test_what_is_left_out_is_no_question(self, corpus: Corpus) -> None:
         assert not corpus.left_out.keys() & {question.id for question in corpus.questions}
         assert all(corpus.left_out.values()), "each needs a reason"
+
+    def test_a_plan_can_be_made_of_it(self, corpus: Corpus) -> None:
+        """What a sweep checks before it begins: all that is stored is text, JSON and integers."""
+        assert next(faults(corpus), None) is None
 
     def test_two_loads_have_one_fingerprint(self, spec: Spec, base: Path, corpus: Corpus) -> None:
         again = corpora[spec](spec, base)
