@@ -15,7 +15,8 @@ import pytest
 
 import mox
 from mox.corpus import corpora
-from mox.corpus.folder import LEFT_OUT, Folder
+from mox.corpus.folder import Folder
+from mox.corpus.labels import LEFT_OUT
 from mox.errors import DataError, FieldError, MissingError
 from mox.testing.corpus import CorpusContract
 from mox.types import Corpus, Span

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from mox.corpus import corpora
 from mox.corpus.evidence import need_folder
 from mox.corpus.jsonl import claim, read_rows
-from mox.corpus.labels import sha256
+from mox.corpus.labels import UNLABELLED, UNREAD, sha256
 from mox.corpus.text import read_text, shown
 from mox.errors import DataError, MissingError
 from mox.registry import nearest
@@ -21,8 +21,6 @@ from mox.types import Corpus, Document, Evidence, Question
 
 Splits = dict[str, Literal["dev", "test"] | None]
 
-UNREAD = "qrels not read"
-UNLABELLED = "unlabelled queries"
 USUAL = ("train", "dev", "test")
 _HEADS = ("query-id", "query_id", "qid", "corpus-id", "score")
 

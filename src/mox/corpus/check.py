@@ -48,7 +48,6 @@ def open_checked(spec: Spec, base: Path) -> Corpus:
 def faults(corpus: Corpus) -> Iterator[str]:
     """What makes a corpus one that no plan is made of. Only the first is to be believed, since
     each takes for granted what those before it ask."""
-    # Types first, as the rest counts on them; and documents before what is asked of them.
     for document in corpus.documents:
         named = f"the document {_named(document.id)}"
         for fault in (*_untold(document, _DOCUMENT), *_unstorable(document.metadata)):

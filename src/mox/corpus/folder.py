@@ -17,14 +17,13 @@ from mox.corpus import corpora
 from mox.corpus.evidence import need_document, need_folder, read_questions, span
 from mox.corpus.files import choice, chosen, media_type, told
 from mox.corpus.jsonl import Row, typed
+from mox.corpus.labels import LEFT_OUT, SEVERAL
 from mox.corpus.quotes import find, find_within, lay_out, several
 from mox.corpus.text import decoded, read_bytes, shown
 from mox.errors import DataError, MissingError
 from mox.spec import Spec
 from mox.types import Corpus, Document, Span
 
-LEFT_OUT = "files left out"
-SEVERAL = "evidence at several places"
 _NAMED = 5
 """Quotations at several places that are named; of others it is said how many they are."""
 _QUOTATION = ("document", "text")

@@ -1,4 +1,5 @@
-"""What all of our own question formats share: a head, a split, and evidence or none."""
+"""What all of our own question formats share: a head, a split, evidence or none, and what is said
+of them."""
 
 from __future__ import annotations
 
@@ -13,6 +14,12 @@ from mox.types import Evidence, Question
 
 UNANSWERABLE = "unanswerable"
 SPLITS = ("dev", "test")
+
+LEFT_OUT = "files left out"
+SEVERAL = "evidence at several places"
+UNREAD = "qrels not read"
+UNLABELLED = "unlabelled queries"
+"""What loaders say `about` a corpus that can change its values: a plan's notes repeat it."""
 
 
 def sha256(text: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence, Set
 
 from mox.chunking.cut import size_of
-from mox.corpus.labels import SPLITS
+from mox.corpus.labels import LEFT_OUT, SEVERAL, SPLITS, UNLABELLED, UNREAD
 from mox.embedding import embedders
 from mox.evaluation.statistics import as_many, scope, smallest_margin
 from mox.experiment import AGREEMENT, Experiment, Trial
@@ -16,10 +16,10 @@ from mox.settings import Settings, redact
 from mox.types import Corpus, Question
 
 _LOADERS_SAY = {
-    "files left out": "files left out of {1}: {0}.",
-    "evidence at several places": "evidence at several places, each of which counts: {0}.",
-    "qrels not read": "qrels of {1} that `splits` doesn't name, and that aren't read: {0}.",
-    "unlabelled queries": "queries of {1} in none of the qrels read, which aren't asked: {0}.",
+    LEFT_OUT: "files left out of {1}: {0}.",
+    SEVERAL: "evidence at several places, each of which counts: {0}.",
+    UNREAD: "qrels of {1} that `splits` doesn't name, and that aren't read: {0}.",
+    UNLABELLED: "queries of {1} in none of the qrels read, which aren't asked: {0}.",
 }
 """What loaders say `about` a corpus that can change its values → the note of it."""
 
