@@ -1,7 +1,9 @@
-"""Who waits for what another sweep holds, or cuts a large corpus, says that it is alive."""
+"""Who waits for what another sweep holds, or cuts a large corpus, says that it is alive; and holds
+nothing meanwhile that others need."""
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from mox.embedding import embedders
+from mox.indexes import indexes
+from mox.indexes.milvus import lite
+from mox.indexes.milvus.specs import Flat
 from mox.pipeline.building import rebuild_if_gone
 from mox.pipeline.codec import unpack_chunks
 from mox.pipeline.context import Context
@@ -18,7 +23,8 @@ from mox.pipeline.stages import Ref, Stage
 from mox.pipeline.store import Store
 from mox.pipeline.work import chunk, queries, tokens
 from mox.settings import Settings
-from mox.types import Document, Evidence, Question
+from mox.testing.vectors import clustered
+from mox.types import Document, Evidence, Question, Rows
 
 Work = Callable[[Context], object]
 
@@ -62,6 +68,32 @@ def test_waiting_for_what_another_sweep_holds_is_no_standstill(
         worker.start()
         assert ticked.wait(30), "it says nothing while it waits"
         assert worker.is_alive()
+    worker.join(30)
+    assert not worker.is_alive()
+
+
+def test_who_waits_gives_the_open_collection_back(tmp_path: Path) -> None:
+    """In Milvus Lite one process has a collection at a time, by a lock on its folder: who is
+    waited for may want this one."""
+    store, spec, source = Store(tmp_path), Flat(), Ref("build", "b" * 64)
+    ticked = threading.Event()
+    context = Context(store, Settings(), ticked.set)
+    place = context.place(source, spec)
+    indexes[spec].build(spec, Rows(clustered(8, 1)[0]), place)
+    context.opened(source, spec)
+
+    def wait() -> None:
+        with context.alone("held"):
+            pass
+
+    with (lite.folder(place) / "LOCK").open("w") as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with store.lock("held"):
+            worker = threading.Thread(target=wait, daemon=True)
+            worker.start()
+            assert ticked.wait(30)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     worker.join(30)
     assert not worker.is_alive()
 
