@@ -286,10 +286,10 @@ def test_evidence_is_by_offsets_or_by_quotation(load: Load, docs: Path) -> None:
         (" ", "' ' doesn't stand in any file"),
         (
             "hey fly two",
-            "'hey fly two' stands in any file only as a part of longer words: 'They fly two' in"
-            " 'guide.md', line 4",
+            "'hey fly two' stands only as a part of longer words: 'They fly two' in 'guide.md',"
+            " line 4",
         ),
-        ({"document": "guide.md", "text": "ile"}, "'ile' stands in 'guide.md' only as a part"),
+        ({"document": "guide.md", "text": "ile"}, "'ile' stands only as a part"),
         ({"document": "guide.md", "text": "No."}, "'No.' doesn't stand in 'guide.md'"),
         ({"document": "guide.md"}, "no field `text`"),
         ({"text": "Bees"}, "no field `document`"),

@@ -217,8 +217,8 @@ def _not_there(
         name: of the document that was named, if one was.
         within: where the words stand as a part of longer ones, and those; None: nowhere.
     """
-    where = "any file" if name is None else shown(name)
     if within is None:
+        where = "any file" if name is None else shown(name)
         return DataError(
             f"{place}: the evidence {shown(words)} doesn't stand in {where}.",
             mend="quote whole words as the file has them, markup included; white space may differ.",
@@ -228,7 +228,7 @@ def _not_there(
     line = text.count("\n", 0, part.start) + 1
     offsets = {"document": part.document, "start": part.start, "end": part.end}
     return DataError(
-        f"{place}: the evidence {shown(words)} stands in {where} only as a part of longer words:"
+        f"{place}: the evidence {shown(words)} stands only as a part of longer words:"
         f" {shown(text[whole.start : whole.end])} in {shown(part.document)}, line {line}.",
         mend="quote those whole words, or give the place by its offsets:"
         f" {json.dumps(offsets, ensure_ascii=False)}.",
