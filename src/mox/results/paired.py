@@ -105,6 +105,11 @@ def plain(interval: Interval) -> dict[str, Any]:
     return {"mean": interval.mean, "low": low, "high": high, "n": interval.n}
 
 
+def bounds(low: float, high: float, *, digits: int = 3) -> str:
+    """` [low, high]` of a difference, in words; empty where a single question gives none."""
+    return "" if math.isnan(low) else f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
 def decisive(results: Results) -> str:
     """The measure that is chosen by; the first where none is, or a cost decides."""
     return results.run.decisive

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from mox.evaluation.statistics import FEW
 from mox.results.going import CUT_OFF, GOING
+from mox.results.paired import bounds
 from mox.results.sift import sifting
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _against_baseline(results: Results, choice: Choice) -> str:
         return ""
     said = (
         f"Against the baseline on {found['on']}: {found['mean']:+.3f}"
-        f"{_bounds(found['low'], found['high'])}, p = {found['p']:.2g}."
+        f"{bounds(found['low'], found['high'])}, p = {found['p']:.2g}."
     )
     if found["p"] <= 0.05 and found["low"] <= 0 <= found["high"]:
         said += (
@@ -97,11 +97,6 @@ def _against_baseline(results: Results, choice: Choice) -> str:
             " show, and so has 0 in it."
         )
     return said
-
-
-def _bounds(low: float, high: float) -> str:
-    """An interval of a difference; empty where a single question gives none."""
-    return "" if math.isnan(low) else f" [{low:+.3f}, {high:+.3f}]"
 
 
 def _corrected(results: Results) -> str:
