@@ -57,6 +57,23 @@ def test_kinds_of_few_questions_carry_a_warning(kinds: Results) -> None:
     assert view.warning in view._repr_html_()
 
 
+def test_a_kind_of_one_question_has_a_difference_without_an_interval(many: Any) -> None:
+    asked = [
+        replace(question, kind="rare" if at == 1 else "look-up")
+        for at, question in enumerate(many.questions)
+    ]
+    made = type(many)(many.store.root.parent / "rare", many.documents, asked)
+    for name, score in (("base", 0.0), ("good", 1.0)):
+        made.trial(name, {"kind": "recursive", "size": 16}, ["recall@2"],
+                   values={"recall@2": [score] * 120})  # fmt: skip
+    results = made.results(["recall@2"], choose=RULE, baseline="base")
+    view, two = results.by_kind(), results.diff("good", "base")
+    alone = "rare     1.000 (of one question, without an interval)  n = 1  against the baseline"
+    assert f"{alone} +1.000  (few)\n" in repr(view)
+    assert "    rare: +1.000, p = 1, n = 1: a better on 1" in repr(two)
+    assert not any("nan" in said for said in (repr(view), view._repr_html_(), repr(two)))
+
+
 def test_the_baseline_is_not_compared_with_itself(kinds: Results) -> None:
     assert [row.difference for row in kinds.by_kind(trial="base").rows] == [None] * 3
 

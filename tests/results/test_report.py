@@ -238,6 +238,17 @@ def test_another_measure_that_barely_moves_is_not_said_to(made: Any) -> None:
     assert "ndcg@2 can't be told apart (" in also(results)
 
 
+def test_another_measure_on_one_test_question_is_said_without_an_interval(made: Any) -> None:
+    good, other = made.questions[3], made.questions[4]  # dev and test
+    lone = type(made)(made.store.root.parent / "lone", made.documents, [good, other])
+    for name, score in (("base", 0.0), ("good", 1.0)):
+        lone.trial(name, {"kind": "recursive", "size": 16}, ["recall@2", "ndcg@2"],
+                   values={"recall@2": [score] * 2, "ndcg@2": [0.5, score]})  # fmt: skip
+    rule = {"maximise": "recall@2", "within": None, "prefer": None}
+    results = lone.results(["recall@2", "ndcg@2"], choose=rule, baseline="base")
+    assert "ndcg@2 can't be told apart (+1.000)" in also(results)
+
+
 def test_a_chosen_baseline_is_not_compared_with_itself(made: Any) -> None:
     made.trial("only", {"kind": "recursive", "size": 16}, ["recall@2", "ndcg@2"])
     rule = {"maximise": "recall@2", "within": None, "prefer": None}

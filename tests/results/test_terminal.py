@@ -42,3 +42,10 @@ def test_a_setting_with_brackets_is_shown_in_the_table_to_the_letter(made: Any) 
     made.trials[0] = replace(one, config={**one.config, "chunk": separator})
     shown = text(made.results(("recall@2",), varying=("chunk.separator",)))
     assert "separator=[/p] [bold]" in shown
+
+
+def test_one_question_is_shown_without_an_interval(lone: Results) -> None:
+    assert "nan" not in text(lone)
+    explained = lone.explain("only")
+    assert "1 questions in 1 groups" in repr(explained)
+    assert "nan" not in repr(explained) + explained._repr_html_()

@@ -175,6 +175,16 @@ def test_an_axis_is_compared_as_a_whole(sweep: Any) -> None:
     ]  # fmt: skip
 
 
+def test_one_question_has_matched_differences_without_intervals(made: Any) -> None:
+    lone = type(made)(made.store.root.parent / "lone", made.documents, made.questions[3:4])
+    for size, score in ((16, 0.25), (32, 0.75)):
+        lone.trial(f"t{size}", {"kind": "recursive", "size": size}, ["recall@2"],
+                   values={"recall@2": [score]})  # fmt: skip
+    view = lone.results(["recall@2"], varying=("chunk.size",)).why()
+    assert repr(view).endswith("matched with 16 (1 cells): +0.500")
+    assert "nan" not in view._repr_html_()
+
+
 @pytest.mark.parametrize(
     ("axis", "said"),
     [

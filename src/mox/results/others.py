@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mox.results.paired import by_importance, difference, reported_on, rows_of
+from mox.results.paired import bounds, by_importance, difference, reported_on, rows_of
 
 if TYPE_CHECKING:
     from mox.results.paired import Difference
@@ -38,7 +38,7 @@ def also(results: Results) -> str:
 def _said(name: str, found: Difference) -> str:
     i = found.interval
     if not found.told_apart:
-        return f"{name} can't be told apart ({i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}])"
+        return f"{name} can't be told apart ({i.mean:+.3f}{bounds(i.low, i.high)})"
     low, high = sorted((abs(i.low), abs(i.high)))
     verb = "rises" if i.mean > 0 else "falls"
     return f"{name} {verb} by {abs(i.mean):.3f} [{low:.3f}, {high:.3f}]"

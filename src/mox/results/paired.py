@@ -105,9 +105,10 @@ def plain(interval: Interval) -> dict[str, Any]:
     return {"mean": interval.mean, "low": low, "high": high, "n": interval.n}
 
 
-def bounds(low: float, high: float, *, digits: int = 3) -> str:
-    """` [low, high]` of a difference, in words; empty where a single question gives none."""
-    return "" if math.isnan(low) else f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+def bounds(low: float, high: float, *, form: str = "+.3f") -> str:
+    """` [low, high]`, as a difference's unless `form` says else; empty where a single question
+    gives none."""
+    return "" if math.isnan(low) else f" [{low:{form}}, {high:{form}}]"
 
 
 def decisive(results: Results) -> str:

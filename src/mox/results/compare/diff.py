@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.results.compare.kinds import kinds_of
-from mox.results.paired import TIED, Difference, difference, measured, scored
+from mox.results.paired import TIED, Difference, bounds, difference, measured, scored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +142,7 @@ def sentence(found: Difference) -> str:
     """A difference in words."""
     i = found.interval
     return (
-        f"{found.over}: {i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}], p = {found.p:.2g},"
+        f"{found.over}: {i.mean:+.3f}{bounds(i.low, i.high)}, p = {found.p:.2g},"
         f" n = {i.n}: a better on {found.won}, worse on {found.lost}, the same on {found.tied}"
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mox.results.paired import (
     Difference,
+    bounds,
     difference,
     mean,
     measured,
@@ -141,7 +142,7 @@ class ByKind:
             said = f"  {row.kind:<{width}}  {row.mean}  n = {row.mean.n}"
             if row.difference:
                 i = row.difference.interval
-                said += f"  against the baseline {i.mean:+.3f} [{i.low:+.3f}, {i.high:+.3f}]"
+                said += f"  against the baseline {i.mean:+.3f}{bounds(i.low, i.high)}"
             lines.append(f"{said}{'  (few)' if row.few else ''}")
         return "\n".join([*lines, *([f"  {self.warning}"] if self.warning else [])])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.results.compare.effects import Effect, Level, effects
-from mox.results.paired import measured, plain, ranked_on, rows_of
+from mox.results.paired import bounds, measured, plain, ranked_on, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ def lines(effect: Effect) -> list[str]:
             i = level.difference.interval
             line += (
                 f"; matched with {effect.reference} ({level.cells} cells): {i.mean:+.3f}"
-                f" [{i.low:+.3f}, {i.high:+.3f}]"
+                f"{bounds(i.low, i.high)}"
             )
         said.append(line)
     return said

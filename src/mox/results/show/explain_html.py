@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from mox.results.show.explain_terminal import adds, steps_said
@@ -103,15 +104,15 @@ def _measures(measures: tuple[Measured, ...]) -> Html:
     for one in measures:
         for split, found in one.splits.items():
             i = found.interval
-            cells = (one.measure, split, f"{i.mean:.4f}", f"{i.low:.4f}", f"{i.high:.4f}",
-                     f"{i.n:,}", f"{found.groups:,}")  # fmt: skip
+            ends = (f"{end:.4f}" if math.isfinite(end) else "–" for end in (i.low, i.high))
+            cells = (one.measure, split, f"{i.mean:.4f}", *ends, f"{i.n:,}", f"{found.groups:,}")
             rows.append(row(cells, left=2))
-    ends = [
+    extremes = [
         small(f"{one.measure}: {name} {', '.join(f'{q} {value:.3f}' for q, value in found)}")
         for one in measures
         for name, found in (("worst", one.worst), ("best", one.best))
     ]
-    return div(table(rows), *ends) if measures else div()
+    return div(table(rows), *extremes) if measures else div()
 
 
 def _costs(costs: tuple[Cost, ...]) -> Html:

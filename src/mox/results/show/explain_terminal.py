@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from mox.results.paired import bounds
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -152,7 +154,7 @@ def _measures(one: Explained, console: Console) -> None:
             i = found.interval
             _say(
                 console,
-                f"  {split:<5} {i.mean:.4f}  [{i.low:.4f}, {i.high:.4f}]  {i.n} questions in"
+                f"  {split:<5} {i.mean:.4f} {bounds(i.low, i.high, form='.4f')}  {i.n} questions in"
                 f" {found.groups} groups",
             )
         for name, ends in (("worst", measured.worst), ("best", measured.best)):
@@ -174,7 +176,7 @@ def _compared(one: Explained, console: Console) -> None:
         _say(
             console,
             f"\nAgainst the baseline {run.baseline}, {measure} on {one.compared.split}, paired by"
-            f" question: {versus.mean:+.4f} [{versus.low:+.4f}, {versus.high:+.4f}],"
+            f" question: {versus.mean:+.4f}{bounds(versus.low, versus.high, form='+.4f')},"
             f" p = {versus.p:.3g}, {versus.p_holm:.3g} by Holm for all trials.",
         )
     for line in one.compared.verdict:

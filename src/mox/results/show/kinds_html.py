@@ -76,7 +76,7 @@ def _row(one: Kind, reach: float) -> Html:
         i = one.difference.interval
         cells += [
             f"{i.mean:+.3f}",
-            span(f"[{i.low:+.2f}, {i.high:+.2f}]", style=DIM),
+            span(f"[{i.low:+.2f}, {i.high:+.2f}]", style=DIM) if math.isfinite(i.low) else "–",
             around_zero(i.low, i.mean, i.high, reach=reach),
         ]
     return row([*cells, badge("few") if one.few else ""], left=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mox.results.compare.kinds import shown_kinds
 from mox.results.leaderboard import marks, speed, speeds
 from mox.results.others import also
-from mox.results.paired import by_importance, ranked_on
+from mox.results.paired import bounds, by_importance, ranked_on
 from mox.results.verdict import failures, unfinished, verdict
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _cells(results: Results, trial: TrialRun, split: str) -> list[str]:
     return [
         trial.id,
         results.label(trial),
-        f"{first.mean:.3f} [{first.low:.2f}, {first.high:.2f}]",
+        f"{first.mean:.3f}{bounds(first.low, first.high, form='.2f')}",
         *(f"{interval.mean:.3f}" for interval in rest),
         f"{costs['chunks']:,}",
         "?" if size is None else f"{size:.2f}",

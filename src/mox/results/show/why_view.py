@@ -114,7 +114,7 @@ def _cells(effect: Effect, level: Level, scale: tuple[float, float], reach: floa
     return [
         *cells,
         f"{d.mean:+.3f}",
-        span(f"[{d.low:+.3f}, {d.high:+.3f}]", style=DIM),
+        span(f"[{d.low:+.3f}, {d.high:+.3f}]", style=DIM) if math.isfinite(d.low) else "–",
         around_zero(d.low, d.mean, d.high, reach=reach),
         str(level.cells),
     ]
