@@ -50,6 +50,27 @@ def test_a_sweep_whose_trials_all_failed_since_has_no_chosen_ones_numbers(
     assert "mox.chosen" not in after.tags
 
 
+def test_a_readers_own_metrics_are_left_to_them(
+    results: Results, change: Any, mirrored: Any
+) -> None:
+    first, *others = results.run.trials
+    before = mirrored(results)
+    for run in (before.trials()[first.id], before.parent):
+        before.client.log_metric(run.info.run_id, "human_rating", 4.0)
+    failed = change(results, trials=(replace(first, status="FAILED", error="gone."), *others))
+    after = mirrored(failed)
+    for run in (after.trials()[first.id], after.parent):
+        assert run.data.metrics["human_rating"] == 4.0
+    assert math.isnan(after.trials()[first.id].data.metrics["dev_ndcg_at_30t"])
+
+
+def test_every_cost_that_a_trial_may_have_is_taken_back(results: Results) -> None:
+    """What this sweep of exact search and BM25 hasn't: those of a load, of money, of an index."""
+    may = ["qps", "p95_ms", "disk_mb", "embed_usd", "short_answers", "recall_of_exact_at_10"]
+    theirs = ["human_rating", "recall_of_readers", "recall_at_6"]
+    assert trials.ours(results, [*may, *theirs]) == may
+
+
 def test_a_trial_that_is_not_chosen_any_more_says_so_wanted_or_not(
     results: Results, uri: str, change: Any, mirrored: Any
 ) -> None:

@@ -176,7 +176,7 @@ def _write_parent(runs: Runs, parent_id: str, results: Results) -> None:
     tags, _ = fitted(parent.tags(results), TAG)
     tags["mlflow.note.content"] = parent.note(results, report, there)
     metrics = parent.metrics(results)
-    metrics |= taken_back(found.data.metrics, metrics)
+    metrics |= taken_back(trials.ours(results, found.data.metrics), metrics)
     runs.log(found, params=params, metrics=metrics, tags=tags)
     runs.client.log_inputs(parent_id, datasets=[parent.dataset(results)])
     view.save(runs.client, results, runs.experiment_id)

@@ -6,10 +6,11 @@ import calendar
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mox.experiment import AGREEMENT, COSTS
 from mox.results.leaderboard import marks
 from mox.results.run import simulated
 from mox.secrets import scrub, scrubbed
@@ -19,6 +20,7 @@ from mox.tracking.keys import (
     OVERFLOW,
     PARAM,
     RUN_NAME,
+    SPLITS,
     TAG,
     fitted,
     legal_key,
@@ -38,6 +40,8 @@ EVERY = 200
 
 QUESTIONS = "questions.json"
 DIGITS = 4
+FIGURES = (*COSTS, "unread", "short_answers")
+"""What `numbers` tells besides measures and the agreement with exact search."""
 ENDS = {"FINISHED": "FINISHED", "FAILED": "FAILED", "SKIPPED": "KILLED"}
 """How a trial ended → the status of its run; what was never begun has one only of an earlier state
 of its sweep."""
@@ -102,6 +106,9 @@ def write(
         found = there.get(trial.id)
         if found is None or not _is_complete(found, mark):
             took = int(1000 * seconds(results, trial))
+            if found is not None:
+                lost = taken_back(ours(results, found.data.metrics), said.metrics)
+                said = replace(said, metrics={**said.metrics, **lost})
             found = _write(runs, found, said, mark, (began, began + took))
         written[trial.id] = str(found.info.run_id)
     return written
@@ -119,8 +126,7 @@ def _write(
     if found is None:
         found = runs.create(said.name, tags, times[0])
     runs.upload(found, said.files)
-    metrics = {**said.metrics, **taken_back(found.data.metrics, said.metrics)}
-    runs.log(found, params=said.params, metrics=metrics, tags=tags)
+    runs.log(found, params=said.params, metrics=said.metrics, tags=tags)
     runs.client.set_terminated(found.info.run_id, said.status, end_time=times[1])
     return found
 
@@ -177,6 +183,23 @@ def numbers(results: Results, trial: TrialRun) -> dict[str, float]:
         for name, value in found.items()
         if isinstance(value, int | float) and math.isfinite(value)
     }
+
+
+def ours(results: Results, has: Iterable[str]) -> list[str]:
+    """Those metrics of a run that `numbers` may have told, of a trial that failed since too; what
+    a reader logged there is theirs."""
+    sides, bounds = (None, *SPLITS), (None, "low", "high")
+    told = {
+        metric_key(measure, split=side, bound=bound)
+        for measure in results.run.measures
+        for side in sides
+        for bound in bounds
+    }
+    return [
+        name
+        for name in has
+        if name in told or name in FIGURES or name.startswith(f"{AGREEMENT}_at_")
+    ]
 
 
 def _short(value: float) -> float:
