@@ -304,6 +304,19 @@ def test_what_is_measured_later_completes_the_same_run(store: Store, slim: Conte
             assert all(len(values) == 1 for values in whole.steps(name).values()), name
 
 
+def test_a_measurement_that_is_invalid_now_is_no_number_any_more(
+    store: Store, slim: Content
+) -> None:
+    """Only the last is timed, so that of its curve no point is left."""
+    *some, last = slim["points"]
+    mirror(store, {**slim, "points": [*some, {**last, "p50_ms": 2.5}]})
+    there = mirror(store, {**slim, "points": [*some, {**last, "p50_ms": 2.5, "invalid": "lag"}]})
+    [timed] = [key for key in there.one().data.metrics if key.startswith("p50_ms/")]
+    assert [str(value) for value in there.steps(timed)[last["n"]]] == ["2.5", "nan"]
+    size = timed.replace("p50_ms/", "formula_mb/")
+    assert len(there.steps(size)[last["n"]]) == 1
+
+
 @pytest.mark.parametrize("later", [{**STOPS, "n": None, "low": 9.0}, None], ids=["end", "curve"])
 def test_a_crossing_that_is_taken_back_is_no_number_any_more(
     store: Store, slim: Content, later: Content | None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def test_curves_have_the_load_as_their_step_and_nothing_that_is_invalid() -> Non
     assert found["ttft_ms_p50/sim-swift short closed"] == {1: 200, 4: 300}
     assert found["ttft_ms_p95/sim-swift short poisson"] == {50: 250}  # 0.5 a second · 100
     assert found["errors/sim-swift short closed"] == {1: 3, 4: 3}
-    assert not any("usd_per_1k_good" in name or " slo" in name for name in found)
+    assert not any("usd_per_1k_good" in name or " search" in name for name in found)
 
 
 def test_what_a_search_finds_later_takes_the_place_of_what_it_found() -> None:
@@ -56,8 +58,15 @@ def test_what_a_search_finds_later_takes_the_place_of_what_it_found() -> None:
         providers.series({"rows": [row("a", {"kind": "slo", "arrival": "poisson", "value": v}, 1)]})
         for v in (4, 8.5)
     ]
-    assert [each["highest/a short slo poisson"] for each in found] == [{0: 4}, {0: 8.5}]
+    assert [each["highest/a short search poisson"] for each in found] == [{0: 4}, {0: 8.5}]
     assert all(list(points) == [0] for each in found for points in each.values())
+
+
+def test_every_figure_by_load_can_be_taken_back() -> None:
+    rates = {"attained": {"value": 0.9}, "usd_per_1k_good": 0.3, "quality": 0.5}
+    load = {"kind": "slo", "arrival": "closed", "value": 4}
+    found = providers.series({"rows": [row("a", load, 1, **rates)]})
+    assert {name.partition("/")[0] for name in found} == set(providers.WHAT)
 
 
 def test_searches_of_two_arrivals_are_two_metrics() -> None:
@@ -66,8 +75,8 @@ def test_searches_of_two_arrivals_are_two_metrics() -> None:
         for arrival, ms in (("poisson", 111), ("closed", 999))
     }
     drawn = providers.series({"rows": list(found.values())})
-    assert drawn["ttft_ms_p50/a short slo poisson"] == {0: 111}
-    assert drawn["ttft_ms_p50/a short slo closed"] == {0: 999}
+    assert drawn["ttft_ms_p50/a short search poisson"] == {0: 111}
+    assert drawn["ttft_ms_p50/a short search closed"] == {0: 999}
 
 
 def test_the_description_is_text_and_says_where_the_rest_is() -> None:
@@ -127,3 +136,42 @@ def test_sync_writes_it_once_with_its_tables_figures_and_labels(
     assert "SIMULATED, time scale 0.1" in Path(
         client.download_artifacts(run.info.run_id, "providers.html", str(tmp_path))
     ).read_text("utf-8")
+
+
+def test_what_is_invalid_now_is_taken_back_and_a_search_of_an_earlier_layout_too(
+    own_state: Path, empty_mlflow: Path
+) -> None:
+    own_state.mkdir()
+    shutil.copyfile(empty_mlflow, own_state / "mlflow.db")
+    store, first = Store(own_state), DOCUMENT["rows"][0]
+    four = row("sim-swift", {"kind": "closed", "value": 4}, 300)
+    search = row("sim-swift", {"kind": "slo", "arrival": "poisson", "value": 2}, 120, probes=[])
+
+    def synced(*rows: dict[str, Any]) -> Any:
+        kept.save(kept.folder(store, DOCUMENT["benchmark"]), {**DOCUMENT, "rows": [*rows]})
+        assert api.sync() == [DOCUMENT["benchmark"]]
+        client = server.client(server.tracking_uri(own_state))
+        experiment = client.get_experiment_by_name("benched")
+        (run,) = client.search_runs([experiment.experiment_id])
+        return client, run
+
+    client, run = synced(first, four, search)
+    closed, found = (f"ttft_ms_p50/sim-swift short {way}" for way in ("closed", "search poisson"))
+    assert (run.data.metrics[closed], run.data.metrics[found]) == (300, 120)
+    # Up to layout 3 a search's step was a hundred times the load that it found.
+    before = "ttft_ms_p50/sim-swift short slo poisson"
+    for key, value, step in ((before, 111, 400), ("human_rating", 4, 7)):
+        client.log_metric(run.info.run_id, key, value, step=step)
+    _, run = synced(first, {**four, "valid": False}, search)
+    assert run.data.metrics[found] == 120
+    assert run.data.metrics["human_rating"] == 4
+    assert all(math.isnan(run.data.metrics[name]) for name in (closed, before))
+
+    def history(key: str) -> list[tuple[int, str]]:
+        every = client.get_metric_history(run.info.run_id, key)
+        return sorted((one.step, str(one.value)) for one in every)
+
+    assert history(closed) == [(1, "200.0"), (4, "300.0"), (4, "nan")]
+    _, run = synced(first, four, search)
+    assert run.data.metrics[closed] == 300
+    assert history(before) == [(400, "111.0"), (400, "nan")]  # taken back once

@@ -18,10 +18,10 @@ from mox.spec import digest
 from mox.tracking import curves, links, marker, server
 from mox.tracking.keys import PARAM, TAG, fitted
 from mox.tracking.marker import Mirrored
-from mox.tracking.writing import Runs, made_with, taken_back
+from mox.tracking.writing import Runs, made_with, taken_back, told
 
 KIND = "growth"
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the mirror of a growth looks different: growths are then mirrored anew."""
 
 
@@ -109,7 +109,7 @@ def _write(runs: Runs, content: Mapping[str, Any], folder: Path | None) -> str:
     crossing = (name for name in found.data.metrics if name.startswith(curves.STOPS))
     metrics |= taken_back(crossing, metrics)
     runs.log(found, params=params, metrics=metrics, tags=tags)
-    runs.log_steps(found, curves.series(content))
+    runs.log_steps(found, curves.series(content), own=told(found.data.metrics, curves.WHAT))
     runs.client.set_terminated(run_id, ended(content), end_time=at)
     return run_id
 

@@ -22,19 +22,27 @@ from mox.tracking import links, marker, server
 from mox.tracking.keys import PARAM, TAG, fitted, legal_key, shortened, text_of
 from mox.tracking.marker import Mirrored
 from mox.tracking.report import plain
-from mox.tracking.writing import Runs, figure_page, made_with
+from mox.tracking.writing import Runs, figure_page, made_with, told
 
 if TYPE_CHECKING:
     from mox.pipeline.store import Store
 
 KIND = "providers"
-LAYOUT = 4
+LAYOUT = 5
 """Raised when the mirror of a benchmark looks different: they are then mirrored anew."""
 DOCUMENT, PAGE = "providers.json", "providers.html"
 FIGURES = {"latency.html": "latency", "cost.html": "cost"}
 LATENCIES = ("ttft_ms", "itl_ms", "e2e_ms", "e2e_from_schedule_ms", "tokens_per_s")
 """Whose p50 and p95 are metrics."""
 PLAIN = ("usd_per_1k", "usd_per_1k_good", "quality")
+WHAT = (
+    *(f"{name}_{q}" for name in LATENCIES for q in ("p50", "p95")),
+    *PLAIN,
+    "errors",
+    "attained",
+    "highest",
+)
+"""What is a metric by load."""
 PER_STEP = 100
 """Steps are whole numbers: a rate's is a hundred times it."""
 
@@ -94,7 +102,8 @@ def series(content: Mapping[str, Any]) -> dict[str, dict[int, float]]:
     """Metric → load → value. INVALID rows are no numbers to be compared, and left out.
 
     A search has one point, at 0: the load that it finds is a number of its own (`highest`), since
-    another one may be found later, and a step that was logged stays.
+    another one may be found later, and MLflow's latest value is that of the highest step. So it is
+    `search` too: under `slo`, up to layout 3, its step was the load.
     """
     found: dict[str, dict[int, float]] = {}
     for row in content["rows"]:
@@ -103,7 +112,7 @@ def series(content: Mapping[str, Any]) -> dict[str, dict[int, float]]:
             continue
         kind, step, figures = load["kind"], 0, _figures(row)
         if kind == "slo":
-            kind, figures = f"slo {load['arrival']}", {**figures, "highest": load["value"]}
+            kind, figures = f"search {load['arrival']}", {**figures, "highest": load["value"]}
         else:
             step = round(load["value"] if kind == "closed" else PER_STEP * load["value"])
         of = f"{row['provider']} {row['workload']} {kind}".replace("/", "_")
@@ -189,13 +198,13 @@ def _write(runs: Runs, content: Mapping[str, Any], page: str, folder: Path | Non
         found = runs.create(name, {"mox.kind": KIND, **made_with(folder)}, at)
     run_id = str(found.info.run_id)
     runs.upload(found, _files(content, page))
-    told, _ = fitted(params(content), PARAM)
+    asked, _ = fitted(params(content), PARAM)
     said, _ = fitted(tags(content), TAG)
     said["mlflow.note.content"] = note(content)
     metrics = {"conditions": float(len(content["rows"]))}
     metrics |= {f"usd_{who}": float(usd) for who, usd in content["usd"].items()}
-    runs.log(found, params=told, metrics=metrics, tags=said)
-    runs.log_steps(found, series(content))
+    runs.log(found, params=asked, metrics=metrics, tags=said)
+    runs.log_steps(found, series(content), own=told(found.data.metrics, WHAT))
     runs.client.set_terminated(run_id, ended(content), end_time=at + 1000 * int(content["seconds"]))
     return run_id
 

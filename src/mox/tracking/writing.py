@@ -119,23 +119,32 @@ class Runs:
             new = [part[size:] for part, size in zip(new, sizes, strict=True)]
             self.client.log_batch(run.info.run_id, metrics=now[0], params=now[1], tags=now[2])
 
-    def log_steps(self, run: MlflowRun, series: Mapping[str, Mapping[int, float]]) -> None:
-        """Log values by metric and step, those that a run hasn't got.
+    def log_steps(
+        self, run: MlflowRun, series: Mapping[str, Mapping[int, float]], *, own: Iterable[str]
+    ) -> None:
+        """Log values by metric and step, those that a run hasn't got; NaN where it has a value and
+        is to have none.
 
-        A value that has changed is logged beside the old one, since MLflow takes none back; its
+        A value that has changed is logged beside the old one, since MLflow removes none; its
         pages show the later.
+
+        Args:
+            own: the run's metrics that an earlier `series` may have told, those of `series` too.
         """
         from mlflow.entities import Metric
 
         at = int(1000 * time.time())
         new = []
-        for key, values in series.items():
-            has = {}
+        for key in dict.fromkeys([*series, *own]):
+            has: dict[int, float] = {}
             if key in run.data.metrics:
                 every = self.client.get_metric_history(run.info.run_id, key)
                 ordered = sorted(every, key=lambda metric: int(metric.timestamp))
                 has = {metric.step: metric.value for metric in ordered}
-            new += [Metric(key, v, at, step) for step, v in values.items() if has.get(step) != v]
+            values = {**dict.fromkeys(has, math.nan), **series.get(key, {})}
+            new += [
+                Metric(key, v, at, step) for step, v in values.items() if _differs(has.get(step), v)
+            ]
         for start in range(0, len(new), METRICS):
             self.client.log_batch(run.info.run_id, metrics=new[start : start + METRICS])
 
@@ -148,6 +157,12 @@ def taken_back(has: Iterable[str], metrics: Mapping[str, float]) -> dict[str, fl
         metrics: those that it is to have.
     """
     return {name: math.nan for name in has if name not in metrics}
+
+
+def told(has: Iterable[str], what: Iterable[str]) -> list[str]:
+    """Those metrics of a run that are one of `what` by step, of whichever configuration."""
+    begun = tuple(f"{name}/" for name in what)
+    return [name for name in has if name.startswith(begun)]
 
 
 def _differs(before: float | None, value: float) -> bool:
