@@ -131,6 +131,22 @@ def test_a_trial_without_the_setting_stays_out(sweep: Any) -> None:
     assert effect.share == pytest.approx(0.02 / 0.26)
 
 
+def test_an_empty_text_is_a_value_of_its_own_and_no_lack_of_one(sweep: Any) -> None:
+    def prompted(**embed: str) -> dict[str, Any]:
+        return {**trial(16, 5), "embed": {"kind": "hashing", **embed}}
+
+    found = sweep(
+        (prompted(), 0.9), (prompted(prefix=""), 0.2), (prompted(prefix="q: "), 0.4),
+        varying=("embed.prefix",),
+    )  # fmt: skip
+    [effect] = found.why("embed.prefix").effects
+    assert [(one.value, one.trials, one.mean.mean) for one in effect.levels] == [
+        ("", 1, pytest.approx(0.2)), ("q: ", 1, pytest.approx(0.4))
+    ]  # fmt: skip
+    # 0.9, 0.2, 0.4 around 0.5 is 0.26 in all; the two that have it are 2 × 0.1² apart.
+    assert effect.share == pytest.approx(0.02 / 0.26)
+
+
 def test_a_setting_that_one_side_only_has_is_averaged_over(sweep: Any) -> None:
     exact, hnsw = {"kind": "exact"}, {"kind": "HNSW"}
     found = sweep(

@@ -110,7 +110,7 @@ def _effect(results: Results, values: Values, params: Sequence[Params], factor: 
 
     split = ranked_on(results)
     rows = rows_of(results, split)
-    column = np.array([value or "" for value in factor.column])
+    column = np.array(factor.column, dtype=object)  # None, where a trial lacks it, equals no text
     at = {value: np.flatnonzero(column == value) for value in factor.levels()}
     shown = means(results, np.stack([values[:, of].mean(axis=1) for of in at.values()], 1), rows)
     reference = _reference(results, factor)
