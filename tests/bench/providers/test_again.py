@@ -98,40 +98,78 @@ def test_a_server_that_is_not_there_is_missing_and_not_kept_as_measured(
     assert (again.id, asked(own_state, again)) == (found.id, 12)
 
 
-def test_a_probe_that_measured_the_client_is_tried_again(
-    content: dict[str, Any], own_state: Path
-) -> None:
-    content["loads"] = [{"kind": "slo", "arrival": "closed", "start": 1, "most": 1}]
-    content |= {"slo": LOOSE, "requests": 4}
-    found = measured(content)
-    assert asked(own_state, found) == 4
-    # As if its client had used up its core and got no answer but one, and the search hadn't come to
-    # its end: with three more it would show something.
-    place = kept.folder(Store(own_state), found.id)
-    lines = (place / "records.jsonl").read_text()
-    spoilt = re.sub(r'"cpu_share":[0-9.e-]+', '"cpu_share":0.99', lines)
-    spoilt = spoilt.replace('"error":null', '"error":"connection"', 3)
+LADDER = {"kind": "closed", "concurrency": 1}
+SEARCH = {"kind": "slo", "arrival": "closed", "start": 1, "most": 1}
+
+
+def spoil(store: Path, found: ProviderBench, error: str, cpu_share: str) -> None:
+    """As if of each round's four requests only the last was answered, by a client that used so
+    much of its core, and as if the benchmark hadn't come to its end."""
+    place = kept.folder(Store(store), found.id)
+    lines = (place / "records.jsonl").read_text().splitlines(keepends=True)
+    for at, line in enumerate(lines):
+        if '"what":"record"' in line and '"number":3' not in line:
+            lines[at] = line.replace('"error":null', f'"error":"{error}"')
+    spoilt = re.sub(r'"cpu_share":[0-9.e-]+', f'"cpu_share":{cpu_share}', "".join(lines))
     (place / "records.jsonl").write_text(spoilt)
     kept.save(place, {**found.content, "stopped": "interrupted"})
+
+
+@pytest.mark.parametrize("beside", [[], [LADDER]], ids=["alone", "with a ladder"])
+@pytest.mark.parametrize(
+    ("error", "cpu_share"), [("connection", "0.99"), ("quota_exhausted", "0.1")]
+)
+def test_a_search_that_its_client_or_a_credit_spoilt_is_tried_again(
+    content: dict[str, Any],
+    own_state: Path,
+    beside: list[dict[str, Any]],
+    error: str,
+    cpu_share: str,
+) -> None:
+    content["loads"] = [*beside, SEARCH]
+    content |= {"slo": LOOSE, "requests": 4}
+    found = measured(content)
+    # One round shows it; a ladder's three will do, and nobody is asked for more.
+    before = asked(own_state, found)
+    assert before == (12 if beside else 4)
+    spoil(own_state, found, error, cpu_share)
     again = measured(content)
-    assert asked(own_state, again) == 8
-    assert again.content["rows"][0]["errors"]["connection"] == 0
+    assert asked(own_state, again) == before + 4
+    *steps, search = again.content["rows"]
+    assert search["errors"][error] == 0
+    assert search["load"]["value"] == 1
+    assert [(row["n"], row["errors"][error]) for row in steps] == ([(12, 9)] if beside else [])
 
 
-def test_a_probe_in_which_the_credit_ran_out_is_tried_again(
+def test_a_search_goes_by_no_round_of_the_ladder_that_was_cut_short(
     content: dict[str, Any], own_state: Path
 ) -> None:
-    content["loads"] = [{"kind": "slo", "arrival": "closed", "start": 1, "most": 1}]
+    # A caller asks once in each round of a millisecond. By Wilson three answers of three would do.
+    content["loads"] = [LADDER, SEARCH]
+    content |= {"slo": LOOSE, "requests": 4, "seconds": 0.001}
+    found = measured(content)
+    assert [row["n"] for row in found.content["rows"]] == [3, 4]
+    # What is kept of both is told apart.
+    (kept.folder(Store(own_state), found.id) / "document.json").unlink()
+    again = measured(content)
+    assert [row["n"] for row in again.content["rows"]] == [3, 4]
+    assert asked(own_state, again) == 7
+
+
+def test_what_a_search_measured_before_its_rounds_had_names_of_their_own_is_kept(
+    content: dict[str, Any], own_state: Path
+) -> None:
+    content["loads"] = [SEARCH]
     content |= {"slo": LOOSE, "requests": 4}
     found = measured(content)
     place = kept.folder(Store(own_state), found.id)
-    *lines, last, end = (place / "records.jsonl").read_text().splitlines(keepends=True)
-    spoilt = last.replace('"error":null', '"error":"quota_exhausted"')
-    (place / "records.jsonl").write_text("".join([*lines, spoilt, end]))
-    kept.save(place, {**found.content, "stopped": "interrupted"})
+    lines = (place / "records.jsonl").read_text()
+    assert lines.count(", for a search") == 2  # a round's beginning, and its end
+    (place / "records.jsonl").write_text(lines.replace(", for a search", ""))
+    (place / "document.json").unlink()
     again = measured(content)
-    assert asked(own_state, again) == 8
-    assert again.content["rows"][0]["errors"]["quota_exhausted"] == 0
+    assert asked(own_state, again) == 4
+    assert again.content["rows"] == found.content["rows"]
 
 
 def test_a_call_that_is_stopped_at_once_keeps_what_the_one_before_it_found(

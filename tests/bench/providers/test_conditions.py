@@ -94,6 +94,9 @@ def test_a_probe_is_not_cut_short(arrival: str) -> None:
     target = Target("sim-swift", "chat", "http://h/v1", "sim-swift", simulated=True)
     assert step.cell(target).seconds == 10
     assert probe.cell(target).seconds is None
+    # … so nothing that the ladder measured is taken for one.
+    assert step.name != probe.name
+    assert step.cell(target).name != probe.cell(target).name
 
 
 def test_a_round_of_another_length_is_another_condition_and_cell() -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mox.bench.providers.file import Benchmark
     from mox.bench.providers.workloads import Workload
 
+APART = ", for a search"
+"""Ends the names of a search's conditions and cells."""
 STREAMS = 200
 """Answers at once that one client process can follow and be believed."""
 
@@ -42,7 +44,13 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """For a reader: `sim-swift short, 4 callers`."""
+        """For a reader: `sim-swift short, 4 callers`. A search's rounds are its own."""
+        return self.lender + (APART if self.probe else "")
+
+    @property
+    def lender(self) -> str:
+        """The name of the ladder's condition of the same load and length: a search goes by its
+        rounds too, where they will do."""
         load = loaded(self.load.kind, self.load.value)
         more = self.requests != self.benchmark.plain.requests
         of = f" ({self.requests} requests a round)" if more else ""
@@ -97,7 +105,8 @@ class Condition:
             drawn: by chance for each call, so that a provider that outlives it is never asked
                 what an earlier call, cut off in mid-round, has asked it already.
         """
-        load = f"{self.load.kind} {self.load.value:g} × {self.requests}"
+        apart = APART if self.probe else ""
+        load = f"{self.load.kind} {self.load.value:g} × {self.requests}{apart}"
         plain, scale = self.benchmark.plain, self.time_scale
         pool = pooling(self.provider, target, url=valkey.url(settings()))
         value = self.load.value if self.load.kind == "closed" else self.load.value / scale
@@ -114,6 +123,7 @@ class Condition:
             ),
             warm_up=self.warm_up,
             pool=pool,
+            apart=apart,
         )
 
     def _workers(self, pool: Pooling | None) -> int:

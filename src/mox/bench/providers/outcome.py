@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from mox.bench.providers.client import Turn
 from mox.bench.providers.conditions import Condition
@@ -14,6 +14,20 @@ from mox.bench.providers.searching import Searching
 from mox.bench.providers.trust import doubt_of, first, worst
 
 CUT = "the search was cut off."
+Stopped = Literal["budget", "interrupted"] | None
+
+
+@dataclass
+class Measured:
+    """What came of a benchmark."""
+
+    rows: list[Row]
+    stopped: Stopped
+    missing: list[dict[str, Any]]
+    """Conditions that have fewer rounds than they should or no answer, and searches that didn't
+    come to their end, each with its reason."""
+    notes: list[str]
+    seconds: float
 
 
 def made(one: Condition, turns: Sequence[Turn], *, simulated: bool) -> Row | None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mox.bench.providers import outcome, searching
 from mox.bench.providers.client import Cell, Target, Turn, measure
@@ -24,6 +24,7 @@ from mox.bench.providers.client.measure import kept, resumed
 from mox.bench.providers.client.records import Kept
 from mox.bench.providers.conditions import Condition, ladder
 from mox.bench.providers.file import Benchmark
+from mox.bench.providers.outcome import Measured, Stopped
 from mox.bench.providers.record import Record
 from mox.bench.providers.rows import Row
 from mox.bench.providers.searching import Searching
@@ -37,21 +38,7 @@ STREAMS = 16
 """By which the client's own error is measured where no load says how many callers there are."""
 MOST_STREAMS = 400
 """… and at the most: what one process is made for."""
-Stopped = Literal["budget", "interrupted"] | None
 Judged = Callable[[Cell, Record, str], Record]
-
-
-@dataclass
-class Measured:
-    """What came of a benchmark."""
-
-    rows: list[Row]
-    stopped: Stopped
-    missing: list[dict[str, Any]]
-    """Conditions that have fewer rounds than they should or no answer, and searches that didn't
-    come to their end, each with its reason."""
-    notes: list[str]
-    seconds: float
 
 
 @dataclass
@@ -74,6 +61,8 @@ class Run:
     whole: bool = False
     turns: dict[str, list[Turn]] = field(default_factory=lambda: defaultdict(list))
     """Of each condition, by its name, in the order of rounds."""
+    lent: dict[str, list[Turn]] = field(default_factory=dict)
+    """Of a search's loads, by their names, the ladder's rounds that will do."""
     kept: Mapping[tuple[str, int], Kept] = field(default_factory=dict)
     """Rounds that need not be measured again, by cell and round."""
     conditions: dict[str, Condition] = field(default_factory=dict)
@@ -140,15 +129,28 @@ class Run:
                 self.watching.round(name, resumed=True)
 
     def _restore(self, one: Condition) -> None:
-        """A condition's kept rounds, where it has none yet."""
-        if self.turns[one.name]:
-            return
-        cell = one.cell(target(one.provider, self.benchmark.plain))
-        self.conditions[cell.name] = one
+        """A condition's kept rounds, where it has none yet; a search's besides those it is lent."""
+        cell, own = one.cell(target(one.provider, self.benchmark.plain)), self.turns[one.name]
+        sifted = one.probe and not self.whole
+        if not own:
+            self.conditions[cell.name], turns = one, self._resumed(cell)
+            own += searching.usable(one, turns) if sifted else turns
+        if one.probe:
+            # By the ladder's name a search's own rounds were kept too, before they had one.
+            lent = self.turns.get(one.lender) or self._resumed(replace(cell, apart=""))
+            self.lent[one.name] = searching.usable(one, lent) if sifted or own else lent
+
+    def _resumed(self, cell: Cell) -> list[Turn]:
+        """What is kept of a cell."""
         turns = resumed(cell, self.kept, rounds=self.benchmark.plain.rounds)
-        if one.probe and not self.whole:
-            turns = searching.usable(one, turns)
-        self.turns[one.name] = [self._priced(turn) for turn in turns]
+        return [self._priced(turn) for turn in turns]
+
+    def _of(self, one: Condition) -> list[Turn]:
+        """A condition's rounds; a search's with those that it is lent."""
+        own = self.turns[one.name]
+        there = {turn.round for turn in own}
+        lent = [turn for turn in self.lent.get(one.name, ()) if turn.round not in there]
+        return sorted([*own, *lent], key=lambda turn: turn.round)
 
     def _retrace(
         self, probes: Sequence[Condition], round_: int
@@ -156,11 +158,13 @@ class Run:
         """The way that a search has gone already; None where it has to ask."""
         for one in probes:
             self._restore(one)
-        return self.turns if all(round_ in self._done(one) for one in probes) else None
+        if any(round_ not in self._done(one) for one in probes):
+            return None
+        return {one.name: self._of(one) for one in probes}
 
     def _done(self, one: Condition) -> set[int]:
         """The rounds that there are of a condition."""
-        return {turn.round for turn in self.turns[one.name]}
+        return {turn.round for turn in self._of(one)}
 
     def _lacks(self, steps: Sequence[Condition]) -> bool:
         """Whether anybody has to be asked."""
@@ -209,18 +213,18 @@ class Run:
     def _probe(
         self, found: Mapping[str, Target], probes: Sequence[Condition], round_: int
     ) -> Mapping[str, Sequence[Turn]]:
-        """A round of each load that is searched, but of those that the ladder has measured."""
+        """A round of each load that is searched, but of those that the ladder has lent."""
         for one in probes:
             self._restore(one)
         new = [one for one in probes if round_ not in self._done(one)]
         if new:
             self._rounds(new, found, range(round_, round_ + 1))
-        return self.turns
+        return {one.name: self._of(one) for one in probes}
 
     def _taken_up(self, found: Kept) -> bool:
-        """Whether a kept round is among the turns."""
+        """Whether a kept round is among its condition's own."""
         one = self.conditions.get(found.name[0])
-        return one is not None and found.name[1] in self._done(one)
+        return one is not None and any(turn.round == found.name[1] for turn in self.turns[one.name])
 
     def _priced(self, turn: Turn) -> Turn:
         """A kept round by today's prices: another table may have come since it was measured."""
@@ -269,18 +273,16 @@ class Run:
         for each in self.searched:
             last = each.last()
             simulated = self.till.simulated(last)
-            if found := outcome.highest(each, self.turns[last.name], simulated=simulated):
+            if found := outcome.highest(each, self._of(last), simulated=simulated):
                 yield found
 
     def _missing(self, steps: Sequence[Condition]) -> Iterator[dict[str, Any]]:
         for one in steps:
-            why = self._why(one)
-            if found := outcome.lacking(one, self.turns[one.name], why=why):
+            if found := outcome.lacking(one, self.turns[one.name], why=self._why(one)):
                 yield found
         for each in self.searched:
-            why = self._why(each.condition)
-            tried = [turn for one in each.tried() for turn in self.turns[one.name]]
-            if found := outcome.lacking_search(each, rounds=tried, why=why):
+            tried = [turn for one in each.tried() for turn in self._of(one)]
+            if found := outcome.lacking_search(each, rounds=tried, why=self._why(each.condition)):
                 yield found
 
     def _why(self, one: Condition) -> str:

@@ -119,17 +119,15 @@ def _told(
 
 
 def usable(one: Condition, turns: Sequence[Turn]) -> list[Turn]:
-    """Of a load's kept rounds those that will do. All where they show that it is kept; else none
-    that says nothing of the load: what was given up by it would be given up for ever."""
+    """Of a load's kept rounds, or the ladder's, those that will do. None that was cut short: a
+    burst is no rate. Of the others all where they show that it is kept; else none that says nothing
+    of the load: what was given up by it would be given up for ever."""
     assert one.benchmark.slo is not None  # noqa: S101  by file._check_search
-    share = _share(one.benchmark.slo.bounds, one.time_scale, turns)
+    full = [turn for turn in turns if turn.failed is None and len(turn.records) >= one.requests]
+    share = _share(one.benchmark.slo.bounds, one.time_scale, full)
     if verdict(share, one.benchmark.slo.attain) == "kept":
-        return list(turns)
-    return [
-        turn
-        for turn in turns
-        if len(turn.records) >= one.requests and not _shut([turn]) and doubt_of(turn) is None
-    ]
+        return full
+    return [turn for turn in full if not _shut([turn]) and doubt_of(turn) is None]
 
 
 def _said_nothing(turns: Sequence[Turn]) -> str | None:

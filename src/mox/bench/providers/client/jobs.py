@@ -101,13 +101,16 @@ class Cell:
     or one for each request of the first second of an open loop, 64 at most."""
     pool: Pooling | None = None
     """None: requests go when they are meant to, once, on the target's own account."""
+    apart: str = ""
+    """What tells it from another one of the same load and length."""
 
     @property
     def name(self) -> str:
         """What tells it from the others of a run: rounds of other lengths are of another cell."""
         kind, value = self.load.kind, self.load.value
         of = "" if self.requests is None else f" × {self.requests}"
-        return f"{self.target.name}/{self.target.model} {self.workload} {kind} {value:g}{of}"
+        load = f"{kind} {value:g}{of}{self.apart}"
+        return f"{self.target.name}/{self.target.model} {self.workload} {load}"
 
 
 @dataclass(frozen=True, slots=True)
