@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from mox.bench.providers import ask
 from mox.bench.providers.client import Target
 from mox.bench.providers.conditions import Condition, ladder
 from mox.bench.providers.file import load
+from mox.bench.providers.passages import Asked, Questions
 from mox.bench.providers.quantiles import Share
 from mox.bench.providers.record import Chunk, Load, Record
 from mox.bench.providers.slo import Search
@@ -155,6 +157,7 @@ import json, os, signal, sys
 from pathlib import Path
 from mox.bench.providers.conditions import ladder
 from mox.bench.providers.file import load
+from mox.bench.providers.passages import Asked, Questions
 from mox.bench.providers.record import Load, Record
 from mox.bench.providers.till import Till
 from mox.bench.providers.workloads import workloads
@@ -204,6 +207,36 @@ def test_an_open_load_holds_what_is_due_and_no_more(prices: Path, own_state: Pat
     money.till._began_s -= 60.0
     money.till.ahead()
     assert money.held == 60 * MOST
+    money.ledger.close()
+
+
+def test_an_open_load_that_is_over_holds_no_more_than_it_brought(
+    prices: Path, own_state: Path
+) -> None:
+    # 2 a second for 10 s, of the provider's time: 20, and one where a moment falls on the end.
+    rates = [{"kind": "constant", "rate": 2}]
+    money = Money(written(prices, loads=rates, requests=60, seconds=10), own_state)
+    money.till.begin(money.one)
+    money.till._began_s -= 60.0
+    money.till.ahead()
+    assert money.held == 21 * MOST
+    for number in range(19):
+        money.came(number, usage=Usage(11, output_tokens=7))
+    money.till.let_go()  # one hangs
+    assert Counter(error for error, _ in money.lines()) == {None: 19, "cancelled": 2}
+    money.ledger.close()
+
+
+def test_a_prompt_of_a_corpus_may_cost_as_much_as_the_longest(
+    prices: Path, own_state: Path
+) -> None:
+    money = Money(written(prices), own_state)
+    asked = tuple(Asked(f"{at}?", (), ()) for at in range(4))
+    prompts = Questions("rag", 60, False, "0", asked, ("a",), (3000, 300, 300, 300))
+    # By hand: (1.1 · (3000 + 10 of its own) + 50) · 1 + 60 · 10, of a million.
+    most = Decimal("0.003961")
+    assert money.till.worst(replace(money.one, workload=prompts)) == 6 * most
+    assert prompts.input_tokens == 985  # on average
     money.ledger.close()
 
 

@@ -93,7 +93,16 @@ class Questions:
 
     @property
     def input_tokens(self) -> int:
-        return round(sum(self.tokens) / len(self.tokens)) + (0 if self.shared else NONCE + 2)
+        return round(sum(self.tokens) / len(self.tokens)) + self._ahead
+
+    @property
+    def most_input_tokens(self) -> int:
+        return max(self.tokens) + self._ahead
+
+    @property
+    def _ahead(self) -> int:
+        """Tokens before a prompt that nobody shares."""
+        return 0 if self.shared else NONCE + 2
 
     def _of(self, number: int) -> Asked:
         return self.asked[number % len(self.asked)]

@@ -196,6 +196,8 @@ class Till:
         if load.kind == "closed":
             return min(left, round(load.value))
         passed_s = time.monotonic() - self._began_s + ahead_s
+        if self._under.seconds is not None:  # then it sends no more, though it waits for answers
+            passed_s = min(passed_s, self._under.seconds * self._under.time_scale)
         due = load.value / self._under.time_scale * passed_s
         if load.kind == "poisson":
             due += 4 * math.sqrt(due)  # four standard deviations more
@@ -253,7 +255,7 @@ def billable(record: Record) -> bool:
 
 def counted(workload: Workload) -> int:
     """No fewer input tokens than a provider will count for a prompt."""
-    return round(SLACK * workload.input_tokens) + FRAME
+    return round(SLACK * workload.most_input_tokens) + FRAME
 
 
 def _call(condition: Condition) -> Call:

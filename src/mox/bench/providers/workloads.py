@@ -56,7 +56,11 @@ class Workload(Protocol):
 
     @property
     def input_tokens(self) -> int:
-        """Of a prompt, on average: what an estimate of the cost stands on."""
+        """Of a prompt, on average."""
+
+    @property
+    def most_input_tokens(self) -> int:
+        """Of the longest prompt: what a budget is held to."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ class Words:
         user = OWN_HEAD + own(self.input_tokens - common - own_head - task) + said
         messages = (Message("system", system), Message("user", user))
         return Request("", messages, most, cached_messages=1)
+
+    @property
+    def most_input_tokens(self) -> int:
+        return self.input_tokens  # all are as long
 
     def under(self, load: str) -> Words:
         return replace(self, load=load)
