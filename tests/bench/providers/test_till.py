@@ -25,8 +25,10 @@ from mox.bench.providers.file import load
 from mox.bench.providers.passages import Asked, Questions
 from mox.bench.providers.quantiles import Share
 from mox.bench.providers.record import Chunk, Load, Record
+from mox.bench.providers.run import Run
 from mox.bench.providers.slo import Search
 from mox.bench.providers.till import Judge, Till
+from mox.bench.providers.watch import watching
 from mox.bench.providers.workloads import workloads
 from mox.errors import PriceError
 from mox.providers.ledger import Ledger
@@ -271,6 +273,32 @@ def test_what_a_budget_refused_was_never_sent(prices: Path, own_state: Path) -> 
     with pytest.raises(Exception, match="would be exceeded"):
         money.till.begin(money.one)
     money.till.let_go()
+    assert (money.lines(), money.held) == ([], 0)
+    money.ledger.close()
+
+
+def test_a_round_whose_key_is_gone_was_never_begun(
+    prices: Path, own_state: Path, tmp_path: Path
+) -> None:
+    prices.write_text(prices.read_text().replace("provider: simulated", "provider: compatible"))
+    key = tmp_path / "key"
+    key.write_text("some-key")
+    content = written(prices, warm_up=4)
+    content["providers"] = [
+        {"kind": "compatible", "model": "sim-swift", "base_url": "http://127.0.0.1:9/v1",
+         "key_file": str(key)}
+    ]  # fmt: skip
+    money = Money(content, own_state)
+    key.unlink()  # while the benchmark runs
+    run = Run(
+        money.one.benchmark,
+        [money.one.workload],
+        tmp_path / "bench",
+        money.till,
+        watching(quiet=True),
+    )
+    (missing,) = run.measure().missing
+    assert str(key) in missing["why"]
     assert (money.lines(), money.held) == ([], 0)
     money.ledger.close()
 

@@ -41,8 +41,8 @@ class Turn:
 
 
 Permit = Callable[[Cell, int], None]
-"""Asked before a round that has to be measured; what it raises ends the measuring, before any
-request of the round is made. Here a budget stops."""
+"""Asked before a round that has to be measured and has its keys; what it raises ends the measuring,
+before any request of the round is made. Here a budget stops."""
 
 
 def _none(_: Cell) -> bool:
@@ -106,8 +106,11 @@ def measure(
                 if (found := there.get((cell.name, round_))) is not None:
                     turn = Turn(cell, round_, found.records, found.check, resumed=True)
                 else:
-                    permit(cell, round_)
-                    turn = _round(cell, round_, workers, _Kit(writer, seed, judge, errors))
+                    keyless = _keyless(cell, round_)
+                    if keyless is None:
+                        permit(cell, round_)
+                    kit = _Kit(writer, seed, judge, errors)
+                    turn = keyless or _round(cell, round_, workers, kit)
                 if turn.failed is not None:
                     lost.add(cell.name)
                 yield turn
@@ -174,6 +177,17 @@ def _check_pool(cell: Cell) -> None:
         )
 
 
+def _keyless(cell: Cell, round_: int) -> Turn | None:
+    """A round that can't be begun for want of a key; None where all are there. They are then known
+    here too, so that no message of a provider repeats one."""
+    try:
+        for target in _targets(cell):
+            key(target)
+    except MoxError as error:
+        return Turn(cell, round_, failed=error)
+    return None
+
+
 def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
     """One round of one cell, written as it comes."""
     records: list[Record] = []
@@ -181,9 +195,6 @@ def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
     seed = 1000 * kit.seed + round_
     kit.writer.begin(_header(cell, round_, seed))
     try:
-        # Known here too, so that no message of a provider repeats it.
-        for target in _targets(cell):
-            key(target)
         running = workers.run(cell, round_=round_, seed=seed)
         while True:
             try:
