@@ -154,6 +154,16 @@ def test_of_a_round_that_was_cut_off_each_caller_may_have_one_under_way(money: M
     assert money.held == 0
 
 
+def test_of_a_round_that_failed_before_anything_was_sent_nothing_is_paid(
+    prices: Path, own_state: Path
+) -> None:
+    money = Money(written(prices, warm_up=2), own_state)
+    money.till.begin(money.one)
+    money.till.let_go(unsent=True)
+    assert (money.lines(), money.held) == ([], 0)
+    money.ledger.close()
+
+
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path

@@ -204,7 +204,7 @@ class Run:
             one = self.conditions[turn.cell.name]
             if turn.resumed:
                 continue
-            self.till.let_go(ended=turn.failed is None)
+            self.till.let_go(ended=turn.failed is None, unsent=turn.unsent)
             self.turns[one.name].append(turn)
             self.turns[one.name].sort(key=lambda turn: turn.round)
             self._give_up(turn)

@@ -135,18 +135,19 @@ class Till:
         self._came += 1
         self.ahead()
 
-    def let_go(self, *, ended: bool = False) -> None:
+    def let_go(self, *, ended: bool = False, unsent: bool = False) -> None:
         """Hold nothing any more for a round.
 
         Args:
             ended: whether it came to its end, so that what is left was never sent. Of one that
                 was cut off (Ctrl-C, a client process that died) so many are taken to be under way
                 as may have been.
+            unsent: whether it failed before anything was sent, to warm up included.
         """
-        begun = self._under is not None
+        begun = self._under is not None and not unsent
         if ended and self._under is not None:
             self._warmed(self._under)
-        sent = 0 if ended else self._sent(0.0)
+        sent = 0 if ended or unsent else self._sent(0.0)
         left = [(booking, begun and not ended) for booking in self._warming]
         left += [(booking, at < sent) for at, booking in enumerate(self._held)]
         self._warming, self._held, self._under = [], [], None

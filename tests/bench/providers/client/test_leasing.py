@@ -175,6 +175,22 @@ def test_what_was_tried_again_is_kept_in_the_file(came: Mapping[str, Any]) -> No
     assert (parsed(kept).retried, parsed(kept).pool_wait_ns) == ((), None)
 
 
+@pytest.mark.parametrize("warm_up", [0, 1])
+def test_a_round_that_its_pool_refuses_says_whether_anything_was_sent(
+    target: Target, prompts: Any, server: Any, tmp_path: Path, warm_up: int
+) -> None:
+    """One account that is stated twice, by requests and by tokens: only the first to come is known,
+    and warms up."""
+    one, _ = pooling(target, FREE, FREE).members
+    stated = (Limits(requests_per_min=60), Limits(tokens_per_min=1000))
+    pool = Pooling(tuple(replace(one, account=replace(one.account, limits=by)) for by in stated))
+    cell = Cell(target, "tried", prompts.say(n=1), Load("closed", 1), None, requests=1,
+                warm_up=warm_up, pool=pool)  # fmt: skip
+    (turn,) = measure([cell], out=tmp_path / "r.jsonl", rounds=1)
+    assert "states other limits" in str(turn.failed)
+    assert (len(server.asked), turn.unsent) == (warm_up, warm_up == 0)
+
+
 def test_a_pools_address_is_not_shown(target: Target) -> None:
     shown = repr(pooling(target, Limits(unlimited=True), url="redis://:secret-word@here/0"))
     assert "secret-word" not in shown

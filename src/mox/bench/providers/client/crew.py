@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import connection
 
 from mox.bench.providers.client.jobs import Cell, Job
-from mox.bench.providers.client.messages import Noticed, Raw
+from mox.bench.providers.client.messages import Noticed, Raw, Unsent
 from mox.bench.providers.client.reading import ended_ns, read, request_id
 from mox.bench.providers.client.selfcheck import SelfCheck, noticed
 from mox.bench.providers.record import Record
@@ -42,6 +42,8 @@ class Crew:
     def __init__(self, tick: Callable[[], None], core: int | None = None) -> None:
         self._tick, self._core = tick, core
         self._workers: list[Client] = []
+        self.unsent = False
+        """Whether the last round failed before anything was sent."""
 
     def run(self, cell: Cell, *, round_: int, seed: int) -> Running:
         """One round: each record with its answer's text as it comes; returns the self-check.
@@ -54,7 +56,7 @@ class Crew:
             self._workers.append(Client(WORKER))
             if self._core is not None:
                 os.sched_setaffinity(self._workers[-1].process.pid, {self._core})
-        workers = self._workers[: cell.workers]
+        workers, self.unsent = self._workers[: cell.workers], False
         for share, worker in enumerate(workers):
             worker.tell(Job(cell, round_, seed, share, len(workers)))
         for _ in self._hear(workers, STARTS_WITHIN_S + 2 * _longest_s(cell), Ready):
@@ -93,6 +95,8 @@ class Crew:
                 except (EOFError, OSError):
                     raise worker.died() from None
                 if isinstance(heard, Failed):
+                    # Of several, others may have sent something.
+                    self.unsent = isinstance(heard, Unsent) and len(workers) == 1
                     raise EngineError(heard.message, mend=heard.mend)
                 if isinstance(heard, last):
                     del waiting[link]  # type: ignore[arg-type]

@@ -97,6 +97,11 @@ class Leaser:
         raw.attempts, raw.account = max(1, trip.attempts), trip.account or None
         raw.retried, raw.pool_wait = tuple(trip.errors), round(1e9 * trip.waited_s)
 
+    @property
+    def sent(self) -> bool:
+        """Whether any request may have been sent."""
+        return any(bare.begun for bare in self._bare.values())
+
     async def close(self) -> None:
         """Close all connections, and leave the pool."""
         await self._pooled.aclose()
@@ -108,12 +113,14 @@ class Bare:
 
     def __init__(self, way: Way) -> None:
         self.way = way
+        self.begun = False
+        """Whether an attempt was."""
 
     async def stream(
         self, request: Request, *, timeout_s: float = 120.0
     ) -> AsyncGenerator[Event, None]:
         """One attempt, kept where this task's attempt is. Its Deltas tell only how far it is."""
-        raw = _under_way.get()
+        self.begun, raw = True, _under_way.get()
         _clear(raw)
         raw.leased = perf_counter_ns()
         body = wires.body(self.way.target, request)

@@ -36,6 +36,8 @@ class Turn:
     check: SelfCheck | None = None
     """None where it failed."""
     failed: MoxError | None = None
+    unsent: bool = False
+    """Whether it failed before anything was sent, to warm up included."""
     resumed: bool = False
     """Whether it stood in the file already."""
 
@@ -184,7 +186,7 @@ def _keyless(cell: Cell, round_: int) -> Turn | None:
         for target in _targets(cell):
             key(target)
     except MoxError as error:
-        return Turn(cell, round_, failed=error)
+        return Turn(cell, round_, failed=error, unsent=True)
     return None
 
 
@@ -211,7 +213,7 @@ def _round(cell: Cell, round_: int, workers: Crew, kit: _Kit) -> Turn:
     except MoxError as error:
         workers.end()  # some may still be asking; the next cell gets new ones
         kit.writer.end(cell.name, round_, check=None, failed=error.message)
-        return Turn(cell, round_, tuple(records), failed=error)
+        return Turn(cell, round_, tuple(records), failed=error, unsent=workers.unsent)
     kit.writer.end(cell.name, round_, check=check, failed=None)
     return Turn(cell, round_, tuple(records), check)
 

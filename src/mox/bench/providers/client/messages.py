@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mox.loadgen.messages import Failed
+
 if TYPE_CHECKING:
     from mox.types.providers import ErrorKind
 
@@ -38,6 +40,11 @@ class Raw:
     pool_wait: int | None = None
     """How long it waited for the pool's leave, in ns, all attempts together."""
     account: str | None = None
+
+
+@dataclass(frozen=True)
+class Unsent(Failed):
+    """… before the process had sent anything."""
 
 
 @dataclass(frozen=True, slots=True)

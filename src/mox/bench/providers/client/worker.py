@@ -25,8 +25,8 @@ from mox.bench.providers.client.alarm import Watch
 from mox.bench.providers.client.asking import Asker, Report
 from mox.bench.providers.client.jobs import WARM_AT_MOST, Job
 from mox.bench.providers.client.loops import callers, closed_loop, open_loop, schedule
-from mox.bench.providers.client.messages import Noticed, Raw
-from mox.errors import MoxError
+from mox.bench.providers.client.messages import Noticed, Raw, Unsent
+from mox.errors import MoxError, PoolError
 from mox.loadgen.messages import Failed, Go, Ready
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def main() -> None:
             link.send(Failed(f"{type(error).__name__}: {error}", "see the workload's prompts."))
 
 
-async def _round(job: Job, link: Connection[Any, Any]) -> Noticed:
+async def _round(job: Job, link: Connection[Any, Any]) -> Noticed | Unsent:
     outbox: SimpleQueue[bytes | None] = SimpleQueue()
     sender = threading.Thread(target=_send, args=(outbox, link), daemon=True)
 
@@ -73,6 +73,10 @@ async def _round(job: Job, link: Connection[Any, Any]) -> Noticed:
         sender.start()
         begin_ns = perf_counter_ns() + round(1e9 * (go.begin - time.monotonic()))
         return await _watched(run, begin_ns)
+    except PoolError as error:
+        if isinstance(asker, Asker) or asker.sent:
+            raise
+        return Unsent(error.message, error.mend)
     finally:
         await asker.close()
         outbox.put(None)
