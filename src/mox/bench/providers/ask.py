@@ -14,7 +14,8 @@ from mox.bench.providers.document import document
 from mox.bench.providers.estimate import Estimate, estimate
 from mox.bench.providers.file import Benchmark, load
 from mox.bench.providers.found import ProviderBench
-from mox.bench.providers.run import Measured, Run
+from mox.bench.providers.outcome import Measured
+from mox.bench.providers.run import Run
 from mox.bench.providers.targets import simulated
 from mox.bench.providers.till import Till
 from mox.bench.providers.watch import watching
