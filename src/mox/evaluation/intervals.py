@@ -7,8 +7,8 @@
   quantile for as many groups. Tried beside it: the percentile bootstrap, BCa
   and the bootstrap-t. At 100 groups and means of 0.9 to 0.95 of clustered or graded scores these
   cover 91 to 98 %, this one 93 to 97 %; and it needs no seed.
-- `bounded`, where the mean lies near a bound, or hardly a group departs from the commonest
-  value, or the questions lie in a few large groups and go together in them: the values that
+- `bounded`, where the mean lies near a bound, or hardly a group departs far from the commonest
+  value (many small gains say nothing of rare large losses), or the questions lie in a few large groups and go together in them: the values that
   matter may be missing from the sample. One group more is put at the bound itself, and all
   weighed by Dirichlet's distribution. It covers 95 % or more, at the price of width; for 0/1
   values it is Clopper and Pearson's interval.
@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mox.errors import DataError
-from mox.evaluation.groups import Groups, GroupSums, intraclass
+from mox.evaluation.groups import Groups, GroupSums, group_index, intraclass
 from mox.evaluation.resampling import FEW, Sample, sample
 
 if TYPE_CHECKING:
@@ -58,9 +58,14 @@ ENOUGH, EFFECTIVE = 100, 60
 """So many groups tell their spread nearer the bounds too, if as many of one size tell as much."""
 
 APART, HITS_APART = 8, 5
-"""How many groups must differ from the median for Wilson's interval: of scores between, and of
-scores that are 0 or 1, whose spread follows from their mean. Groups of unequal size must tell as
-much as the latter number of one size, whatever their scores."""
+"""How many groups must differ from the median for Wilson's interval: of scores between, by `FAR`
+or more, and of scores that are 0 or 1, whose spread follows from their mean. Groups of unequal
+size must tell as much as the latter number of one size, whatever their scores."""
+
+FAR = 0.1
+"""As a share of what lies between the bounds: what is nearer to the median tells nothing of values
+that are far off and may not have been seen. At 0.05 gains of 0.1 beside rare losses of 1 have
+intervals that cover 81 % at 30 groups."""
 
 SOME, LOOSE = 10, 0.15
 """Where unequal groups tell as much as `SOME` of one size or more, but as fewer than `FEW` or than
@@ -95,7 +100,7 @@ def mean_intervals(
     """
     taken = _unit_sample(values, groups, bounds)
     low, high = np.full((2, values.shape[1]), np.nan)
-    methods = np.array(_methods(taken, intraclass(values, groups)))
+    methods = np.array(_methods(taken, *_spread(taken, values, groups, bounds)))
     for method, interval in _INTERVALS.items():
         here = methods == method
         if here.any():
@@ -115,7 +120,8 @@ def interval_methods(
     Returns:
         (trials,) of `wilson`, `two-stage`, `bounded`, `exact` and `none`.
     """
-    return _methods(_unit_sample(values, groups, bounds), intraclass(values, groups))
+    taken = _unit_sample(values, groups, bounds)
+    return _methods(taken, *_spread(taken, values, groups, bounds))
 
 
 def _unit_sample(values: Reals, groups: Groups, bounds: tuple[float, float]) -> Sample:
@@ -132,7 +138,20 @@ def _unit_sample(values: Reals, groups: Groups, bounds: tuple[float, float]) -> 
     return Sample(GroupSums(sums, table.counts), taken.nested)
 
 
-def _methods(taken: Sample, together: Reals) -> tuple[str, ...]:
+def _spread(taken: Sample, values: Reals, groups: Groups, bounds: tuple[float, float]) -> Pair:
+    """(trials,) units with a question that is far from the trial's median; how far the questions
+    of a group go together."""
+    answerable, index = group_index(values, groups)
+    kept = values[answerable]
+    far = np.abs(kept - np.median(kept, axis=0)) >= FAR * (bounds[1] - bounds[0]) - EQUAL
+    if taken.nested is None:
+        order = np.argsort(index, kind="stable")
+        first = np.searchsorted(index[order], np.arange(len(taken)))
+        far = np.logical_or.reduceat(far[order], first, axis=0)
+    return far.sum(axis=0), intraclass(values, groups)
+
+
+def _methods(taken: Sample, far: Reals, together: Reals) -> tuple[str, ...]:
     table, units = taken.table, len(taken)
     if units < 2:
         return ("none",) * len(table.means)
@@ -142,7 +161,7 @@ def _methods(taken: Sample, together: Reals) -> tuple[str, ...]:
     hits = (np.minimum(np.abs(means), np.abs(means - 1)) < EQUAL).all(axis=0)
     inside = INSIDE if units >= ENOUGH and table.effective >= EFFECTIVE else WELL_INSIDE
     well = (
-        (apart >= APART)
+        (far >= APART)
         & (as_many >= HITS_APART)
         & (table.means >= inside[0])
         & (table.means <= inside[1])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mox.evaluation.groups import Groups
+from mox.evaluation.intervals import mean_intervals
 from mox.evaluation.resampling import sample
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def randomisation_ps(
     units, beyond that `draws` of them and the observed one: p = (draws as far from 0 + 1) /
     (draws + 1), never 0.
 
+    What is tested is that wins and losses are of like form. Of many small gains and rare large
+    losses that come to 0 in the mean, few questions show none of the losses, and p is too small:
+    what it calls different should have an interval without 0 too (`may_be_best`).
+
     Args:
         differences: (questions, trials).
         at_most: draws for the trials that fewer than `TOLD` of the first `draws` reach, where p
@@ -97,9 +102,9 @@ def may_be_best(
     """Which trials may be the truly best one, by their differences to the one that is best here.
 
     A trial is out where its randomisation test against the best here has p ≤ 5 % after
-    Bonferroni's correction for all other trials. So whichever is truly best is out in at most 5 %
-    of question sets, although the best here was picked by the same questions: it is one of those
-    others. Trials that score alike throughout count once.
+    Bonferroni's correction for all other trials, and its interval leaves 0 out. So whichever is
+    truly best is out in at most 5 % of question sets, although the best here was picked by the
+    same questions: it is one of those others. Trials that score alike throughout count once.
 
     Args:
         differences: (questions, trials) a trial's score less the best's here, the best left out.
@@ -114,7 +119,12 @@ def may_be_best(
     plain = randomisation_ps(
         differences, groups, draws=draws, at_most=max(draws, DRAWS_PER_TEST * others), seed=seed
     )
-    return np.asarray(plain * others > 0.05)
+    found = np.asarray(plain * others > 0.05)
+    out = np.flatnonzero(~found)
+    if len(out):
+        low, high = mean_intervals(differences[:, out], groups, seed=seed, bounds=(-1.0, 1.0))
+        found[out] = ~((low > 0) | (high < 0))
+    return found
 
 
 def _as_far(rng: np.random.Generator, sums: Reals, reached: Reals, draws: int) -> Reals:

@@ -105,11 +105,12 @@ def _corrected(results: Results) -> str:
         return ""
     on = "dev" if len(results.rows("dev")) else "all questions"
     trials = "other trial" if len(found) == 1 else "other trials"
-    better = sum(one.p_holm <= 0.05 and one.mean > 0 for one in found)
-    worse = sum(one.p_holm <= 0.05 and one.mean < 0 for one in found)
+    better = sum(one.sure and one.mean > 0 for one in found)
+    worse = sum(one.sure and one.mean < 0 for one in found)
     return (
         f"Of {len(found)} {trials} on {on}, {better} are better and {worse} worse than the"
-        " baseline (paired randomisation tests, Holm's correction, 5 % for all together)."
+        " baseline (paired randomisation tests, Holm's correction, 5 % for all together; and"
+        " intervals without 0)."
         f"{_beyond_showing(results, len(found))}"
     )
 
@@ -148,7 +149,8 @@ def _alike(choice: Choice) -> str:
     trials = "other trial" if alike == 1 else "other trials"
     return (
         f"{alike} {trials} cannot be told apart from the best by these questions (paired"
-        " randomisation tests, corrected so that the truly best is among them in 95 % of cases)."
+        " randomisation tests and intervals, corrected so that the truly best is among them in 95 %"
+        " of cases)."
     )
 
 

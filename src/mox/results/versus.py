@@ -27,6 +27,12 @@ class Versus:
     p: float
     p_holm: float
 
+    @property
+    def sure(self) -> bool:
+        """Whether the difference is one: by the corrected test, and by an interval without 0. The
+        test alone takes many small gains that hide rare large losses for a difference."""
+        return self.p_holm <= 0.05 and (self.low > 0 or self.high < 0)
+
     def document(self) -> dict[str, Any]:
         """Without the trial's name."""
         return {name: getattr(self, name) for name in ("mean", "low", "high", "p", "p_holm")}
