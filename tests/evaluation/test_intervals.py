@@ -326,6 +326,41 @@ def test_coverage_by_10_000_sets(groups, kind):
     assert [mean for mean in (*NEAR, *CORE) if not held(kind, groups, mean)] == []
 
 
+RARE = [(0.03, 0.05, 0.6), (0.02, 0.05, 0.4), (0.05, 0.1, 0.5), (0.03, 0.37, 0.15)]
+"""Shares of questions that are lost wholly; how much is gained, and in what share of the rest."""
+
+
+@pytest.mark.parametrize("groups", [30, 100, 300])
+@pytest.mark.parametrize(("lost", "gain", "share"), RARE)
+def test_small_gains_do_not_hide_rare_large_losses(lost, gain, share, groups):
+    rng = np.random.default_rng(groups)
+    values = np.where(rng.random((groups, 4000)) < share, gain, 0.0)
+    values[rng.random(values.shape) < lost] = -1.0
+    true = (1 - lost) * share * gain - lost
+    low, high = mean_intervals(values, np.arange(groups), seed=0, resamples=600, bounds=(-1, 1))
+    assert ((low <= true) & (true <= high)).mean() >= 0.93
+
+
+@pytest.mark.parametrize(("zeros", "least"), [(0.05, 0.8), (0.03, 0.9)])
+def test_high_scores_do_not_hide_rare_zeros(zeros, least):
+    rng = np.random.default_rng(2)
+    values = least + (1 - least) * rng.random((100, 4000))
+    values[rng.random(values.shape) < zeros] = 0.0
+    true = (1 - zeros) * (1 + least) / 2
+    low, high = mean_intervals(values, np.arange(100), seed=0, resamples=600)
+    assert ((low <= true) & (true <= high)).mean() >= 0.93
+
+
+def test_one_far_question_is_enough_for_its_group():
+    # 40 groups of 10; in half of them one question of 0 among those of 1: group means are 0.9 and
+    # 1, questions are far apart.
+    values = np.ones((400, 1))
+    values[np.arange(0, 400, 20)] = 0.0
+    groups = np.repeat(np.arange(40), 10)
+    assert interval_methods(values - 0.5, groups, bounds=(-1, 1)) == ("wilson",)
+    assert interval_methods(0.5 + 0.05 * values, groups) == ("bounded",)
+
+
 @pytest.mark.parametrize(("lost", "won"), [(0.02, 0.02), (0.1, 0.05), (0.3, 0.1)])
 def test_intervals_of_differences_cover_what_they_claim(lost, won):
     u = np.random.default_rng(3).random((100, 4000))

@@ -255,7 +255,26 @@ def test_a_small_p_beside_an_interval_with_0_in_it_is_explained(
     assert found["mean"] == pytest.approx(22 / 60)
     assert found["p"] <= 0.002
     assert (found["low"] <= 0) == (store == "uneven")
-    assert any("swapped by chance" in line for line in verdict(results)) == (store == "uneven")
+    said = " ".join(verdict(results))
+    assert ("swapped by chance, group by group" in said) == (store == "uneven")
+    assert ("what so few don't show" in said) == (store == "uneven")
+
+
+def test_a_small_p_of_few_documents_is_said_to_be_by_question(few: Any) -> None:
+    """Better in 8 of 10 test questions of one document, equal in all of the other: by question
+    p = 2/2^8 = 0.0078; of two documents the least p is 2/2^2."""
+    for at in range(2):
+        # Even rows are dev, where the second is better throughout.
+        test = [row % 4 == 1 and row < 32 for row in range(40)]
+        values = [float(at > 0 and (not row % 2 or test[row])) for row in range(40)]
+        kind = {"kind": "recursive", "size": 16 + at}
+        few.trial(f"t{at}", kind, ("recall@2",), values={"recall@2": values})
+    results = few.results(("recall@2",), choose={**RULE, "within": None, "prefer": None})
+    said = " ".join(sureness(results))
+    assert results.choice.vs_baseline["p"] == pytest.approx(2**-7, abs=0.003)
+    assert "question by question, as if a document's were independent" in said
+    assert "The interval draws documents" in said
+    assert "intervals, bounds and tests hold for these documents only" in said
 
 
 def test_under_20_groups_the_report_says_for_these_documents_only(few: Any) -> None:

@@ -8,10 +8,10 @@
   and the bootstrap-t. At 100 groups and means of 0.9 to 0.95 of clustered or graded scores these
   cover 91 to 98 %, this one 93 to 97 %; and it needs no seed.
 - `bounded`, where the mean lies near a bound, or hardly a group departs far from the commonest
-  value (many small gains say nothing of rare large losses), or the questions lie in a few large groups and go together in them: the values that
-  matter may be missing from the sample. One group more is put at the bound itself, and all
-  weighed by Dirichlet's distribution. It covers 95 % or more, at the price of width; for 0/1
-  values it is Clopper and Pearson's interval.
+  value (many small gains say nothing of rare large losses), or the questions lie in a few large
+  groups and go together in them: the values that matter may be missing from the sample. One group
+  more is put at the bound itself, and all weighed by Dirichlet's distribution. It covers 95 % or
+  more, at the price of width; for 0/1 values it is Clopper and Pearson's interval.
 - `exact`, where all groups are equal: what n groups don't show befalls less than a share of
   1 − 0.025^(1/n) (some 3.7/n). It is the limit of `bounded`, so no interval has zero width.
 - `two-stage`, under 20 groups: percentiles of a bootstrap of groups and then of questions within

@@ -73,6 +73,6 @@ def scope(groups: int) -> str:
         return ""
     what = "one group" if groups == 1 else f"{groups} groups"
     return (
-        f"The questions are of {what} (topics or documents), under {FEW}: intervals and bounds"
-        " hold for these documents only."
+        f"The questions are of {what} (topics or documents), under {FEW}: intervals, bounds"
+        " and tests hold for these documents only."
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mox.evaluation.statistics import FEW
+from mox.evaluation.statistics import FEW, interval_methods
 from mox.results.going import CUT_OFF, GOING
-from mox.results.paired import bounds
+from mox.results.paired import DIFFERENCES, bounds
 from mox.results.sift import sifting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from mox.results.choose import Choice
     from mox.results.results import Results
 
@@ -71,7 +74,7 @@ def _optimism(results: Results, choice: Choice) -> str:
         return ""
     whose = "the chosen trial" if choice.best == choice.trial else "the best on dev"
     said = (
-        f"On dev, where {len(results.finished)} trials were compared, {whose} has"
+        f"On dev, where {len(results.sifted.kept)} trials were compared, {whose} has"
         f" {choice.best_dev} (n = {choice.best_dev.n})"
     )
     if choice.best_test is not None:
@@ -83,20 +86,44 @@ def _optimism(results: Results, choice: Choice) -> str:
 
 
 def _against_baseline(results: Results, choice: Choice) -> str:
-    found = choice.vs_baseline
-    if not found or choice.trial == results.run.baseline:
+    found, trial = choice.vs_baseline, choice.trial
+    if not found or trial is None or trial == results.run.baseline:
         return ""
-    said = (
+    return (
         f"Against the baseline on {found['on']}: {found['mean']:+.3f}"
         f"{bounds(found['low'], found['high'])}, p = {found['p']:.2g}."
+        f"{_small_p(results, trial, choice.measure, found)}"
     )
-    if found["p"] <= 0.05 and found["low"] <= 0 <= found["high"]:
-        said += (
-            " p is of these questions: were the two swapped by chance, group by group, so large a"
-            " difference would be that rare. The interval also allows for groups that so few don't"
-            " show, and so has 0 in it."
-        )
-    return said
+
+
+def _small_p(results: Results, trial: str, measure: str, found: Mapping[str, Any]) -> str:
+    """Why p may be small beside an interval with 0 in it; empty where that isn't so."""
+    if found["p"] > 0.05 or not found["low"] <= 0 <= found["high"]:
+        return ""
+    rows = results.rows(found["on"])
+    groups = results.groups(rows)
+    names = [one.id for one in results.finished]
+    both = [names.index(name) for name in (trial, results.run.baseline)]
+    chosen, baseline = results.values(measure)[rows][:, both].T
+    (method,) = interval_methods((chosen - baseline)[:, None], groups, bounds=DIFFERENCES)
+    few = len(set(groups)) < FEW
+    by = "question by question, as if a document's were independent" if few else "group by group"
+    return (
+        f" p is of these questions: were the two swapped by chance, {by}, so large a difference"
+        f" would be that rare. {_ALLOWS[method]}"
+    )
+
+
+_ALLOWS = {
+    "wilson": "The interval is found otherwise, and has 0 just in it.",
+    "two-stage": "The interval draws documents and then their questions, and so has 0 in it.",
+    **dict.fromkeys(
+        ("bounded", "exact"),
+        "The interval also allows for what so few don't show, a rare large loss or a group of them,"
+        " and so has 0 in it.",
+    ),
+}
+"""What an interval allows for and a test doesn't, by its method."""
 
 
 def _corrected(results: Results) -> str:

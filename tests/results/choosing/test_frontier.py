@@ -192,13 +192,17 @@ def test_documents_that_agree_tell_no_more_than_their_questions(few: Any, add_to
     assert few.results(("recall@2",)).frontier(("quality", "memory")).dominated == {}
 
 
-@pytest.mark.parametrize(("ahead", "dominated"), [(5, {}), (6, {"b": "a"})])
-def test_fewer_differences_than_a_paired_test_needs_tell_nothing(
-    many: Any, add: Any, ahead: int, dominated: dict[str, str]
+@pytest.mark.parametrize(
+    ("ahead", "by", "dominated"),
+    [(9, 0.5, {}), (10, 0.5, {"b": "a"}), (60, 0.05, {}), (80, 0.05, {"b": "a"})],
+)
+def test_a_few_gains_or_small_ones_tell_nothing_of_a_loss_that_was_not_seen(
+    many: Any, add: Any, ahead: int, by: float, dominated: dict[str, str]
 ) -> None:
-    # 2/2^5 = 0.0625 and 2/2^6 = 0.031, though of 120 questions each mean is sure by its spread:
-    # 5/240 = 0.0208 ahead, a standard error of 0.0092.
-    add("a", [1.0] * ahead + [0.5] * (120 - ahead))
+    """By the spread of what was seen all four are sure. With one question more, lost wholly, the
+    sum of the differences is 3.5, 4, 2 and 3, and 1.98 standard errors of it are 3.53, 3.65, 2.10
+    and 2.11: in the second case 1.98 · sqrt((10 · 0.25 + 1 − 4²/121) · 121/120)."""
+    add("a", [0.5 + by] * ahead + [0.5] * (120 - ahead))
     add("b", [0.5])
     assert run(many).frontier(("quality", "memory")).dominated == dominated
 
