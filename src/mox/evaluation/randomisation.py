@@ -97,7 +97,12 @@ def randomisation_ps(
 
 
 def may_be_best(
-    differences: Reals, groups: Groups, *, draws: int = 10_000, seed: int
+    differences: Reals,
+    groups: Groups,
+    *,
+    draws: int = 10_000,
+    seed: int,
+    bounds: tuple[float, float] = (-1.0, 1.0),
 ) -> NDArray[np.bool_]:
     """Which trials may be the truly best one, by their differences to the one that is best here.
 
@@ -108,6 +113,7 @@ def may_be_best(
 
     Args:
         differences: (questions, trials) a trial's score less the best's here, the best left out.
+        bounds: between which every difference lies.
 
     Returns:
         (trials,) True for those that can't be told apart from the best.
@@ -122,7 +128,7 @@ def may_be_best(
     found = np.asarray(plain * others > 0.05)
     out = np.flatnonzero(~found)
     if len(out):
-        low, high = mean_intervals(differences[:, out], groups, seed=seed, bounds=(-1.0, 1.0))
+        low, high = mean_intervals(differences[:, out], groups, seed=seed, bounds=bounds)
         found[out] = ~((low > 0) | (high < 0))
     return found
 

@@ -23,6 +23,7 @@ from mox.evaluation.statistics import (
 from mox.experiment import Constraint
 from mox.results.cheapest import cheapest
 from mox.results.load.apart import apart
+from mox.results.paired import reach
 from mox.results.preferred import preferred
 from mox.results.reason import reason
 from mox.results.run import every, forgotten
@@ -194,7 +195,10 @@ class _Dev:
         self.alike = np.zeros(len(trials), dtype=bool)
         if self.others:
             self.alike[self.others] = may_be_best(
-                self.differences[:, self.others], self.groups, seed=results.run.seed
+                self.differences[:, self.others],
+                self.groups,
+                seed=results.run.seed,
+                bounds=reach(results, measure),
             )
         if held:
             kin = [family(trials[at]) for at in held]

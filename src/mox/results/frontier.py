@@ -20,7 +20,7 @@ from mox.experiment.constraints import AGREEMENT, COSTS, more_is_better
 from mox.experiment.loads import TIMED
 from mox.registry import nearest
 from mox.results.load.apart import jobs_of
-from mox.results.paired import ranked_on, rows_of
+from mox.results.paired import ranked_on, reach, rows_of
 from mox.results.worth import Worth, columns_of, figure, lacks
 
 if TYPE_CHECKING:
@@ -273,8 +273,9 @@ def _surely_more(results: Results, trials: Sequence[TrialRun], measure: str) -> 
     """(trials, trials) whether a trial's mean exceeds another's by more than the 95 % interval of
     their paired difference, by groups of questions; by questions under 20 groups (`resampling`).
 
-    It has to do so with one unit more, of the mean size, that it lost wholly: many small gains
-    don't show that there are no rare large losses. So at least seven units differ.
+    It has to do so with one unit more, of the mean size, that it lost by the most that can be lost
+    (`reach`): many small gains don't show that there are no rare large losses. So at least seven
+    units differ.
     """
     import numpy as np
 
@@ -286,11 +287,12 @@ def _surely_more(results: Results, trials: Sequence[TrialRun], measure: str) -> 
         return np.zeros((len(columns), len(columns)), dtype=bool)
     # Σd, Σd² and Σdc are of d, a unit's sum of one trial less that of the other, and its size c.
     more = float(counts.mean())
+    lost = more * reach(results, measure)[1]
     raw, totals, by_size = table.sums.T @ table.sums, table.sums.sum(axis=0), table.sums.T @ counts
     every = counts.sum() + more
-    mean = (totals[:, None] - totals[None, :] - more) / every
-    squares = np.diag(raw)[:, None] + np.diag(raw)[None, :] - 2 * raw + more**2
-    sized = by_size[:, None] - by_size[None, :] - more**2
+    mean = (totals[:, None] - totals[None, :] - lost) / every
+    squares = np.diag(raw)[:, None] + np.diag(raw)[None, :] - 2 * raw + lost**2
+    sized = by_size[:, None] - by_size[None, :] - lost * more
     rest = squares - 2 * mean * sized + mean**2 * ((counts**2).sum() + more**2)
-    reach = student(0.975, table.effective - 1) * np.sqrt(rest * (units + 1) / units) / every
-    return np.asarray(mean > reach)
+    spread = student(0.975, table.effective - 1) * np.sqrt(rest * (units + 1) / units) / every
+    return np.asarray(mean > spread)

@@ -21,7 +21,7 @@ def others(results: Results) -> list[tuple[str, Difference]]:
     rows = rows_of(results, split)
     ours, theirs = results.scores(chosen).arrays, results.scores(base).arrays
     return [
-        (name, difference(results, ours[name] - theirs[name], rows, split))
+        (name, difference(results, ours[name] - theirs[name], rows, over=split, measure=name))
         for name in by_importance(results)[1:]
     ]
 

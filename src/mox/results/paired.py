@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 TIED = 1e-9
 """Scores nearer than this are the same score."""
-DIFFERENCES = (-1.0, 1.0)
-"""Between which a difference of two scores lies."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +59,33 @@ class Difference:
         }
 
 
-def difference(results: Results, values: Values, rows: Rows, over: str) -> Difference:
+def reach(results: Results, measure: str) -> tuple[float, float]:
+    """Between which a difference of two scores of a measure lies: none loses more than the largest
+    score that any trial has for any question. 1 for most measures; some 0.1 for an IoU."""
+    import numpy as np
+
+    values = results.values(measure)
+    most = float(np.nanmax(values, initial=0.0))
+    return (-most, most) if most > 0 else (-1.0, 1.0)
+
+
+def difference(
+    results: Results, values: Values, rows: Rows, *, over: str, measure: str
+) -> Difference:
     """The mean of paired differences.
 
     Args:
         values: (questions,) a's score less b's, of all questions asked.
         rows: which of them.
+        over: how these are called.
+        measure: what they are differences of.
     """
     here = values[rows]
     groups = results.groups(rows)
     won, lost = int((here > TIED).sum()), int((here < -TIED).sum())
     return Difference(
         over=over,
-        interval=mean(results, values, rows, bounds=DIFFERENCES),
+        interval=mean(results, values, rows, bounds=reach(results, measure)),
         p=randomisation_p(here, groups, seed=results.run.seed),
         groups=len(set(groups)),
         won=won,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mox.evaluation.statistics import FEW, interval_methods
 from mox.results.going import CUT_OFF, GOING
-from mox.results.paired import DIFFERENCES, bounds
+from mox.results.paired import bounds, reach
 from mox.results.sift import sifting
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def _small_p(results: Results, trial: str, measure: str, found: Mapping[str, Any
     names = [one.id for one in results.finished]
     both = [names.index(name) for name in (trial, results.run.baseline)]
     chosen, baseline = results.values(measure)[rows][:, both].T
-    (method,) = interval_methods((chosen - baseline)[:, None], groups, bounds=DIFFERENCES)
+    (method,) = interval_methods(
+        (chosen - baseline)[:, None], groups, bounds=reach(results, measure)
+    )
     few = len(set(groups)) < FEW
     by = "question by question, as if a document's were independent" if few else "group by group"
     return (

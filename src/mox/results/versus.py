@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mox.evaluation.statistics import DRAWS_PER_TEST, holm, mean_intervals, randomisation_ps
+from mox.results.paired import reach
 
 if TYPE_CHECKING:
     from mox.results.results import Results
@@ -65,7 +66,7 @@ def versus(
     values = results.values(measure)[rows]
     groups = results.groups(rows)
     differences = values[:, wanted] - values[:, [names.index(run.baseline)]]
-    low, high = mean_intervals(differences, groups, seed=run.seed, bounds=(-1.0, 1.0))
+    low, high = mean_intervals(differences, groups, seed=run.seed, bounds=reach(results, measure))
     plain = randomisation_ps(
         differences, groups, at_most=DRAWS_PER_TEST * len(wanted), seed=run.seed
     )

@@ -199,11 +199,12 @@ def test_documents_that_agree_tell_no_more_than_their_questions(few: Any, add_to
 def test_a_few_gains_or_small_ones_tell_nothing_of_a_loss_that_was_not_seen(
     many: Any, add: Any, ahead: int, by: float, dominated: dict[str, str]
 ) -> None:
-    """By the spread of what was seen all four are sure. With one question more, lost wholly, the
-    sum of the differences is 3.5, 4, 2 and 3, and 1.98 standard errors of it are 3.53, 3.65, 2.10
-    and 2.11: in the second case 1.98 · sqrt((10 · 0.25 + 1 − 4²/121) · 121/120)."""
-    add("a", [0.5 + by] * ahead + [0.5] * (120 - ahead))
-    add("b", [0.5])
+    """By the spread of what was seen all four are sure. With one question more, lost wholly (both
+    have a 1, so that much can be lost), the sum of the differences is 3.5, 4, 2 and 3, and 1.98
+    standard errors of it are 3.53, 3.65, 2.10 and 2.11: in the second case
+    1.98 · sqrt((10 · 0.25 + 1 − 4²/121) · 121/120)."""
+    add("a", [0.5 + by] * ahead + [0.5] * (119 - ahead) + [1.0])
+    add("b", [0.5] * 119 + [1.0])
     assert run(many).frontier(("quality", "memory")).dominated == dominated
 
 

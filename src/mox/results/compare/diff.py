@@ -161,7 +161,7 @@ def diff(results: Results, a: TrialRun, b: TrialRun, measure: str | None) -> Dif
     values = ours - theirs
     splits = ((None, "all"), ("dev", "dev"), ("test", "test"))
     found = [
-        difference(results, values, results.rows(split), said)
+        difference(results, values, results.rows(split), over=said, measure=name)
         for split, said in splits
         if len(results.rows(split))
     ]
@@ -178,7 +178,10 @@ def diff(results: Results, a: TrialRun, b: TrialRun, measure: str | None) -> Dif
         measure=name,
         settings=_settings(results.params(a), results.params(b)),
         differences=tuple(found),
-        kinds=tuple(difference(results, values, rows, kind) for kind, rows in kinds.items())
+        kinds=tuple(
+            difference(results, values, rows, over=kind, measure=name)
+            for kind, rows in kinds.items()
+        )
         if len(kinds) > 1
         else (),
         pairs=tuple(sorted(pairs, key=lambda pair: pair.difference)),

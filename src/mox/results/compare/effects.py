@@ -76,7 +76,6 @@ def effects(results: Results, measure: str, axis: str | None) -> tuple[Effect, .
     """
     if not results.finished:
         raise SpecError("no trial finished.", mend="mend what failed, and run again.")
-    values = results.values(measure)
     params = [
         {name: str(value) for name, value in results.params(trial).items()}
         for trial in results.finished
@@ -85,7 +84,7 @@ def effects(results: Results, measure: str, axis: str | None) -> tuple[Effect, .
     wanted = [name for name in found if name not in AXES]
     if axis is not None:
         wanted = [_named(axis, found, params)]
-    made = [_effect(results, values, params, found[name]) for name in wanted]
+    made = [_effect(results, measure, params, found[name]) for name in wanted]
     return tuple(sorted(made, key=lambda effect: -effect.share))
 
 
@@ -105,9 +104,10 @@ def _named(axis: str, known: Mapping[str, Factor], params: Sequence[Params]) -> 
     )
 
 
-def _effect(results: Results, values: Values, params: Sequence[Params], factor: Factor) -> Effect:
+def _effect(results: Results, measure: str, params: Sequence[Params], factor: Factor) -> Effect:
     import numpy as np
 
+    values = results.values(measure)
     split = ranked_on(results)
     rows = rows_of(results, split)
     column = np.array(factor.column, dtype=object)  # None, where a trial lacks it, equals no text
@@ -119,7 +119,8 @@ def _effect(results: Results, values: Values, params: Sequence[Params], factor: 
     for (value, of), mean in zip(at.items(), shown, strict=True):
         pair, found = pairs[value], None
         if value != reference and pair.cells:
-            found = difference(results, values @ pair.weights, rows, split)
+            apart = values @ pair.weights
+            found = difference(results, apart, rows, over=split, measure=measure)
         levels.append(Level(value, len(of), mean, found, pair.cells, pair.matched))
     share = _share(values[rows].mean(axis=0), list(at.values()))
     notes = _notes(params, factor, at, reference, pairs)

@@ -172,7 +172,9 @@ def by_kind(
             groups=len(set(results.groups(rows))),
             mean=mean(results, ours, rows),
             baseline=None if theirs is None else mean(results, theirs, rows),
-            difference=None if theirs is None else difference(results, ours - theirs, rows, kind),
+            difference=None
+            if theirs is None
+            else difference(results, ours - theirs, rows, over=kind, measure=name),
         )
         for kind, rows in kinds_of(results, rows_of(results, where)).items()
     ]
