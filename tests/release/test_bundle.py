@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 import mox
 from mox.errors import DataError, MissingError, SpecError, StoreError
 from mox.pipeline.stages import Ref
+from mox.pipeline.store import Store
 from mox.release.bundle import dump, promote, read_release
 from mox.release.trial import trial_of
 from mox.results import Results
@@ -143,6 +144,23 @@ def test_a_release_goes_where_it_is_asked_to(results: Results, tmp_path: Path) -
     assert release.path == out
     base = out.parent / release.content["corpus"]["base"]
     assert (base / "corpus" / "documents.jsonl").is_file()
+
+
+def test_a_release_behind_a_link_finds_its_corpus(
+    results: Results, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`..` of a linked folder is that of what it links to: a state folder on a larger disk."""
+    big, deep = here.parent / "big", here.parent / "a" / "b"
+    (here / "state").rename(big)
+    (here / "state").symlink_to("../big")
+    deep.mkdir(parents=True)
+    (here / "linked").symlink_to("../a/b")
+    linked = Results(results.run, Store(here / "state"))
+    in_state = mox.promote(linked, offline=True).release
+    elsewhere = mox.promote(linked, out=here / "linked" / "r.yaml", offline=True).release
+    monkeypatch.chdir(here.parent)  # and it is found from where nothing is a link, too
+    for path in (in_state.path, elsewhere.path, deep / "r.yaml", Path("here/linked/r.yaml")):
+        assert mox.ask(path, "copper lantern").passages
 
 
 def test_an_experiment_is_not_overwritten_and_a_release_is(results: Results, here: Path) -> None:

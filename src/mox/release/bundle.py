@@ -114,6 +114,8 @@ def _fingerprints(results: Results, taken: TrialRun) -> dict[str, dict[str, str]
 def _corpus(results: Results, folder: Path) -> dict[str, Any]:
     """Where the corpus is, as seen from the release's folder, and what it has to be."""
     run = results.run
+    # As the system walks it: `..` of a linked folder is the parent of what it links to.
+    base = os.path.relpath(run.folder.resolve(), folder.resolve())
     spec = _plain(run.settings["corpus"])
     if scrubbed(spec) != spec:
         raise SpecError(
@@ -122,7 +124,7 @@ def _corpus(results: Results, folder: Path) -> dict[str, Any]:
         )
     return {
         "settings": spec,
-        "base": Path(os.path.relpath(run.folder, folder)).as_posix(),
+        "base": Path(base).as_posix(),
         "name": run.corpus["name"],
         "fingerprint": run.corpus["fingerprint"],
         "questions_fingerprint": run.corpus["questions_fingerprint"],
