@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mox.results.lineage.explain import Explained
     from mox.results.load.stores import Stores
     from mox.services.running import Server
+    from mox.tracking.marker import Mirrored
 
 ExperimentLike = str | Path | Mapping[str, Any]
 
@@ -204,7 +205,8 @@ def promote(
         offline: register nothing.
 
     Raises:
-        MoxError: nothing is chosen, or MLflow is away.
+        MoxError: nothing is chosen, the corpus or what the trial stands on has changed, or MLflow
+            is away.
     """
     from mox.release import bundle, registry, standing
     from mox.release.promotion import Promotion
@@ -216,10 +218,12 @@ def promote(
         release = bundle.promote(results, trial=trial, out=out)
         standing.note(results.store, release)
         return Promotion(release, None)
-    bundle.promotable(results, trial=trial, out=out)  # else it would be mirrored and then refused
     uri = server.tracking_uri(settings().root)
-    server.reachable(uri)
-    parent = registry.parent_run(results, uri)
+
+    def parent() -> Mirrored:
+        server.reachable(uri)
+        return registry.parent_run(results, uri)
+
     release = bundle.promote(results, trial=trial, out=out, mlflow=parent)
     standing.note(results.store, release)
     return Promotion(release, registry.register(results, release, uri, alias=alias))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mox
-from mox.errors import SpecError
+from mox.errors import DataError, SpecError, StoreError
 from mox.release.bundle import promote
 from mox.release.registry import check_alias, model_name, parent_run, register
 from mox.results import Results
@@ -30,7 +31,7 @@ def test_a_release_becomes_a_version_that_an_alias_finds(
     results: Results, change: Any, uri: str, tmp_path: Path
 ) -> None:
     place = parent_run(results, uri)
-    release = promote(results, mlflow=place)
+    release = promote(results, mlflow=lambda: place)
     found = register(results, release, uri, alias="candidate")
     assert (found.model, found.version, found.previous) == ("books", "1", None)
     client = server.client(uri)
@@ -126,5 +127,18 @@ def test_what_cannot_be_promoted_is_not_mirrored_either(
             mox.promote(change(results, stopped=stopped))
     with pytest.raises(SpecError, match="is no release"):
         mox.promote(results, out=here / "e.yaml")
+    corpus = {"kind": "evidence", "path": "http://user:s3cret-word@host/corpus"}
+    with pytest.raises(SpecError, match="carry credentials"):
+        mox.promote(change(results, settings={**results.run.settings, "corpus": corpus}))
+    trials = tuple(
+        replace(trial, config={**trial.config, "tokenizer": "o200k"})
+        for trial in results.run.trials
+    )
+    with pytest.raises(StoreError, match="has changed since it was run"):
+        mox.promote(change(results, trials=trials))
+    file = here / "corpus" / "documents.jsonl"
+    file.write_text(file.read_text().replace("Sentence 3 of book 5:", "Sentence 33 of book 5:"))
+    with pytest.raises(DataError, match="is not the corpus"):
+        mox.promote(results)
     assert not (here / "state" / "mirrored").exists()
     assert not (here / "state" / "mlflow.db").exists()

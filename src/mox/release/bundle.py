@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from mox.spec import digest
 from mox.tracking.marker import Mirrored
 from mox.types import Corpus
 
-__all__ = ["Release", "dump", "promotable", "promote", "read_release"]
+__all__ = ["Release", "dump", "promote", "read_release"]
 
 
 def promote(
@@ -34,14 +34,15 @@ def promote(
     *,
     trial: str | None = None,
     out: Path | None = None,
-    mlflow: Mirrored | None = None,
+    mlflow: Callable[[], Mirrored] | None = None,
 ) -> Release:
     """Write a trial as a release. The same results give the same bytes.
 
     Args:
         trial: promote this one instead of the chosen one; the release says so.
         out: the file to write; `releases/NAME-SHA.yaml` in the state folder where None.
-        mlflow: where the run stands in MLflow, to be named in the release.
+        mlflow: says where the run stands in MLflow, to be named in the release, and may mirror it
+            for that: asked once nothing refuses the release.
 
     Raises:
         SpecError: nothing is chosen, the run was stopped, the trial failed, the file is there
@@ -56,10 +57,11 @@ def promote(
         "corpus": _corpus(results, folder),
         "choice": _choice(results, taken),
         "run": _run(results, taken),
-        "mlflow": _mlflow(mlflow, taken),
+        "mlflow": None,
         "git": _git(results),
     }
     verified(content, folder, results.store)
+    content["mlflow"] = _mlflow(mlflow(), taken) if mlflow else None
     content[CHECKSUM] = digest(content)
     slug = re.sub(r"[^\w.-]+", "-", results.run.name).strip("-.") or "release"
     path = out.absolute() if out else folder / f"{slug}-{content[CHECKSUM][:10]}.yaml"
@@ -168,9 +170,7 @@ def _run(results: Results, taken: TrialRun) -> dict[str, Any]:
     }
 
 
-def _mlflow(mirrored: Mirrored | None, taken: TrialRun) -> dict[str, Any] | None:
-    if mirrored is None:
-        return None
+def _mlflow(mirrored: Mirrored, taken: TrialRun) -> dict[str, Any]:
     return {
         "experiment_id": mirrored.experiment_id,
         "run_id": mirrored.parent_id,
