@@ -4,6 +4,7 @@ what may be spent."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 import mox
 from mox.cli.app import app
 from mox.errors import BudgetError
+from mox.pipeline.dollars import no_less
 from mox.providers.ledger import Ledger
 from mox.release.bundle import Release
 
@@ -89,6 +91,37 @@ def test_a_limit_below_the_estimate_is_refused_and_one_above_it_is_held(
     api.asked.clear()
     assert mox.ask(release.path, "who has the violin").passages
     assert api.asked == [1]  # the question: the corpus is in the store now
+
+
+def test_the_limit_that_is_named_is_enough_where_the_provider_counts_as_we_do(
+    elsewhere: tuple[Any, Release], own_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each text is held at its bytes until it is counted; the last one and the question, too."""
+    api, release = elsewhere
+    count = pytest.importorskip("bpe_openai").get_encoding("cl100k_base").encode
+    monkeypatch.setattr(api, "count", lambda text: len(count(text)))
+    question = "where is the copper lantern"
+    with pytest.raises(BudgetError) as caught:
+        mox.ask(release.path, question)
+    [about] = re.findall(r"about \$ (\d+\.\d\d)\.", caught.value.message)
+    [named] = re.findall(r"usd=(\d+\.\d\d)\)", caught.value.mend)
+    assert f"--usd {named}" in caught.value.mend
+    below = Decimal(about) - Decimal("0.01")  # it is rounded up: this is less than what it costs
+    with pytest.raises(BudgetError, match=rf"about \$ {about}, and may cost \$ {below} at most"):
+        mox.ask(release.path, question, usd=float(below))
+    assert not api.asked
+    assert mox.ask(release.path, question, usd=float(named)).passages
+    spent = sum(Decimal(str(row["usd"])) for row in Ledger(own_state).rows())
+    assert spent <= Decimal(named)
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [("0.35455", "0.36"), ("0.35", "0.35"), ("12.001", "12.01"), ("0.0421", "0.043"),
+     ("0.00000712", "0.0000072"), ("0.0999", "0.100")],
+)  # fmt: skip
+def test_a_limit_that_is_named_is_never_less_than_what_it_is_to_hold(usd: str, shown: str) -> None:
+    assert no_less(Decimal(usd)) == shown
 
 
 def test_the_command_takes_a_limit_and_says_where_the_key_is(

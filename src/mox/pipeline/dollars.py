@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,6 +111,13 @@ def money(usd: Decimal | float) -> str:
     if value == 0 or abs(value) >= Decimal("0.1"):
         return f"{value:.2f}"
     return f"{value:.2g}" if abs(value) >= Decimal("0.0001") else f"{value:.1E}"
+
+
+def no_less(usd: Decimal) -> str:
+    """Dollars rounded up to as many digits as `money` has, for a limit that is to hold them;
+    without an exponent. 0 < usd."""
+    digits = 2 if usd >= Decimal("0.1") else 1 - usd.adjusted()
+    return f"{usd.quantize(Decimal(1).scaleb(-digits), ROUND_CEILING):f}"
 
 
 def _cost(plan: Plan, stages: Iterable[Stage], counted: dict[Path, set[str]]) -> Cost:

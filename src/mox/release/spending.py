@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mox.errors import BudgetError
-from mox.pipeline.dollars import costs, in_all, money
+from mox.pipeline.dollars import costs, in_all, no_less
 from mox.pipeline.plan import Plan
 from mox.providers.budget import Budget
+
+ROOM_TOKENS = 4_000
+"""What a limit needs beyond the estimate: the last text and the question are held at the most that
+they may cost, a token a byte where the provider's count isn't known. Usual ones have fewer bytes."""
 
 
 def purse(usd: float | None) -> Mapping[str, Any]:
@@ -42,10 +46,13 @@ def afford(lacking: Plan, usd: float | None) -> None:
     if real == 0 or (limit is not None and real <= limit):
         return
     texts = sum(cost.texts for cost in paid if not cost.simulated)
-    may = "" if limit is None else f", and may cost $ {money(limit)} at most"
+    tokens = sum(cost.tokens for cost in paid if not cost.simulated)
+    enough = no_less(real * (tokens + ROOM_TOKENS) / tokens)
+    may = "" if limit is None else f", and may cost $ {limit:f} at most"
     raise BudgetError(
         f"to answer, this release embeds its corpus first, which this store lacks: {texts:,} texts,"
-        f" about $ {money(real)}{may}. Nothing was asked.",
-        mend="allow it by a limit, mox.ask(…, usd=…) or `mox ask --usd …`; or ask on the state"
-        " folder that it was run in, which has the vectors.",
+        f" about $ {no_less(real)}{may}. Nothing was asked.",
+        mend=f"allow it, and the question, by a limit: mox.ask(…, usd={enough}) or"
+        f" `mox ask --usd {enough}`; or ask on the state folder that it was run in, which has the"
+        " vectors.",
     )
