@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import mox
 from mox.cli.app import app
-from mox.errors import BudgetError
+from mox.errors import BudgetError, StoreError
 from mox.pipeline.dollars import no_less
 from mox.providers.ledger import Ledger
 from mox.release.bundle import Release
@@ -91,6 +91,23 @@ def test_a_limit_below_the_estimate_is_refused_and_one_above_it_is_held(
     api.asked.clear()
     assert mox.ask(release.path, "who has the violin").passages
     assert api.asked == [1]  # the question: the corpus is in the store now
+
+
+def test_damaged_chunks_are_said_and_redone_before_anything_is_paid(
+    elsewhere: tuple[Any, Release], own_state: Path
+) -> None:
+    """One flipped bit: as many bytes as before, so that the artifact counts as stored."""
+    api, release = elsewhere
+    with pytest.raises(BudgetError, match="embeds its corpus first"):
+        mox.ask(release.path, "where is the copper lantern")
+    [chunks] = own_state.glob("artifacts/chunk/*/data.npz")
+    raw = bytearray(chunks.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    chunks.write_bytes(raw)
+    with pytest.raises(StoreError, match=r"artifact chunk/.* is damaged .checksum differs"):
+        mox.ask(release.path, "where is the copper lantern", usd=50)
+    assert not api.asked
+    assert mox.ask(release.path, "where is the copper lantern", usd=50).passages
 
 
 def test_the_limit_that_is_named_is_enough_where_the_provider_counts_as_we_do(

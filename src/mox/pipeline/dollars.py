@@ -159,12 +159,15 @@ def _texts(plan: Plan, stages: Iterable[Stage]) -> tuple[list[str], list[Mapping
             texts += [question.text for question in plan.corpus.questions]
             continue
         ref = stage.inputs["chunk"]
+        chunking = plan.stages.get(ref.key)
         try:
-            if not plan.store.has(*ref):
+            if chunking is not None and not plan.store.has(*ref):
                 raise KeyError(ref.key)
             texts += codec.unpack_chunks(plan.store.read(*ref).arrays).texts
         except (KeyError, StoreError, DataError):
-            chunkings.append(plan.stages[ref.key].spec["of"])
+            if chunking is None:
+                raise  # of a part of a plan: its chunks were there
+            chunkings.append(chunking.spec["of"])
     return texts, chunkings
 
 
