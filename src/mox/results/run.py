@@ -20,7 +20,8 @@ from mox.results.git import commit
 from mox.settings import DISTRIBUTION
 from mox.spec import readable
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of a record; one more with each field that an older Mox would stumble over: 2 has `base`."""
 FORGOTTEN = "forgotten"
 Status = Literal["FINISHED", "FAILED", "SKIPPED"]
 
