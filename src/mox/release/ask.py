@@ -73,11 +73,19 @@ def open_release(
     Args:
         embedder: how an embedder that costs money is asked on this machine, where not as the
             release says: `{"key_env": "MY_KEY"}`. See `mox.release.runtime`.
+        usd: the most that may be spent in all: on its corpus, where that is embedded anew, and on
+            the questions asked until it is closed. Without it questions are paid for, and no
+            corpus.
 
     Raises:
-        DataError: the file was changed, its corpus is another (says what differs), or it doesn't
-            say how its embedder is asked.
-        SpecError: the embedder can't be told that.
+        MissingError: no such file, or its corpus isn't where it was.
+        DataError: the file was changed, its corpus is another (says what differs) or can't be
+            read, its questions included; or it doesn't say how its embedder is asked.
+        SpecError: the embedder can't be told that, or a limit that can't be meant.
+        BudgetError: its corpus has to be embedded for money, and `usd` doesn't allow it: nothing
+            was asked; or it cost more than was estimated: what was paid for is kept.
+        PriceError: what that costs isn't known.
+        StoreError: an artifact is damaged (it was removed: open again), or a newer Mox wrote it.
         EngineError: the engine is away.
     """
     release = read_release(path)

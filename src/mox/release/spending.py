@@ -14,7 +14,7 @@ from mox.providers.budget import Budget
 
 ROOM_TOKENS = 4_000
 """What a limit needs beyond the estimate: the last text and the question are held at the most that
-they may cost, a token a byte where the provider's count isn't known. Usual ones have fewer bytes."""
+they may cost, a token a byte where the provider's count isn't known. Usual ones have fewer."""
 
 
 def purse(usd: float | None) -> Mapping[str, Any]:
