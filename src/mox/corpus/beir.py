@@ -54,7 +54,11 @@ class Judgement:
     place: str
 
 
-@corpora.register(BeirSpec, fingerprint=lambda _: {"format": "1"})
+@corpora.register(
+    BeirSpec,
+    fingerprint=lambda _: {"format": "1"},
+    documents=lambda spec, base: _documents(need_folder(base, spec.path) / "corpus.jsonl"),
+)
 def load(spec: BeirSpec, base: Path) -> Corpus:
     """Read and check a folder.
 

@@ -13,11 +13,12 @@ from pydantic import Field
 from mox.corpus import corpora
 from mox.corpus.cardfile import read_card
 from mox.corpus.check import open_checked
-from mox.corpus.topics import load_topics
+from mox.corpus.documents import documents
+from mox.corpus.topics import load_topics, topics
 from mox.errors import MoxError, SpecError
 from mox.registry import nearest
 from mox.spec import Spec
-from mox.types import Corpus
+from mox.types import Corpus, Document
 
 
 class CardSpec(Spec):
@@ -39,8 +40,16 @@ class Listed(NamedTuple):
     problem: str = ""
 
 
+def _documents(spec: CardSpec, base: Path) -> tuple[Document, ...]:
+    path = _find(spec.name, base)
+    source = read_card(path).wrapped()
+    return topics() if source is None else documents(source, path.parent)
+
+
 @corpora.register(
-    CardSpec, fingerprint=lambda _: {"format": "1", "python": platform.python_version()}
+    CardSpec,
+    fingerprint=lambda _: {"format": "1", "python": platform.python_version()},
+    documents=_documents,
 )
 def load(spec: CardSpec, base: Path) -> Corpus:
     """Read the corpus that a card describes.

@@ -35,7 +35,13 @@ class EvidenceSpec(Spec):
     """The folder; relative to the file that names it."""
 
 
-@corpora.register(EvidenceSpec, fingerprint=lambda _: {"format": "1"})
+@corpora.register(
+    EvidenceSpec,
+    fingerprint=lambda _: {"format": "1"},
+    documents=lambda spec, base: tuple(
+        _documents(need_folder(base, spec.path) / "documents.jsonl").values()
+    ),
+)
 def load(spec: EvidenceSpec, base: Path) -> Corpus:
     """Read and check a folder.
 

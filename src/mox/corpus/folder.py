@@ -63,7 +63,11 @@ class Folder(Spec):
         return patterns
 
 
-@corpora.register(Folder, fingerprint=lambda _: {"format": "3"})
+@corpora.register(
+    Folder,
+    fingerprint=lambda _: {"format": "3"},
+    documents=lambda spec, base: _documents(spec, base, Counter()),
+)
 def load(spec: Folder, base: Path) -> Corpus:
     """Read and check a folder's files and questions.
 
@@ -79,12 +83,7 @@ def load(spec: Folder, base: Path) -> Corpus:
     folder = need_folder(base, spec.path)
     questions = _questions_file(spec, folder, base)
     left_out: Counter[str] = Counter()
-    wanted = choice(spec.include, spec.exclude, hidden=spec.hidden, apart=questions)
-    documents = tuple(
-        document
-        for id_, path in chosen(folder, wanted, left_out)
-        if (document := _document(id_, path, spec, left_out))
-    )
+    documents = _documents(spec, base, left_out)
     others = told(left_out)
     if not documents:
         raise DataError(
@@ -102,6 +101,18 @@ def load(spec: Folder, base: Path) -> Corpus:
         rest = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         about[SEVERAL] = "; ".join(found[:_NAMED]) + rest
     return Corpus(folder.resolve().name, documents, asked, about=about)
+
+
+def _documents(spec: Folder, base: Path, left_out: Counter[str]) -> tuple[Document, ...]:
+    """The files that are read, by id; what isn't is counted in `left_out`."""
+    folder = need_folder(base, spec.path)
+    questions = _questions_file(spec, folder, base)
+    wanted = choice(spec.include, spec.exclude, hidden=spec.hidden, apart=questions)
+    return tuple(
+        document
+        for id_, path in chosen(folder, wanted, left_out)
+        if (document := _document(id_, path, spec, left_out))
+    )
 
 
 def _questions_file(spec: Folder, folder: Path, base: Path) -> Path | None:

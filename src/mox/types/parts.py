@@ -61,7 +61,11 @@ class PaidEmbedder(Embedder, Protocol):
 
 
 class CorpusLoader(Protocol):
-    """Reads a labelled corpus. `base` is the folder that relative paths start from."""
+    """Reads a labelled corpus. `base` is the folder that relative paths start from.
+
+    What reads its documents alone may be registered with it, as `documents`: a release is then
+    asked whatever became of the questions.
+    """
 
     def __call__(self, spec: Any, base: Path, /) -> Corpus: ...
 
