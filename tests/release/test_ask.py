@@ -125,6 +125,17 @@ def test_a_release_and_its_corpus_may_move_together(
     assert len(answer.passages) == 1
 
 
+def test_what_becomes_of_the_questions_is_nothing_to_who_asks(results: Results, here: Path) -> None:
+    """A stricter Mox, or another hand, may refuse them: the documents are those of the release."""
+    release = release_of(results, "bm25")
+    before = mox.ask(release.path, "copper lantern", k=1).passages
+    questions = here / "corpus" / "questions.jsonl"
+    questions.write_text("no question\n")
+    assert mox.ask(release.path, "copper lantern", k=1).passages == before
+    questions.unlink()
+    assert mox.ask(release.path, "copper lantern", k=1).passages == before
+
+
 def edit_document(here: Path, at: int, **changes: str) -> None:
     path = here / "corpus" / "documents.jsonl"
     lines = path.read_text().splitlines()

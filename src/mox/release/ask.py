@@ -79,8 +79,8 @@ def open_release(
 
     Raises:
         MissingError: no such file, or its corpus isn't where it was.
-        DataError: the file was changed, its corpus is another (says what differs) or can't be
-            read, its questions included; or it doesn't say how its embedder is asked.
+        DataError: the file was changed, its documents are others (says what differs) or can't be
+            read; or it doesn't say how its embedder is asked.
         SpecError: the embedder can't be told that, or a limit that can't be meant.
         BudgetError: its corpus has to be embedded for money, and `usd` doesn't allow it: nothing
             was asked; or it cost more than was estimated: what was paid for is kept.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mox.corpus import corpora
-from mox.corpus.check import open_checked
+from mox.corpus.documents import documents
 from mox.errors import DataError
 from mox.pipeline import codec
 from mox.pipeline.stages import Ref
@@ -16,7 +16,8 @@ from mox.types import Corpus
 
 
 def verified(content: Mapping[str, Any], folder: Path, store: Store) -> Corpus:
-    """The corpus of a release as it lies there now, known to be the one that it was measured on.
+    """The documents of a release as they lie there now, known to be those that it was measured on;
+    without questions.
 
     Args:
         content: the release's.
@@ -27,7 +28,9 @@ def verified(content: Mapping[str, Any], folder: Path, store: Store) -> Corpus:
     """
     said = content["corpus"]
     spec = corpora.parse(said["settings"])
-    corpus = open_checked(spec, (folder / said["base"]).resolve())
+    # What is said of its questions counts no more: they were asked, and another may be asked now.
+    found = documents(spec, (folder / said["base"]).resolve())
+    corpus = Corpus(said["name"], found, ())
     if corpus.fingerprint != said["fingerprint"]:
         raise DataError(
             f"{corpus.name} is not the corpus that this release was measured on:"
