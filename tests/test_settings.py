@@ -91,6 +91,25 @@ def test_a_password_is_known_without_the_slashes_of_its_address(
 
 
 @pytest.mark.parametrize(
+    "uri", ["file:/home/me/at:work@corp/mlruns", "FILE:///home/me/at:work@corp/mlruns",
+            "sqlite+pysqlite:////home/me/at:work@corp/mlflow.db", "/home/me/at:work@corp/mlruns"],
+)  # fmt: skip
+def test_a_folder_whose_name_has_an_at_is_no_password(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's own way to name a folder: of a directory's users, `@` stands in their homes."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert redact(uri) == uri
+    for path in ("/home/me/at:work@corp/openai.key", "/home/me/at", "no file at work@corp"):
+        assert scrub(path) == path
+
+
+def test_a_sockets_password_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOX_REDIS_URL", "unix://:hunter22@/run/valkey.sock")
+    assert scrub("no hunter22, it says") == "no ***, it says"
+
+
+@pytest.mark.parametrize(
     ("uri", "shown"),
     [
         ("http://someone:secret@host:19530/x?token=secret#secret", "http://host:19530/x"),

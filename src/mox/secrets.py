@@ -44,6 +44,9 @@ _WORD = re.compile(r"[A-Za-z]{1,12}")
 such a name: an ordinary word, which is no secret, and hidden would blot out that word wherever it
 stands."""
 
+_FILE = re.compile(r"/(?!/)|[.~]|(?:file|sqlite|unix)(?:\+[a-z0-9.-]*)?:(?!//[^/])", re.IGNORECASE)
+"""How a path begins, or a URI that is one: no host stands in it, so no user and no password."""
+
 _guarded: set[str] = set()
 """Secrets that this process read from elsewhere than variables with telling names."""
 
@@ -65,6 +68,11 @@ def names_a_secret(name: str) -> bool:
     """Whether a header or a query's parameter carries a secret, by its name."""
     words = [*_WORDS.findall(name), *_CAPITALS.findall(name)]
     return any(map(_SECRET.fullmatch, words)) or _TOKENS.search(name) is not None
+
+
+def names_a_file(uri: str) -> bool:
+    """Whether a URI is a path, in which `@` parts no password from a host."""
+    return _FILE.match(uri) is not None
 
 
 def scrub(text: str) -> str:
@@ -106,7 +114,7 @@ def _planted() -> list[str]:
         if _NAME.search(name):
             if not (_LENT.search(name) and _WORD.fullmatch(value)):
                 found.add(value)
-        elif name.startswith(("MOX_", "MLFLOW_")) and ("://" in value or "@" in value):
+        elif name.startswith(("MOX_", "MLFLOW_")) and not names_a_file(value):
             found |= _passwords(value)
     found |= {json.dumps(s, ensure_ascii=ascii_)[1:-1] for s in found for ascii_ in (True, False)}
     return sorted((s for s in found if len(s) >= _SHORTEST), key=lambda s: (-len(s), s))

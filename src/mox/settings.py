@@ -15,14 +15,11 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mox.errors import MissingError
+from mox.secrets import names_a_file
 
 DISTRIBUTION = "mox-workbench"
 
 _BEGINS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_PATH = re.compile(r"/(?!/)|[.~]")
-"""How a path begins, in which `@` parts no password from a host."""
-_FILES = frozenset({"file", "sqlite", "unix"})
-"""Schemes of URIs that are paths."""
 
 
 class Settings(BaseSettings):
@@ -114,10 +111,10 @@ def redact(uri: str) -> str:
     except ValueError:  # its text repeats what it stumbled over
         return hidden
     if not parts.scheme:
-        return hidden if "@" in uri and not _PATH.match(uri) else uri
+        return hidden if "@" in uri and not names_a_file(uri) else uri
     if not parts.netloc:  # a file; or a server's socket, whose password may stand in the query
-        of_a_file = parts.scheme.partition("+")[0] in _FILES
-        return hidden if "@" in uri and not of_a_file else re.split("[?#]", uri, maxsplit=1)[0]
+        hides = "@" in uri and not names_a_file(uri)
+        return hidden if hides else re.split("[?#]", uri, maxsplit=1)[0]
     if "@" in parts.path or ("@" in uri and "@" not in parts.netloc):
         return hidden
     host = parts.hostname or ""
