@@ -51,6 +51,68 @@ def test_two_processes_that_state_different_limits_are_refused_and_never_go_fast
     assert asyncio.run(whole()) >= 0.95  # 150 tokens, 50 of them at once
 
 
+def test_who_came_first_is_kept_when_another_with_its_limits_leaves(valkey, name: str) -> None:
+    async def whole() -> None:
+        here, too, there = (redis_pool(valkey.url, name=name) for _ in range(3))
+        for each in (here, too):  # the last who wrote
+            await each.settle(await each.acquire([TOKENS], Need(input=1)), Outcome())
+        await too.aclose()
+        with pytest.raises(PoolError, match="states other limits of org gpt"):
+            await there.acquire([BOTH], Need(input=1))
+        await here.settle(await here.acquire([TOKENS], Need(input=1)), Outcome())
+        for each in (here, there):
+            await each.aclose()
+
+    asyncio.run(whole())
+
+
+def test_who_waits_for_long_is_kept(valkey, name: str, let_pass: Callable[..., Any]) -> None:
+    """Nobody writes meanwhile: of 12,000 tokens the last are there in two minutes."""
+
+    async def whole() -> None:
+        here, there = (redis_pool(valkey.url, name=name) for _ in range(2))
+        await here.acquire([TOKENS], Need(input=12_000))
+        waits = asyncio.create_task(here.acquire([TOKENS], Need(input=50), deadline_s=600))
+        await asyncio.sleep(0.1)
+        await there.state([OUT])  # it works here too
+        await let_pass(here._keeper, 61.0)
+        for each in (here, there):
+            await each._keeper._beat(each._keeper._link)
+        with pytest.raises(PoolError, match="states other limits of org gpt"):
+            await there.acquire([BOTH], Need(input=1))
+        await let_pass(here._keeper, 60.0)
+        await here._keeper._beat(here._keeper._link)
+        lease = await there.acquire([BOTH], Need(input=1))  # all have begun, and none asks
+        await there.settle(lease, Outcome())
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        for each in (here, there):
+            await each.aclose()
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize("why", ["aside", "held"])
+def test_what_keeps_an_account_from_use_outlasts_its_limits(valkey, name: str, why: str) -> None:
+    async def whole() -> None:
+        old, new = (redis_pool(valkey.url, name=name) for _ in range(2))
+        lease = await old.acquire([TOKENS], Need(input=1))
+        held = Outcome(error="rate_limit_tokens", retry_after_s=30.0)
+        await old.settle(lease, held if why == "held" else Outcome())
+        if why == "aside":
+            await old.put_aside(TOKENS, "its bill is open")
+        await old.aclose()
+        with pytest.raises(PoolError) as said:
+            await new.acquire([BOTH], Need(input=1), deadline_s=10)
+        assert said.value.why == why
+        assert ("its bill is open" in said.value.message) == (why == "aside")
+        await new.take_back(BOTH)
+        await new.acquire([BOTH], Need(input=1), deadline_s=10)
+        await new.aclose()
+
+    asyncio.run(whole())
+
+
 def test_one_process_that_states_different_limits_is_refused_too() -> None:
     async def whole() -> None:
         pool = memory_pool()

@@ -98,8 +98,8 @@ local function undo_place(one, j, begin, ends)
   return moved
 end
 
--- Take an account's book out; whether it can't be, since somebody who works here keeps it for other
--- limits. One whose keeper is gone, or an older Mox, begins anew.
+-- Take an account's book out; whether it can't be, since it is kept for other limits by somebody
+-- who works here and wrote in it of late, or may wait in it still. Any other begins anew.
 local function taken(one)
   local kept = redis.call('GET', one.key)
   local book = kept and cmsgpack.unpack(kept)
@@ -107,22 +107,27 @@ local function taken(one)
     one.book = book
     return false
   end
-  one.anew = true
-  local seen = book.what and room.workers[book.by]
-  return seen and seen >= now - WORKER_S and book.at >= now - OTHERS_S
+  one.old = book
+  for name, wrote in pairs(book.users or {}) do
+    local lives = (room.workers[name] or -INF) >= now - WORKER_S
+    if lives and math.max(wrote + OTHERS_S, book.queued) >= now then return true end
+  end
+  return false
 end
 
 -- An account's book, brought up to now.
 local function open(one)
   local book = one.book
   if not book then
-    -- What was begun by other limits is on its way still: nothing is free beforehand.
-    if one.anew then redis.call('DEL', queues_of(one)) end
-    local full = one.anew and 0 or 1
+    -- What was begun by other limits is on its way still: nothing is free beforehand. And what
+    -- keeps the account from use isn't of its limits.
+    if one.old then redis.call('DEL', queues_of(one)) end
+    local full, old = one.old and 0 or 1, one.old or {}
     book = {what = one.what, at = now, granted = {}, booked = {}, corrected = {}, owed = {},
       share = {}, target = {}, holes = {}, filled = {}, ramp = one.ramp > 0 and RAMP_START or 1,
-      used = now, held = 0, aside = 0, why = '', free = 0, begins = 0, speed = 0, length = 0,
-      flow = one.out > 0 and (1 + full) * one.caps[one.out] or 0, speeds = 0, lengths = 0}
+      used = now, held = old.held or 0, aside = old.aside or 0, why = old.why or '', free = 0,
+      begins = 0, speed = 0, length = 0, speeds = 0, lengths = 0,
+      flow = one.out > 0 and (1 + full) * one.caps[one.out] or 0}
     for j = 1, one.size do
       book.granted[j], book.booked[j], book.corrected[j] = full * one.caps[j], 0, 0
       book.share[j], book.target[j], book.holes[j], book.owed[j], book.filled[j] = 1, 1, {}, 0, {}
@@ -162,10 +167,23 @@ local function line(said, numbers)
   return table.concat(out, ' ')
 end
 
+-- Who uses a book, and until when somebody may wait in it.
+local function sign(one)
+  local book, users, longest = one.book, {[worker] = now}, 0
+  for name, wrote in pairs(book.users or {}) do
+    if room.workers[name] and name ~= worker then users[name] = wrote end
+  end
+  for j = 1, one.size do
+    local rate = one.rates[j] * book.share[j] * book.ramp
+    longest = math.max(longest, -level_of(book, j) / rate)
+  end
+  book.users, book.queued = users, math.max(now + longest, book.held)
+end
+
 -- Keep an account's book for a day, and as long as it is put aside: where nobody said until when,
 -- until it is taken back.
 local function store(one)
-  if op ~= 'state' then one.book.by = worker end  -- who only looks keeps nothing
+  if op ~= 'state' then sign(one) end  -- who only looks keeps nothing
   local packed, aside_ms = cmsgpack.pack(one.book), (one.book.aside - now) * 1000
   if aside_ms == INF then
     redis.call('SET', one.key, packed)
