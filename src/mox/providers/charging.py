@@ -3,7 +3,7 @@
 - The provider counted: its price. So too of an answer that can't be used.
 - It was never sent, or the provider refused it before it made anything: 0.
 - All else (cut off, silent, given up, interrupted, filtered, its process dead, a gateway that
-  waited no longer): nobody here knows what was made of it. The most that it may cost is written,
+  waited no longer, a 400 for an over-long prompt): nobody here knows what was made of it. The most that it may cost is written,
   with a note that says so.
 
 Budgets count all three: what may be billed can't be spent again. Sums tell how much of them is of
@@ -22,7 +22,8 @@ MAKES_NOTHING: frozenset[str] = frozenset(
     }
 )  # fmt: skip
 """Kinds of refusals, and of what was never sent. In mid-answer they come too (Anthropic's
-`overloaded_error`): then who raises the error says that it is billable."""
+`overloaded_error`), and a 400 for an over-long prompt Azure may bill: then who raises the error
+says that it is billable."""
 GAVE_UP: frozenset[int] = frozenset({408, 499, 504, 524})
 """Statuses by which a request ends that was begun: the server, or a gateway before it, waited no
 longer, or took it for left. Azure may bill a 408 (its page on managing costs); of the others nobody

@@ -198,8 +198,10 @@ def failed(
 
 def _made_something(kind: ErrorKind, status: int | None) -> bool:
     """Whether something may have been made of what was refused. Azure bills what its filter
-    stopped, also where it did so before an answer (its page on content filtering)."""
-    return kind == "content_filter" or status in GAVE_UP
+    stopped, also where it did so before an answer (its page on content filtering), and may bill a
+    400 for an over-long prompt (that on managing costs)."""
+    too_long = kind == "context_length" and status == 400
+    return kind == "content_filter" or too_long or status in GAVE_UP
 
 
 def _by_name(place: Place, said: Said) -> ErrorKind:

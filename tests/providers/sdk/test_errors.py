@@ -49,8 +49,9 @@ LONG = "This model's maximum context length is 8192 tokens. However, you request
 WAIT = {"retry-after": "7"}
 
 BILLED = {
-    # Azure's page on managing costs: it may charge a 400 of the content filter, and a 408.
-    ("content_filter", 400), ("server", 408),
+    # Azure's page on managing costs: it may charge a 400 of the content filter or of the input's
+    # limit, and a 408.
+    ("content_filter", 400), ("context_length", 400), ("server", 408),
     # Of what a gateway gave up, and of what it took for left, nobody here knows.
     ("server", 504), ("server", 524), ("cancelled", 499),
 }  # fmt: skip
