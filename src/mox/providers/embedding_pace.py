@@ -46,7 +46,9 @@ class Pace:
         try:
             found = await send()
             if isinstance(found, ProviderError):
-                outcome = Outcome(error=found.kind, retry_after_s=found.retry_after_s)
+                outcome = Outcome(
+                    error=found.kind, retry_after_s=found.retry_after_s, billable=found.billable
+                )
             else:
                 outcome = Outcome(usage=found.usage, standing=found.standing)
         finally:

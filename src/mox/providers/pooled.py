@@ -154,7 +154,6 @@ class Pooled:
         trip.attempts += 1
         trip.account = account.called
         outcome, booking, put = Outcome(sent=False), None, True
-        billable: bool | None = None
         try:
             if self._book is not None:
                 booking = self._book.before(
@@ -173,8 +172,7 @@ class Pooled:
                     else:
                         yield event
         except ProviderError as error:
-            outcome = Outcome(error.usage, error.kind, error.retry_after_s)
-            billable = error.billable
+            outcome = Outcome(error.usage, error.kind, error.retry_after_s, billable=error.billable)
             raise
         except MoxError:  # it can't be put as this provider's request
             outcome, put = Outcome(error="bad_request", sent=False), False
@@ -184,7 +182,9 @@ class Pooled:
                 if self._book is not None and booking is not None and not put:
                     self._book.release(booking)
                 elif self._book is not None and booking is not None:
-                    self._book.after(booking, outcome.usage, error=outcome.error, billable=billable)
+                    self._book.after(
+                        booking, outcome.usage, error=outcome.error, billable=outcome.billable
+                    )
             finally:
                 await self._pool.settle(lease, outcome)
         yield answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from mox.providers.charging import may_be_billed
 from mox.providers.pool.forms import Closing
 from mox.providers.pool.limits import PER_MIN
 from mox.providers.pool.nouns import Lease, Outcome, limited
@@ -21,19 +22,6 @@ SILENT = frozenset(
      "cancelled", "client_limited"}
 )  # fmt: skip
 """What says neither that a provider answers nor that it fails."""
-MADE_NOTHING = FAILS | {
-    "rate_limit_requests",
-    "rate_limit_tokens",
-    "rate_limit_input",
-    "rate_limit_output",
-    "acceleration",
-    "bad_request",
-    "auth",
-    "model_not_found",
-    "context_length",
-    "quota_exhausted",
-}
-"""After these no output is charged."""
 
 
 def undone(lease: Lease) -> Closing:
@@ -87,11 +75,10 @@ def _back(lease: Lease, outcome: Outcome, at: int) -> float:
         return reserved
     if limits.counts == "openai":
         return 0.0  # charged whole when it came in, refused or not
-    if limited(outcome.error) is not None:
+    if limited(outcome.error) is not None and _made_nothing(outcome):
         return reserved
     if usage is None:
-        made_none = name == "output" and outcome.error in MADE_NOTHING
-        return reserved - lease.reported if made_none else 0.0
+        return reserved - lease.reported if name == "output" and _made_nothing(outcome) else 0.0
     read = usage.input_tokens - usage.cached_tokens
     used: dict[Resource, float] = {
         "requests": cost,
@@ -106,7 +93,15 @@ def _made(lease: Lease, outcome: Outcome) -> float:
     """Output that came, as far as anybody knows."""
     if outcome.usage is not None:
         return outcome.usage.output_tokens
-    return lease.reported if outcome.error in MADE_NOTHING else taken(lease)
+    return lease.reported if _made_nothing(outcome) else taken(lease)
+
+
+def _made_nothing(outcome: Outcome) -> bool:
+    """Whether no output is charged, though nobody counted. A prompt that is too long may be billed,
+    and yet isn't answered."""
+    if outcome.error == "context_length":
+        return True
+    return not may_be_billed(outcome.error, outcome.billable)
 
 
 def _left(lease: Lease, outcome: Outcome) -> tuple[float, ...]:

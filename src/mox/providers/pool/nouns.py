@@ -92,6 +92,8 @@ class Outcome:
     """What the answer's headers said."""
     sent: bool = True
     """False where it never left: all that was set aside is free again."""
+    billable: bool | None = None
+    """Whether it may be charged though nobody counted; None where `error` tells."""
 
 
 class Pool(Protocol):
