@@ -134,7 +134,8 @@ class Endpoint:
             return error
 
     def _read(self, body: bytes, place: Place, n: int) -> Embedded:
-        """What is answered is paid for, of use or not: it isn't asked again."""
+        """What is answered is paid for, of use or not: it isn't asked again. What is no answer (a
+        page, broken JSON, an error in its place) may be, where its kind is of those that pass."""
         try:
             said = json.loads(body)
             if isinstance(said, dict) and said.get("error"):  # a gateway's, with a status of 200
