@@ -3,8 +3,8 @@
 - The provider counted: its price. So too of an answer that can't be used.
 - It was never sent, or the provider refused it before it made anything: 0.
 - All else (cut off, silent, given up, interrupted, filtered, its process dead, a gateway that
-  waited no longer, a 400 for an over-long prompt): nobody here knows what was made of it. The most that it may cost is written,
-  with a note that says so.
+  waited no longer, a 400 for an over-long prompt): nobody here knows what was made of it. The most
+  that it may cost is written, with a note that says so.
 
 Budgets count all three: what may be billed can't be spent again. Sums tell how much of them is of
 the last kind (`uncertain`).
