@@ -158,6 +158,18 @@ def test_the_command_takes_a_limit_and_says_where_the_key_is(
     assert len(json.loads(done.output)["passages"]) == 5
 
 
+@pytest.mark.parametrize("before", ["", "key_env ", "key_env:", "=", "key="])
+def test_a_key_that_is_typed_in_the_place_of_a_setting_is_not_repeated(
+    elsewhere: tuple[Any, Release], before: str
+) -> None:
+    key = "sk-proj-a1B2c3D4e5F6g7H8i9J0"
+    command = ["ask", str(elsewhere[1].path), "where", "--embedder", before + key, "--json"]
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 2
+    assert "mend" in refused.output
+    assert key not in refused.output
+
+
 def test_a_limit_that_is_none_is_refused(elsewhere: tuple[Any, Release]) -> None:
     with pytest.raises(mox.MoxError, match="can't be meant"):
         mox.ask(elsewhere[1].path, "where is the copper lantern", usd=-1)

@@ -74,13 +74,15 @@ def refusals(*, as_json: bool, status: int = REFUSED) -> Iterator[None]:
 def parse_sets(sets: list[str] | None) -> dict[str, Any]:
     """`path=value` options as changes to an experiment."""
     from mox.errors import SpecError
+    from mox.secrets import scrub
     from mox.source import parse_value
 
     changes = {}
     for item in sets or []:
         path, equals, value = item.partition("=")
         if not equals or not path:
-            raise SpecError(f"{item!r} has no `=`.", mend="write NAME=VALUE: axes.search.0.k=20.")
+            said = scrub(item)  # it may be a key, typed in place of its variable
+            raise SpecError(f"{said!r} has no `=`.", mend="write NAME=VALUE: axes.search.0.k=20.")
         changes[path.strip()] = parse_value(value)
     return changes
 
