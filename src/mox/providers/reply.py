@@ -143,10 +143,17 @@ class Replies(Sequence["Reply | MoxError"]):
 
     @property
     def usd(self) -> Decimal | None:
-        """What all of them cost now; None where one has no price."""
-        costs = [one.usd for one in self.answered]
-        known = [usd for usd in costs if usd is not None]
-        return added(known) if len(known) == len(costs) else None
+        """What all of them cost now; None where one has no price (`repr` has the sum of the rest,
+        and the ledger the most that it may have cost)."""
+        return None if self._unpriced else added(self._priced)
+
+    @property
+    def _priced(self) -> list[Decimal]:
+        return [one.usd for one in self.answered if one.usd is not None]
+
+    @property
+    def _unpriced(self) -> int:
+        return len(self.answered) - len(self._priced)
 
     def frame(self) -> pd.DataFrame:
         """A line for each question."""
@@ -174,7 +181,10 @@ class Replies(Sequence["Reply | MoxError"]):
 
     def _summary(self) -> str:
         failed = len(self.errors)
-        said = f"{len(self.answered)} of {len(self)} answered · {_money(self.usd)}"
+        known, unknown = self._priced, self._unpriced
+        money = _money(added(known) if known or not unknown else None)
+        money += f" and {unknown} without a price" if known and unknown else ""
+        said = f"{len(self.answered)} of {len(self)} answered · {money}"
         said += f" · {failed} failed" if failed else ""
         return said + (" · SIMULATED" if any(one.simulated for one in self.answered) else "")
 

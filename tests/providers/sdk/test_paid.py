@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import mox
 from mox.errors import ProviderError
 from mox.providers.ledger import Ledger
-from mox.providers.reply import Reply
+from mox.providers.reply import Replies, Reply
 from mox.settings import settings
 from mox.types.providers import Usage
 
@@ -65,6 +66,9 @@ def test_an_answer_whose_usage_contradicts_itself_is_paid_and_kept(lab: Any) -> 
     assert (found.text, found.usd) == ("Because.", None)
     assert found.answer.usage == Usage(11, output_tokens=7, reasoning_tokens=9)
     assert "no price" in repr(found)
+    both = Replies(["Why?", "How?"], [found, replace(found, usd=Decimal("0.5"))])
+    assert both.usd is None
+    assert "0.5000 USD and 1 without a price" in repr(both)
     [line] = lines()
     assert line["usd"] == line["held_usd"]
     assert "can't be right" in line["note"]
@@ -86,7 +90,12 @@ def test_a_server_that_does_not_stream_is_asked_and_paid_once(lab: Any, counted:
 
 @pytest.mark.parametrize(
     ("status", "code", "billed"),
-    [(400, "content_filter", True), (400, "invalid_request", False), (504, None, True)],
+    [
+        (400, "content_filter", True),
+        (400, "context_length_exceeded", True),
+        (400, "invalid_request", False),
+        (504, None, True),
+    ],
 )
 def test_a_refusal_that_may_be_billed_is_booked_at_the_most(
     lab: Any, status: int, code: str | None, billed: bool, monkeypatch: pytest.MonkeyPatch
@@ -94,6 +103,8 @@ def test_a_refusal_that_may_be_billed_is_booked_at_the_most(
     monkeypatch.setattr("mox.providers.pooled.BACKOFF_S", 0.01)
     body = json.dumps({"error": {"message": "no", "code": code}}).encode()
     asked(lab, lab.Reply([body], status=status, headers=JSON))
-    for line in lines():
+    booked = lines()
+    assert booked
+    for line in booked:
         assert Decimal(line["usd"]) == (Decimal(line["held_usd"]) if billed else 0)
         assert (line["note"] is not None) == billed
