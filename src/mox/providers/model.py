@@ -192,6 +192,17 @@ class Model:
             counting.end()
         return Replies([text_of(question) for question in questions], found)
 
+    def take_back(self) -> None:
+        """Use its accounts again, all of them: what had put one aside is mended (a quota raised, a
+        bill paid), or it can't be meant that its provider asked to wait for so long. Where they
+        are shared, for all who share them."""
+        self._run(self._opened.take_back)
+
+    async def atake_back(self) -> None:
+        """As `take_back`, for who is asynchronous."""
+        self._here()
+        await self._opened.take_back()
+
     async def aclose(self) -> None:
         """Close all that it holds open."""
         if self._own is not None:

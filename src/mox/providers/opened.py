@@ -83,6 +83,11 @@ class Opened:
         except PriceError:
             return None
 
+    async def take_back(self) -> None:
+        """End what keeps its accounts from use."""
+        for one in self.ways:
+            await self._pool.take_back(one.account())
+
     async def aclose(self) -> None:
         """Close everything; the shared server ends itself some time after its last user left."""
         try:

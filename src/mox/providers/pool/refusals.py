@@ -24,14 +24,14 @@ def refusal(refused: Refused, ask: Ask) -> PoolError:
     if refused.why == "aside":
         return PoolError(
             f"no account is free in time ({names(ask)}: {refused.detail}).",
-            mend="mend that and take it back (`take_back`), or add another account.",
+            mend="mend that and take it back (`model.take_back()`), or add another account.",
             would_wait_s=None if wait == INF else wait,
             why=refused.why,
         )
     mend = "allow a longer deadline, ask for less output, or add an account."
     if refused.why == "held":
         mend = "allow a longer deadline or add an account; where so long can't be meant, take it"
-        mend += " back (`take_back`)."
+        mend += " back (`model.take_back()`)."
     deadline = f"is {left:.2f} s away" if left >= 0.005 else "has come"
     return PoolError(
         f"{names(ask)} would be free in {wait:.2f} s{_BECAUSE.get(refused.why, '')}, and the"
