@@ -169,15 +169,21 @@ end
 
 -- Who uses a book, and until when somebody may wait in it.
 local function sign(one)
-  local book, users, longest = one.book, {[worker] = now}, 0
-  for name, wrote in pairs(book.users or {}) do
-    if room.workers[name] and name ~= worker then users[name] = wrote end
+  local book = one.book
+  book.users, book.queued = book.users or {}, math.max(now, book.held)
+  if not book.users[worker] then  -- those who are gone make room for whoever comes
+    for name in pairs(book.users) do
+      if not room.workers[name] then book.users[name] = nil end
+    end
   end
+  book.users[worker] = now
   for j = 1, one.size do
-    local rate = one.rates[j] * book.share[j] * book.ramp
-    longest = math.max(longest, -level_of(book, j) / rate)
+    local short = book.booked[j] - book.granted[j]
+    if short > 0 then
+      local rate = one.rates[j] * book.share[j] * book.ramp
+      book.queued = math.max(book.queued, now + short / rate)
+    end
   end
-  book.users, book.queued = users, math.max(now + longest, book.held)
 end
 
 -- Keep an account's book for a day, and as long as it is put aside: where nobody said until when,
