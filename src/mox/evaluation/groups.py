@@ -57,6 +57,11 @@ def as_many(counts: Sequence[float] | Reals) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
+def usual_size(counts: Reals) -> float:
+    """Questions in the group of a question drawn at random: Σ counts² / Σ counts."""
+    return float((counts**2).sum() / counts.sum())
+
+
 def group_index(values: Reals, groups: Groups) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
     """Which questions of (questions, trials) values are answerable, and the group of each.
 
@@ -130,8 +135,7 @@ def intraclass(values: Reals, groups: Groups) -> Reals:
     Source: Kish, *Survey Sampling* (1965), 5.4 and 11.7: design effect = 1 + ρ (n − 1), with n the
     size of the group of a question drawn at random.
     """
-    counts = group_sums(values[:, :1], groups).counts
-    size = float((counts**2).sum() / counts.sum())
+    size = usual_size(group_sums(values[:, :1], groups).counts)
     if size <= 1:
         return np.zeros(values.shape[1])
     return np.asarray((design_effect(values, groups) - 1) / (size - 1))

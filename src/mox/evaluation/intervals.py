@@ -12,6 +12,8 @@
   groups and go together in them: the values that matter may be missing from the sample. One group
   more is put at the bound itself, and all weighed by Dirichlet's distribution. It covers 95 % or
   more, at the price of width; for 0/1 values it is Clopper and Pearson's interval.
+- `rare`, where nothing but far values is missing, and questions hardly go together within groups:
+  as `bounded`, with one question more at the bound instead of a whole group.
 - `exact`, where all groups are equal: what n groups don't show befalls less than a share of
   1 − 0.025^(1/n) (some 3.7/n). It is the limit of `bounded`, so no interval has zero width.
 - `two-stage`, under 20 groups: percentiles of a bootstrap of groups and then of questions within
@@ -39,7 +41,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mox.errors import DataError
-from mox.evaluation.groups import Groups, GroupSums, group_index, intraclass
+from mox.evaluation.groups import Groups, GroupSums, group_index, intraclass, usual_size
 from mox.evaluation.resampling import FEW, Sample, sample
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ intervals that cover 81 % at 30 groups."""
 SOME, LOOSE = 10, 0.15
 """Where unequal groups tell as much as `SOME` of one size or more, but as fewer than `FEW` or than
 half of their number, Wilson's interval is for scores whose questions hardly go together
-(`intraclass`): a large group that wasn't seen is then like those that were."""
+(`intraclass`): a large group that wasn't seen is then like those that were. So too what is far off
+and wasn't seen is then a question and no group."""
 
 EQUAL = 1e-9
 
@@ -118,7 +121,7 @@ def interval_methods(
     """Which method `mean_intervals` takes for each trial: the label beside the interval.
 
     Returns:
-        (trials,) of `wilson`, `two-stage`, `bounded`, `exact` and `none`.
+        (trials,) of `wilson`, `two-stage`, `bounded`, `rare`, `exact` and `none`.
     """
     taken = _unit_sample(values, groups, bounds)
     return _methods(taken, *_spread(taken, values, groups, bounds))
@@ -161,7 +164,7 @@ def _methods(taken: Sample, far: Reals, together: Reals) -> tuple[str, ...]:
     hits = (np.minimum(np.abs(means), np.abs(means - 1)) < EQUAL).all(axis=0)
     inside = INSIDE if units >= ENOUGH and table.effective >= EFFECTIVE else WELL_INSIDE
     well = (
-        (far >= APART)
+        (apart >= APART)
         & (as_many >= HITS_APART)
         & (table.means >= inside[0])
         & (table.means <= inside[1])
@@ -170,8 +173,9 @@ def _methods(taken: Sample, far: Reals, together: Reals) -> tuple[str, ...]:
     even = table.effective >= min(EFFECTIVE, max(FEW, units / 2))
     loose = (table.effective >= SOME) & (together <= LOOSE)
     enough = loose | (plain == "two-stage" or even)
-    told = enough & np.where(hits, as_many >= HITS_APART, well)
-    named = np.where(told, plain, "bounded")
+    told = enough & np.where(hits, as_many >= HITS_APART, well & (far >= APART))
+    by_question = enough & well & (together <= LOOSE) & (plain == "wilson")
+    named = np.where(told, plain, np.where(by_question, "rare", "bounded"))
     return tuple(str(name) for name in np.where(apart == 0, "exact", named))
 
 
@@ -203,9 +207,17 @@ def _two_stage(taken: Sample, alpha: float, rng: np.random.Generator, resamples:
 
 
 def _bounded(taken: Sample, alpha: float, rng: np.random.Generator, resamples: int) -> Pair:
-    weights = dirichlet(rng, resamples, len(taken))
-    low = np.quantile(with_bound(taken.table, weights, 0.0), alpha, axis=0)
-    high = np.quantile(with_bound(taken.table, weights, 1.0), 1 - alpha, axis=0)
+    counts = taken.table.counts
+    return _with_bounds(taken, alpha, dirichlet(rng, resamples, len(taken)), usual_size(counts))
+
+
+def _rare(taken: Sample, alpha: float, rng: np.random.Generator, resamples: int) -> Pair:
+    return _with_bounds(taken, alpha, dirichlet(rng, resamples, len(taken)), 1.0)
+
+
+def _with_bounds(taken: Sample, alpha: float, weights: Reals, size: float) -> Pair:
+    low = np.quantile(with_bound(taken.table, weights, 0.0, size=size), alpha, axis=0)
+    high = np.quantile(with_bound(taken.table, weights, 1.0, size=size), 1 - alpha, axis=0)
     return low, high
 
 
@@ -218,6 +230,7 @@ _INTERVALS: dict[str, Callable[[Sample, float, np.random.Generator, int], Pair]]
     "wilson": _wilson,
     "two-stage": _two_stage,
     "bounded": _bounded,
+    "rare": _rare,
     "exact": _exact,
 }
 
@@ -247,10 +260,9 @@ def dirichlet(rng: np.random.Generator, draws: int, groups: int) -> Reals:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def with_bound(table: GroupSums, weights: Reals, bound: float) -> Reals:
-    """(draws, trials) means with one group more, whose every value is `bound`, of the size that a
-    question's group has in the mean."""
-    size = (table.counts**2).sum() / table.counts.sum()
+def with_bound(table: GroupSums, weights: Reals, bound: float, *, size: float) -> Reals:
+    """(draws, trials) means with one group more, whose every value is `bound`, of so many
+    questions."""
     seen = GroupSums(
         np.vstack([table.sums, np.full(table.sums.shape[1], bound * size)]),
         np.append(table.counts, size),

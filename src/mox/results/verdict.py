@@ -120,7 +120,7 @@ _ALLOWS = {
     "wilson": "The interval is found otherwise, and has 0 just in it.",
     "two-stage": "The interval draws documents and then their questions, and so has 0 in it.",
     **dict.fromkeys(
-        ("bounded", "exact"),
+        ("bounded", "rare", "exact"),
         "The interval also allows for what so few don't show, a rare large loss or a group of them,"
         " and so has 0 in it.",
     ),
