@@ -84,7 +84,7 @@ def alike(
     import numpy as np
 
     from mox.evaluation.agreement import recall_of_exact
-    from mox.evaluation.comparison import simultaneous
+    from mox.evaluation.intervals import mean_intervals
 
     if not len(queries):
         raise DataError("no questions to compare two stores by.", mend="ask one at least.")
@@ -93,7 +93,7 @@ def alike(
     )
     gap = other - one
     units = list(groups) if groups is not None else [str(at) for at in range(len(gap))]
-    bounds = simultaneous(gap[:, None], units, seed=seed)
+    low, high = mean_intervals(gap[:, None], units, seed=seed, bounds=(-1.0, 1.0))
     ids = found[0].ids, found[1].ids
     ours, theirs = (_cosines(vectors, queries, part) for part in ids)
     same = ((ids[0] == ids[1]) | (np.abs(ours - theirs) <= TIED)).all(axis=1)
@@ -102,7 +102,7 @@ def alike(
         truth.k,
         (float(one.mean()), float(other.mean())),
         float(_shared(*ids).mean()),
-        (float(gap.mean()), float(bounds.low[0]), float(bounds.high[0])),
+        (float(gap.mean()), float(low[0]), float(high[0])),
         float(same.mean()),
         margin,
     )
