@@ -42,6 +42,17 @@ def test_a_trial_that_breaks_a_bound_is_out_however_good(many: Any, add: Any) ->
     assert said[1] == "1 of 2 trials keep the constraints: 1 out by index_mb <= 2."
 
 
+def test_being_the_best_of_so_many_counts_those_that_keep_the_constraints(
+    many: Any, add: Any
+) -> None:
+    add("big", GOOD, size=3_000_000)
+    add("small", GOOD, size=1_000_000, at=1)
+    add("poor", POOR, size=1_000_000, at=2)
+    assert "On dev, where 3 trials were compared" in " ".join(sureness(results(many)))
+    kept = results(many, "index_mb <= 2")
+    assert "On dev, where 2 trials were compared" in " ".join(sureness(kept))
+
+
 def test_a_bound_itself_is_kept_by_one_comparison_and_not_by_the_other(many: Any, add: Any) -> None:
     add("two", GOOD, size=2_000_000)
     add("one", POOR, size=1_000_000, at=1)
