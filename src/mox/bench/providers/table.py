@@ -14,17 +14,30 @@ from typing import TYPE_CHECKING, Any
 from mox.bench.providers.conditions import parts
 from mox.bench.providers.rows import LATENCIES
 from mox.results.providers import verdict
+from mox.results.show import grid
+from mox.results.show.grid import Column, Row
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 WIDTH = 160
 HEAD = (
-    "provider", "workload", "load", "n", "TTFT p50 ms", "p95", "answer", "ITL ms", "e2e p50 ms",
-    "p95*", "tok/s", "in SLO", "$/1k", "$/1k good", "marks",
-)  # fmt: skip
-WORDS = ("provider", "workload", "load", "marks")
-"""Columns that stand left; numbers don't."""
+    Column("provider", words=True),
+    Column("workload", words=True),
+    Column("load", words=True),
+    Column("n", minor=2),
+    Column("TTFT p50 ms"),
+    Column("p95", minor=1),
+    Column("answer", minor=3),
+    Column("ITL ms", minor=2),
+    Column("e2e p50 ms"),
+    Column("p95*", minor=1),
+    Column("tok/s", minor=3),
+    Column("in SLO"),
+    Column("$/1k", minor=2),
+    Column("$/1k good"),
+    Column("marks", words=True, folds=True),
+)
 LEGEND = (
     "TTFT, answer (first text), ITL (between tokens) and e2e from the send, medians and their 95 %"
     " intervals; p95* end to end from the intended start."
@@ -43,18 +56,9 @@ def text(content: Mapping[str, Any], width: int = WIDTH) -> str:
 
 def show(content: Mapping[str, Any], console: Console) -> None:
     """Print the tables, what is invalid or missing, and what was paid."""
-    from rich.markup import escape
-    from rich.table import Table
-
     for title, rows in titled(content):
-        shown = Table(box=None, pad_edge=False, title=escape(title), title_justify="left")
-        for name in HEAD:
-            words = name in WORDS
-            justify: Any = "left" if words else "right"
-            shown.add_column(name, justify=justify, no_wrap=name != "marks", overflow="fold")
-        for row in rows:
-            shown.add_row(*map(escape, cells(row)), style="" if row["valid"] else "dim")
-        console.print(shown)
+        made = [Row(cells(row), "" if row["valid"] else "dim") for row in rows]
+        grid.show(console, HEAD, made, title)
         console.print()
     for line in remarks(content):
         console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
@@ -202,7 +206,7 @@ def html(content: Mapping[str, Any]) -> str:
     for title, rows in titled(content):
         lines = [row(cells(one), left=3, shade="" if one["valid"] else RED) for one in rows]
         drawn.append(div(bold(title), style="padding:6px 0"))
-        drawn.append(table([row(HEAD, left=3, head=True), *lines]))
+        drawn.append(table([row([column.name for column in HEAD], left=3, head=True), *lines]))
     drawn += [small(line) for line in remarks(content)]
     return str(div(*drawn))
 

@@ -5,19 +5,41 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from mox.results.show import grid
+from mox.results.show.grid import Column, Row
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mox.results.load.table import LoadRow, LoadTable
 
 WIDTH = 150
-SPEED = ("trial", "index", "load", "QPS", "p50 ms", "p95 ms", "p99 ms", "first ms", "marks")
+NAMES = (
+    Column("trial", words=True),
+    Column("index", words=True, folds=True),
+    Column("load", words=True, folds=True),
+)
+SPEED = (
+    *NAMES,
+    Column("QPS"),
+    Column("p50 ms", minor=1),
+    Column("p95 ms"),
+    Column("p99 ms", minor=2),
+    Column("first ms", minor=3),
+    Column("marks", words=True, folds=True),
+)
 REST = (
-    "trial", "index", "load", "recall by id", "tied", "ms engine", "ms client", "MB index",
-    "memory", "disk", "build s", "answers",
-)  # fmt: skip
-WORDS = ("trial", "index", "load", "marks")
-"""Columns that stand left, and fold; numbers do neither."""
+    *NAMES,
+    Column("recall by id"),
+    Column("tied", minor=3),
+    Column("ms engine", minor=1),
+    Column("ms client", minor=3),
+    Column("MB index", minor=1),
+    Column("memory"),
+    Column("disk", minor=2),
+    Column("build s", minor=2),
+    Column("answers", minor=3),
+)
 
 
 def text(table: LoadTable, width: int = WIDTH) -> str:
@@ -32,21 +54,11 @@ def text(table: LoadTable, width: int = WIDTH) -> str:
 
 def show(table: LoadTable, console: Console) -> None:
     """Print rows, what is wrong with each beneath it, and what holds of all."""
-    from rich.markup import escape
-    from rich.table import Table
-
     from mox.results.load.equal import lines
 
     for columns, cells_of in ((SPEED, speed), (REST, rest)):
-        shown = Table(box=None, pad_edge=False)
-        for name in columns:
-            words = name in WORDS
-            justify: Any = "left" if words else "right"
-            shown.add_column(name, justify=justify, no_wrap=not words, overflow="fold")
-        for row in table.rows:
-            dim = "dim" if row.facts["invalid"] else ""
-            shown.add_row(*(escape(cell) for cell in cells_of(row)), style=dim)
-        console.print(shown)
+        rows = [Row(cells_of(row), "dim" if row.facts["invalid"] else "") for row in table.rows]
+        grid.show(console, columns, rows)
         console.print()
     for line in lines(table.equal_recall()):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -108,7 +120,7 @@ def drawn(table: LoadTable) -> str:
 
     tables = []
     for columns, cells_of in ((SPEED, speed), (REST, rest)):
-        made = [row(columns, left=3, head=True)]
+        made = [row([column.name for column in columns], left=3, head=True)]
         for one in table.rows:
             shade = "rgba(128,128,128,.15)" if one.facts["invalid"] else ""
             made.append(row(cells_of(one), left=3, shade=shade))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mox.results.compare.kinds import shown_kinds
 from mox.results.leaderboard import marks, speed, speeds
 from mox.results.others import also
 from mox.results.paired import bounds, by_importance, ranked_on
+from mox.results.show import grid
+from mox.results.show.grid import Column, Row
 from mox.results.verdict import failures, unfinished, verdict
 
 if TYPE_CHECKING:
@@ -40,7 +42,9 @@ def show(results: Results, console: Console, *, shown: int = SHOWN) -> None:
     of = f"{len(results.finished)} of {len(run.trials)} trials"
     # Not the table's title, which is folded to the table's own width.
     _say(console, f"{run.name}: {of} · {split}, {over}", "bold")
-    console.print(_table(results, split, shown))
+    best = results.ranked()[:shown]
+    rows = [Row(_cells(results, trial, split), _style(results, trial)) for trial in best]
+    grid.show(console, _columns(results), rows)
     rest = len(results.finished) - shown
     if rest > 0:
         console.print(f"… and {rest} more; `mox results {run.id} --all` shows them.", style="dim")
@@ -65,24 +69,20 @@ def _say(console: Console, line: str, style: str = "") -> None:
     console.print(Text(line, style), soft_wrap=not console.is_terminal, highlight=False)
 
 
-def _table(results: Results, split: str, shown: int) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("trial", no_wrap=True, style="dim")
-    table.add_column("configuration", overflow="fold", min_width=24)
+def _columns(results: Results) -> list[Column]:
+    """What is left out first in a narrow terminal: the minor measures, then what costs less."""
     first, *others = by_importance(results)
-    table.add_column(f"{first} ▾", no_wrap=True, justify="right")
-    for measure in others:
-        table.add_column(measure, no_wrap=True, justify="right", style="dim")
-    for name in ("chunks", "MB", "of exact", *speeds(results).values()):
-        table.add_column(name, no_wrap=True, justify="right")
-    table.add_column("", overflow="fold")
-    for trial in results.ranked()[:shown]:
-        cells = map(Text, _cells(results, trial, split))
-        table.add_row(*cells, style=_style(results, trial))
-    return table
+    return [
+        Column("trial", style="dim", words=True),
+        Column("configuration", words=True, folds=True),
+        Column(f"{first} ▾"),
+        *(Column(measure, style="dim", minor=5) for measure in others),
+        Column("chunks", minor=3),
+        Column("MB", minor=2),
+        Column("of exact", minor=4),
+        *(Column(name, minor=1) for name in speeds(results).values()),
+        Column("", words=True, folds=True),
+    ]
 
 
 def _cells(results: Results, trial: TrialRun, split: str) -> list[str]:

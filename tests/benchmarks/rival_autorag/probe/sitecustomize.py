@@ -57,6 +57,11 @@ def watch_model(module):
     model.__init__ = noted("load", model.__init__)
 
 
+def watch_minilm(module):
+    module.Encoder.embed = noted("encode", module.Encoder.embed, asked)
+    module.opened = noted("load", module.opened)
+
+
 def watch_words(module):
     model = module.WordLlamaInference
     model.embed = noted("encode", model.embed, asked)
@@ -80,6 +85,7 @@ def watch_api(module):
 WATCHED = {
     "sentence_transformers": watch_model,
     "wordllama.inference": watch_words,
+    "mox.embedding.minilm": watch_minilm,
     "mox.pipeline.work": watch_stages,
     "mox.pipeline.context": watch_jobs,
     "mox.api": watch_api,
