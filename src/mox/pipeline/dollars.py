@@ -55,11 +55,8 @@ def costs(plan: Plan) -> list[Cost]:
         MissingError: a tokenizer or a table of prices isn't installed.
     """
     found: dict[str, list[Stage]] = {}
-    if not any(map(is_paid, plan.stages.values())):
-        return []
-    for stage in plan.pending():
-        if is_paid(stage):
-            found.setdefault(canonical(stage.spec["of"]), []).append(stage)
+    for stage in plan.lacking(filter(is_paid, plan.stages.values())):
+        found.setdefault(canonical(stage.spec["of"]), []).append(stage)
     counted: dict[Path, set[str]] = {}
     return [_cost(plan, stages, counted) for stages in found.values()]
 
@@ -92,7 +89,8 @@ def check_paid(plan: Plan) -> None:
         PriceError: a price isn't known.
         BudgetError: the budget is 0.
     """
-    stages = {canonical(s.spec["of"]): s for s in plan.pending() if is_paid(s)}
+    lacking = plan.lacking(filter(is_paid, plan.stages.values()))
+    stages = {canonical(stage.spec["of"]): stage for stage in lacking}
     for stage in stages.values():
         spec = spec_of(stage)
         if ready := embedders.entry(spec.kind).traits.get("ready"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,8 +79,12 @@ class Plan:
         A score without the hits that it stands on can't be explained, and its trial's costs are
         read from the stages below it: nothing that a plan names is let go while a run needs it.
         """
+        return list(self.lacking(self.stages.values()))
+
+    def lacking(self, stages: Iterable[Stage]) -> Iterator[Stage]:
+        """Of some stages those that the store lacks; each is looked at when its turn comes."""
         stored = looking(self.store)
-        return [stage for stage in self.stages.values() if not stored(stage.ref)]
+        return (stage for stage in stages if not stored(stage.ref))
 
 
 def looking(store: Store) -> Callable[[Ref], bool]:

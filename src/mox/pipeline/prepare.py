@@ -45,7 +45,8 @@ def prepare(experiment: Experiment, store: Store, settings: Settings) -> Plan:
     known = _Engines(store, settings)
     engines = known.remembered
     plan = fold(experiment, corpus, store, engines, notes)
-    if any(stage.kind in ("build", "search", "load") for stage in plan.pending()):
+    by_engines = (s for s in plan.stages.values() if s.kind in ("build", "search", "load"))
+    if any(plan.lacking(by_engines)):
         engines = known.asked
         plan = fold(experiment, corpus, store, engines, notes)
         for trial in experiment.trials:

@@ -26,7 +26,7 @@ CUT_OFF = "cut off"
 
 def provisional(plan: Plan) -> dict[str, Any] | None:
     """What is announced of a plan that is about to be run; None where all of it is stored."""
-    return plain(record(plan, Outcome())) if plan.pending() else None
+    return plain(record(plan, Outcome())) if any(plan.lacking(plan.stages.values())) else None
 
 
 def unfinished(store: Store, run_id: str) -> Run | None:

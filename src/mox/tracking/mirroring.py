@@ -44,7 +44,7 @@ class Mirroring:
         self._mirror: Mirror | None = None
         self._lost: MoxError | None = None
         self._thread: threading.Thread | None = None
-        if made.pending():
+        if any(made.lacking(made.stages.values())):
             self._thread = threading.Thread(target=self._begin, daemon=True)
             self._thread.start()
 
