@@ -37,6 +37,7 @@ def test_tokens_have_the_packages_bytes(name: str) -> None:
     ours = vocabulary(name).token_bytes
     assert ours == PACKAGE[name].token_byte_values()[: len(ours)]
     assert len(ours) > 100_000
+    assert vocabulary(name).token_lengths.tolist() == [len(token) for token in ours]
 
 
 def test_the_package_itself_is_not_imported_and_can_be_afterwards() -> None:

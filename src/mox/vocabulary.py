@@ -15,9 +15,12 @@ from binascii import a2b_base64
 from functools import cache, cached_property
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mox.registry import missing_package
+
+if TYPE_CHECKING:
+    from mox.types import Ints
 
 _PACKAGE, _COMPILED = "bpe_openai", "bpe_openai._bindings"
 
@@ -50,8 +53,25 @@ class Vocabulary:
     @cached_property
     def token_bytes(self) -> list[bytes]:
         """The bytes of each token, by id; special tokens are left out."""
-        lines = gzip.decompress(self._table.read_bytes()).splitlines()
-        return [a2b_base64(line.partition(b" ")[0]) for line in lines]
+        return [a2b_base64(line.partition(b" ")[0]) for line in self._lines().splitlines()]
+
+    @cached_property
+    def token_lengths(self) -> Ints:
+        """(tokens,) read-only: how many bytes each token has, by id, without special tokens."""
+        import numpy as np
+
+        raw = np.frombuffer(self._lines(), dtype=np.uint8)
+        spaces, ends = np.flatnonzero(raw == ord(" ")), np.flatnonzero(raw == ord("\n"))
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        # Four characters of base64 are three bytes, but for the = that fill the last four.
+        filled = (raw[spaces - 1] == ord("=")).astype(np.int32) + (raw[spaces - 2] == ord("="))
+        lengths: Ints = ((spaces - starts) // 4 * 3 - filled).astype(np.int32)
+        lengths.flags.writeable = False
+        return lengths
+
+    def _lines(self) -> bytes:
+        """A line for each token: its bytes in base64, a space, its id."""
+        return gzip.decompress(self._table.read_bytes())
 
 
 @cache

@@ -267,7 +267,7 @@ def test_killed_amid_stages_done_together_and_resumed_equals_undisturbed(
 ) -> None:
     import json
 
-    weights = {**WEIGHTED, "weight": [at / 300 for at in range(301)]}
+    weights = {**WEIGHTED, "weight": [at / 600 for at in range(601)]}
     written = experiment(small_corpus, weights)
     undisturbed = mox.run(written, offline=True, quiet=True)
     monkeypatch.setenv("MOX_HOME", str(tmp_path / "struck"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from mox.errors import SpecError
 from mox.registry import nearest, versions
-from mox.vocabulary import vocabulary
+from mox.vocabulary import Vocabulary, vocabulary
 
 if TYPE_CHECKING:
     from mox.types import Ints
@@ -37,13 +37,10 @@ _SEAM_WITHIN = 5_000
 class Bpe:
     """A byte-pair vocabulary of bpe-openai. Texts of special tokens are ordinary text."""
 
-    def __init__(
-        self, name: str, encode: Callable[[str], list[int]], token_bytes: list[bytes]
-    ) -> None:
+    def __init__(self, name: str, opened: Vocabulary) -> None:
         self.name = name
-        self.token_bytes = token_bytes
-        self._encode = encode
-        self._lengths = np.array([len(token) for token in token_bytes], dtype=np.int32)
+        self._encode = opened.encode
+        self._lengths = opened.token_lengths
         self._remembered = lru_cache(COUNTS)(self._count)
         # The chunker and the check of its chunks ask for the same document in turn.
         self._last_ends = lru_cache(2)(self._ends)
@@ -101,8 +98,7 @@ def open_tokenizer(name: str = "cl100k") -> Bpe:
         MissingError: its package isn't installed.
     """
     _check(name)
-    opened = vocabulary(NAMES[name])
-    return Bpe(name, opened.encode, opened.token_bytes)
+    return Bpe(name, vocabulary(NAMES[name]))
 
 
 def fingerprint(name: str) -> dict[str, str]:

@@ -92,23 +92,25 @@ class Encoder:
         from tokenizers import Tokenizer
 
         self.dims: int = int(read_json(files / "config.json")["hidden_size"])
-        self._model = model
-        self._counter = Tokenizer.from_file(str(files / "tokenizer.json"))
-        self._counter.no_truncation()
-        self._counter.no_padding()
-        self._tokenizer = Tokenizer.from_str(self._counter.to_str())
-        self._tokenizer.enable_truncation(limit)
+        self._model, self._limit = model, limit
+        self._tokenizer = Tokenizer.from_file(str(files / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """(texts, dims) float32 vectors of length 1."""
         import numpy as np
 
-        ids = [text.ids for text in self._tokenizer.encode_batch_fast(list(texts))]
+        ids = [self._read(text.ids) for text in self._tokenizer.encode_batch_fast(list(texts))]
         made = np.empty((len(ids), self.dims), dtype=np.float32)
         for rows in _batches([len(text) for text in ids]):
             made[rows] = self._means([ids[row] for row in rows])
         made /= np.linalg.norm(made, axis=1, keepdims=True)
         return made
+
+    def _read(self, ids: list[int]) -> list[int]:
+        """What the model reads of a text: its first tokens, and the special one that ends it."""
+        return ids if len(ids) <= self._limit else [*ids[: self._limit - 1], ids[-1]]
 
     def _means(self, ids: list[list[int]]) -> Floats:
         """(texts, dims) means over each text's own tokens."""
@@ -124,7 +126,7 @@ class Encoder:
         """(texts,) tokens of each whole text, special tokens included."""
         import numpy as np
 
-        encoded = self._counter.encode_batch_fast(list(texts))
+        encoded = self._tokenizer.encode_batch_fast(list(texts))
         return np.fromiter((len(text) for text in encoded), np.int32, len(texts))
 
 

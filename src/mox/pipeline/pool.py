@@ -146,4 +146,6 @@ def environment(workers: int) -> dict[str, str]:
             found.setdefault(name, "1")
     found["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     found["TOKENIZERS_PARALLELISM"] = "false"
+    # Else pydantic looks for its plugins in every installed distribution, worker by worker.
+    found.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     return found

@@ -13,7 +13,6 @@ from mox.errors import MoxError
 from mox.evaluation.many import score_each
 from mox.evaluation.measures import Measure
 from mox.pipeline import codec
-from mox.pipeline.loading import load_all
 from mox.pipeline.stages import Output, Stage
 from mox.pipeline.work import lists_of, relevance_of
 from mox.retrieval import fusions
@@ -66,10 +65,17 @@ def can(stage: Stage) -> bool:
     return stage.kind in TOGETHER
 
 
+def load(stages: list[Stage], context: Context) -> Done:
+    """Loads in interleaved rounds, over collections that are opened together."""
+    from mox.pipeline.loading import load_all
+
+    return load_all(stages, context)
+
+
 TOGETHER: Mapping[str, Callable[[list[Stage], Context], Done]] = {
     "fuse": fuse,
     "score": score,
-    "load": load_all,
+    "load": load,
 }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
+from mox.vocabulary import vocabulary as opened
+
 WORDS = 2000
 """Of the vocabulary: eleven bits each, so that the first eight tell any two prompts apart."""
 OWN = 24
@@ -58,11 +60,8 @@ def _circle(words: tuple[str, ...]) -> tuple[str, tuple[int, ...]]:
 @lru_cache(maxsize=1)
 def vocabulary() -> tuple[str, ...]:
     """Words that are one token of o200k with the space before them, the commonest first."""
-    from mox.chunking.tokenizers import open_tokenizer
-
-    tokenizer = open_tokenizer("o200k")
     found: list[str] = []
-    for raw in tokenizer.token_bytes:
+    for raw in opened("o200k_base").token_bytes:
         word = raw[1:]
         # Pieces of words are tokens too; what has four letters and more is a word, mostly.
         if raw[:1] == b" " and 4 <= len(word) <= 10 and word.isalpha() and word.islower():
