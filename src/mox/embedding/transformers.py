@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import Field
 
 from mox.embedding import embedders
+from mox.embedding.counting import counts
 from mox.embedding.files import MODEL_FILES, installed, read_json, sha256_of_folder
 from mox.embedding.spec import EmbedSpec
 from mox.errors import EngineError, MissingError
@@ -152,10 +153,7 @@ class Encoder:
 
     def tokens(self, texts: Sequence[str]) -> Ints:
         """(texts,) tokens of each whole text, special tokens included."""
-        import numpy as np
-
-        encoded = self._counter.encode_batch(list(texts))
-        return np.fromiter((len(text) for text in encoded), np.int32, len(texts))
+        return counts(self._counter, texts)
 
 
 @contextmanager
