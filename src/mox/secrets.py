@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -106,18 +107,28 @@ def _without_value(found: re.Match[str]) -> str:
     return f"{found[1]}={HIDDEN}" if names_a_secret(found[1]) else found[0]
 
 
-def _planted() -> list[str]:
+def _planted() -> tuple[str, ...]:
     """Secrets that this process knows, longest first; also as they stand in JSON, which writes a
     quote or a backslash otherwise."""
-    found = set(_guarded)
-    for name, value in os.environ.items():
-        if _NAME.search(name):
-            if not (_LENT.search(name) and _WORD.fullmatch(value)):
-                found.add(value)
-        elif name.startswith(("MOX_", "MLFLOW_")) and not names_a_file(value):
-            found |= _passwords(value)
-    found |= {json.dumps(s, ensure_ascii=ascii_)[1:-1] for s in found for ascii_ in (True, False)}
-    return sorted((s for s in found if len(s) >= _SHORTEST), key=lambda s: (-len(s), s))
+    told = (_told(name, value) for name, value in os.environ.items())
+    return _as_written(frozenset(_guarded).union(*told))
+
+
+@lru_cache(maxsize=1024)
+def _told(name: str, value: str) -> frozenset[str]:
+    """The secrets in a variable of the environment."""
+    if _NAME.search(name):
+        return frozenset() if _LENT.search(name) and _WORD.fullmatch(value) else frozenset({value})
+    if name.startswith(("MOX_", "MLFLOW_")) and not names_a_file(value):
+        return frozenset(_passwords(value))
+    return frozenset()
+
+
+@lru_cache(maxsize=16)
+def _as_written(found: frozenset[str]) -> tuple[str, ...]:
+    written = {json.dumps(s, ensure_ascii=ascii_)[1:-1] for s in found for ascii_ in (True, False)}
+    long = (s for s in found | written if len(s) >= _SHORTEST)
+    return tuple(sorted(long, key=lambda s: (-len(s), s)))
 
 
 def _passwords(uri: str) -> set[str]:

@@ -26,7 +26,7 @@ def document(results: Results) -> dict[str, Any]:
         "run_id": run.id,
         "seconds": run.seconds,
         "stopped": run.stopped,
-        "simulated": any(map(simulated, run.trials)),
+        "simulated": results.simulated,
         "corpus": {
             name: value for name, value in run.corpus.items() if name not in ("about", "left_out")
         },

@@ -41,7 +41,7 @@ def rows(results: Results, split: str | None = None) -> list[dict[str, Any]]:
         if trial.id in against:
             versus = against[trial.id].document()
             row |= {f"vs baseline {name}": value for name, value in versus.items()}
-        if any(map(simulated, results.run.trials)):
+        if results.simulated:
             row["simulated"] = simulated(trial)
         row["chosen"] = choice is not None and trial.id == choice.trial
         row["baseline"] = trial.id == results.run.baseline
@@ -72,7 +72,7 @@ SPEEDS = {"qps": "QPS", "p95_ms": "p95 ms"}
 def speeds(results: Results) -> dict[str, str]:
     """The columns of `SPEEDS` where some trial was put under load, and dollars where some
     embedder is paid; none else."""
-    found = SPEEDS if any(loaded(results, trial) for trial in results.finished) else {}
+    found = SPEEDS if results.under_load else {}
     return {**found, "embed_usd": "embed $"} if results.paid else found
 
 

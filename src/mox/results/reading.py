@@ -17,7 +17,7 @@ from mox.pipeline.stages import Ref
 from mox.pipeline.store import Artifact, Store
 from mox.registry import nearest
 from mox.results.load.costs import load_costs
-from mox.results.run import Run, TrialRun, approximates
+from mox.results.run import Run, TrialRun, approximates, simulated
 from mox.types import ChunkTable, Document, Hits, Question
 
 if TYPE_CHECKING:
@@ -98,7 +98,13 @@ class Reading:
 
     def params(self, trial: TrialRun) -> dict[str, Any]:
         """A trial's configuration, flat."""
-        return dict(flatten(trial.config))
+        if trial.id not in self._flat:
+            self._flat[trial.id] = dict(flatten(trial.config))
+        return dict(self._flat[trial.id])
+
+    @cached_property
+    def _flat(self) -> dict[str, dict[str, Any]]:
+        return {}
 
     def label(self, trial: TrialRun) -> str:
         """What a trial is called where space is short: its kinds, and what tells it apart."""
@@ -253,6 +259,16 @@ class Reading:
         if self.paid:
             costs["embed_usd"] = self._embed_usd(trial)
         return costs
+
+    @cached_property
+    def simulated(self) -> bool:
+        """Whether some trial's vectors, and what they cost, are a simulator's."""
+        return any(map(simulated, self.run.trials))
+
+    @cached_property
+    def under_load(self) -> bool:
+        """Whether some finished trial was put under load."""
+        return any("load" in trial.roles for trial in self.finished)
 
     @cached_property
     def paid(self) -> bool:

@@ -11,7 +11,6 @@ from mox.pipeline.store import DamagedError
 from mox.results.document import document
 from mox.results.report.about import yaml_text
 from mox.results.report.content import Picture
-from mox.results.run import simulated
 from mox.secrets import scrubbed
 from mox.spec import canonical
 from mox.tracking import tables
@@ -67,12 +66,17 @@ def params(results: Results) -> dict[str, str]:
 
 def _axes(results: Results) -> dict[str, str]:
     """`axes.index.m` → `8, 16`: what the trials differ in, and every kind."""
-    seen: dict[str, dict[str, None]] = {}
+    seen: dict[str, dict[str, Any]] = {}
     for trial in results.run.trials:
         for name, value in results.params(trial).items():
             if name in results.run.varying or name.endswith(".kind"):
-                seen.setdefault(name, {})[text_of(scrubbed(value))] = None
-    return {legal_key(f"axes.{name}"): ", ".join(values) for name, values in seen.items()}
+                seen.setdefault(name, {})[text_of(value)] = value
+    return {
+        legal_key(f"axes.{name}"): ", ".join(
+            dict.fromkeys(text_of(scrubbed(value)) for value in values.values())
+        )
+        for name, values in seen.items()
+    }
 
 
 def metrics(results: Results) -> dict[str, float]:
@@ -92,7 +96,7 @@ def tags(results: Results) -> dict[str, str]:
     run, choice = results.run, results.choice
     found = {
         "mox.stopped": run.stopped or "",
-        **({"mox.simulated": "true"} if any(map(simulated, run.trials)) else {}),
+        **({"mox.simulated": "true"} if results.simulated else {}),
         "mox.chosen": choice.trial or "" if choice else "",
         "mox.chosen_label": results.label(results.chosen) if results.chosen else "",
         "mox.frontier_by": ", ".join(results.frontier().by) if results.finished else "",
