@@ -63,6 +63,22 @@ def test_imports_stay_light(statement: str) -> None:
     assert done.stdout.strip() == ""
 
 
+def test_the_command_sets_up_numpys_threads_before_numpy_is_there() -> None:
+    """They spin else, for a fifth of all the CPU time of a run in which all is stored."""
+    done = run(sys.executable, "-c", "import sys, mox.cli; print('numpy' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_a_worker_imports_nothing_that_only_loads_and_experiments_need() -> None:
+    code = (
+        "import sys, mox.pipeline.worker, mox.pipeline.work, mox.pipeline.together\n"
+        "rooms = ('mox.loadgen', 'mox.experiment', 'mox.providers', 'mox.results')\n"
+        "print(*[name for name in rooms if name in sys.modules])"
+    )
+    done = run(sys.executable, "-c", code)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
 def test_a_kind_is_found_without_importing_the_rooms_of_others() -> None:
     code = (
         "import sys; from mox.indexes import indexes\n"

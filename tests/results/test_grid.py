@@ -26,10 +26,17 @@ ROWS = (
 )
 
 
-def shown(width: int) -> str:
+def shown(width: int, rows: tuple[Row, ...] = ROWS) -> str:
     buffer = io.StringIO()
-    grid.show(Console(file=buffer, width=width, color_system=None), COLUMNS, ROWS)
+    grid.show(Console(file=buffer, width=width, color_system=None), COLUMNS, rows)
     return buffer.getvalue()
+
+
+def test_a_minor_column_without_a_word_takes_no_room() -> None:
+    rows = tuple(Row([*row.cells[:3], "", *row.cells[4:]]) for row in ROWS)
+    wide = shown(72, rows)
+    assert wide.splitlines()[0].split() == ["trial", "configuration", "recall", "mrr", "chunks"]
+    assert "too narrow" not in wide
 
 
 def test_what_has_room_is_shown_whole_and_to_the_letter() -> None:

@@ -37,9 +37,13 @@ class Row:
 
 
 def show(console: Console, columns: Sequence[Column], rows: Sequence[Row], title: str = "") -> None:
-    """Print a table as wide as the console, and name what that has no room for."""
-    gone: set[int] = set()
+    """Print a table as wide as the console, and name what that has no room for.
+
+    A minor column without a word in it is left out, and not named.
+    """
     minor = [at for at in range(len(columns)) if columns[at].minor]
+    empty = {at for at in minor if not any(row.cells[at] for row in rows)}
+    gone = set(empty)
     for least in sorted(minor, key=lambda at: (columns[at].minor, at), reverse=True):
         if _least_width(columns, rows, gone) <= console.width:
             break
@@ -47,8 +51,8 @@ def show(console: Console, columns: Sequence[Column], rows: Sequence[Row], title
     if title:
         console.print(title, style="italic", markup=False, highlight=False, soft_wrap=True)
     console.print(_table(columns, rows, gone))
-    if gone:
-        names = ", ".join(column.name for at, column in enumerate(columns) if at in gone)
+    if gone - empty:
+        names = ", ".join(columns[at].name for at in sorted(gone - empty))
         console.print(
             f"too narrow for: {names}; a wider terminal or --json shows them.",
             style="dim",
