@@ -13,8 +13,13 @@ AutoRAG wants an environment of its own, Python 3.11:
         llama-index-embeddings-huggingface milvus-lite 'torch<2.14'
 
 with files copied, not hard-linked (nltk refuses those of llama-index-core else). Its sweep takes
-some eight CPU minutes, twice. Without it only Mox' half runs, and the table says so. A small run
-of that, in under half a minute on a quiet machine:
+some eight CPU minutes, twice. Without it only Mox' half runs, and the table says so.
+
+Give a `--work` in memory (below /dev/shm, for both halves), or wait: for six minutes after many
+files were deleted ext4 looks through what was freed for each file it makes, and Mox makes some
+3,000 (measured: 0.2 CPU seconds for all of them, up to 1.5 then).
+
+A small run of Mox' half, in under half a minute on a quiet machine:
 
     python tests/benchmarks/rival_autorag.py --documents 20 --questions 20 --weights 5 \\
         --embed wordllama --no-faults
