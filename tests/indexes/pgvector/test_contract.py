@@ -89,7 +89,8 @@ def graphs(column: Column) -> dict[str, tuple[Setup, Setup]]:
             Setup(bits, HnswSearch(ef_search=100, rerank=20)),
         ),
         "m": (setup(20, m=2), setup(20, m=24)),
-        "ef_construction": (setup(20, ef_construction=8), setup(20)),
+        # Of two links a node: of four, bits alone part the two graphs by three points or less.
+        "ef_construction": (setup(20, m=2, ef_construction=4), setup(20, m=2)),
         "ef_search": (setup(10), setup(400)),
         "rerank": (
             Setup(bits, HnswSearch(ef_search=200, rerank=10)),
