@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mox.secrets import hide
+
 pytestmark = pytest.mark.timeout(170)
 
 IN_URI = "pl4nted-in-a-uri"
@@ -94,3 +96,15 @@ def test_no_secret_is_in_a_notebooks_output(
     assert "is away or does not answer" in text
     assert IN_URI not in text
     assert IN_ENVIRONMENT not in text
+
+
+def test_a_uris_password_is_known_as_it_stands_in_the_environment_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MOX_REDIS_URL", "redis://me:first/pass%21@127.0.0.1:6379/0")
+    said = "as written first/pass%21, as meant first/pass!, and second-pass"
+    assert hide(said) == "as written ***, as meant ***, and second-pass"
+    monkeypatch.setenv("MOX_REDIS_URL", "redis://me:second-pass@127.0.0.1:6379/0")
+    assert hide(said) == "as written first/pass%21, as meant first/pass!, and ***"
+    monkeypatch.delenv("MOX_REDIS_URL")
+    assert hide(said) == said
