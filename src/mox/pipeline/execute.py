@@ -5,17 +5,19 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from mox.pipeline import codec
 from mox.pipeline.agenda import Agenda
 from mox.pipeline.estimate import START_S, estimate
+from mox.pipeline.forkserver import Forkserver
 from mox.pipeline.paid import purse, with_purse
 from mox.pipeline.plan import Plan
 from mox.pipeline.pool import Worker, environment
 from mox.pipeline.stages import MEASURED, VERSIONS, Stage
+from mox.retrieval import retrievers
 from mox.services.running import exported
 from mox.settings import Settings
 
@@ -104,6 +106,12 @@ def _write_inputs(plan: Plan, pending: list[Stage], outcome: Outcome, progress: 
         progress.finished(stage, stored=False, failed=False)
 
 
+def _imports(stages: Iterable[Stage]) -> list[str]:
+    """Modules that the retrievers of some stages ask to have imported once for all workers."""
+    kinds = sorted({stage.spec["of"]["kind"] for stage in stages if stage.kind == "lexical"})
+    return [name for kind in kinds for name in retrievers.entry(kind).traits.get("imports", ())]
+
+
 class _Runner:
     """Hands jobs to workers and takes in what they say. One thread touches its state."""
 
@@ -125,6 +133,7 @@ class _Runner:
         by_kind = estimate(plan, 1)["by_kind"]
         expected = sum(seconds for kind, seconds in by_kind.items() if kind not in MEASURED)
         self._enough: int = max(1, min(self._count, round(expected / START_S)))
+        self._imports = _imports(todo)
         self._since: dict[int, float] = {}
         self._redone: set[tuple[str, str]] = set()
         self._inbox: queue.Queue[tuple[int, Mapping[str, Any]]] = queue.Queue()
@@ -132,7 +141,8 @@ class _Runner:
     def run(self, deadline: float | None) -> None:
         """Run all that is to do, or until the deadline (monotonic seconds) or Ctrl-C."""
         ambient = {**environment(self._count), **exported(self._settings)}
-        workers = [Worker(ambient) for _ in range(self._count)]
+        forks = Forkserver(ambient, self._imports)
+        workers = [Worker(forks) for _ in range(self._count)]
         jobs: list[queue.Queue[list[Stage] | None]] = [queue.Queue() for _ in workers]
         threads = [
             threading.Thread(target=self._feed, args=(at, worker, jobs[at]), daemon=True)
@@ -145,9 +155,11 @@ class _Runner:
         except KeyboardInterrupt:
             self._outcome.stopped = "interrupted"
         finally:
-            for worker, line in zip(workers, jobs, strict=True):
-                line.put(None)
+            for worker in workers:
                 worker.end()
+            forks.close()  # before the threads end, of which one takes it along
+            for line in jobs:
+                line.put(None)
             for thread in threads:
                 thread.join(timeout=10)
 
@@ -176,8 +188,8 @@ class _Runner:
         return self._enough
 
     def _feed(self, at: int, worker: Worker, jobs: queue.Queue[list[Stage] | None]) -> None:
-        """One worker's thread. It lives as long as the worker: the kernel ends a worker with the
-        very thread that started it (PR_SET_PDEATHSIG)."""
+        """One worker's thread. It lives as long as all workers: the kernel ends what they are
+        forked from with the very thread that started it (PR_SET_PDEATHSIG)."""
         while (job := jobs.get()) is not None:
             worker.do(
                 job,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import queue
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any
 
+from mox.pipeline.forkserver import Forkserver, last_words
 from mox.pipeline.stages import Stage
 from mox.pipeline.worker import to_plain
 from mox.secrets import scrub
@@ -19,12 +20,22 @@ from mox.secrets import scrub
 Report = Callable[[Mapping[str, Any]], None]
 
 
+@dataclass
+class _Process:
+    """A running worker, as we hold it."""
+
+    pid: int
+    jobs: IO[str]
+    said: IO[str]
+    listener: threading.Thread
+
+
 class Worker:
     """One worker process. Started when first needed; started anew after it was ended."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = dict(environment)
-        self._process: subprocess.Popen[str] | None = None
+    def __init__(self, forks: Forkserver) -> None:
+        self._forks = forks
+        self._process: _Process | None = None
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._errors: IO[bytes] | None = None
         self._ended = threading.Lock()
@@ -36,11 +47,14 @@ class Worker:
         is done, its stages that were not reported are reported as lost.
         """
         waiting = {stage.key: stage for stage in job}
-        process = self._started()
-        assert process.stdin is not None  # noqa: S101  opened with PIPE
         try:
-            process.stdin.write(json.dumps([to_plain(stage) for stage in job]) + "\n")
-            process.stdin.flush()
+            jobs = self._started().jobs
+        except OSError as error:
+            self._lost(waiting, report, f"has no worker: none could be started ({error})")
+            return
+        try:
+            jobs.write(json.dumps([to_plain(stage) for stage in job]) + "\n")
+            jobs.flush()
             while True:
                 event = self._events.get(timeout=timeout_s)
                 if event is None:
@@ -64,35 +78,37 @@ class Worker:
         with self._ended:
             process, self._process = self._process, None
             if process is not None:
-                process.kill()
-                process.wait()
-                for pipe in (process.stdin, process.stdout):
-                    if pipe is not None:
-                        try:
-                            pipe.close()
-                        except OSError:
-                            continue  # a pipe to the dead process could not be flushed
+                self._forks.end(process.pid)
+                for pipe in (process.jobs, process.said):
+                    try:
+                        pipe.close()
+                    except OSError:
+                        continue  # a pipe to the dead process could not be flushed
 
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is not None and self._process.poll() is None:
+    def _started(self) -> _Process:
+        if self._process is not None and self._process.listener.is_alive():
             return self._process
         self.end()
         self._events = queue.Queue()
         if self._errors is not None:
             self._errors.close()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
-        process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-            [sys.executable, "-m", "mox.pipeline.worker", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=self._environment,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for the parent, which decides what is kept
-        )
+        theirs_in, jobs = os.pipe()
+        said, theirs_out = os.pipe()
+        try:
+            pid = self._forks.fork([theirs_in, theirs_out, self._errors.fileno()])
+        except OSError:
+            os.close(jobs)
+            os.close(said)
+            raise
+        finally:
+            os.close(theirs_in)
+            os.close(theirs_out)
+        from_it = os.fdopen(said, encoding="utf-8")
+        listener = threading.Thread(target=_listen, args=(from_it, self._events), daemon=True)
+        process = _Process(pid, os.fdopen(jobs, "w", encoding="utf-8"), from_it, listener)
         self._process = process
-        threading.Thread(target=_listen, args=(process, self._events), daemon=True).start()
+        listener.start()
         return process
 
     def _lost(self, waiting: Mapping[str, Stage], report: Report, why: str) -> None:
@@ -109,12 +125,9 @@ class Worker:
             )
 
     def _last_words(self) -> str:
-        """The last line that a dead worker wrote to standard error, if any."""
-        if self._errors is None:
-            return ""
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f" ({scrub(lines[-1])[:300]})" if lines else ""  # a secret cut in two would stay
+        """What a dead worker wrote last to standard error, if anything."""
+        said = last_words(self._errors) if self._errors is not None else ""
+        return f" ({said})" if said else ""
 
     def close(self) -> None:
         """End the process and give back its files."""
@@ -124,10 +137,9 @@ class Worker:
             self._errors = None
 
 
-def _listen(process: subprocess.Popen[str], events: queue.Queue[dict[str, Any] | None]) -> None:
-    assert process.stdout is not None  # noqa: S101  opened with PIPE
+def _listen(said: IO[str], events: queue.Queue[dict[str, Any] | None]) -> None:
     try:
-        for line in process.stdout:
+        for line in said:
             events.put(json.loads(line))
     except (ValueError, OSError):
         pass  # the pipe was closed under us, or a line was cut by a kill

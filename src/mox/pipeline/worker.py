@@ -1,9 +1,10 @@
-"""The process that does stages: `python -m mox.pipeline.worker`.
+"""What a worker does: stages, in a process of its own.
 
 It speaks JSON lines: jobs on standard input, events on standard output. Nothing is pickled and
 the parent's `__main__` is never imported, so it works the same from a script without a guard,
-from `python -` and from a notebook. It ends when its parent does, whatever it is doing: it
-asks the kernel for that where it can, and a thread of its own waits for standard input to end.
+from `python -` and from a notebook. It ends when the run's process does, whatever it is doing:
+the kernel ends it with what it was forked from where it can, and a thread of its own waits for
+standard input to end.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -29,10 +29,16 @@ from mox.settings import settings
 Job = list[dict[str, Any]]
 
 
+def prepare() -> None:
+    """Import what every worker needs."""
+    import mox.pipeline.context
+    import mox.pipeline.together
+    import mox.pipeline.work  # noqa: F401
+
+
 def main() -> None:
     """Do jobs until standard input ends."""
-    parent = int(sys.argv[1])
-    die_with(parent)
+    seed_anew()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # Libraries that print would break the protocol: what they print goes to standard error.
     os.dup2(2, 1)
@@ -41,14 +47,11 @@ def main() -> None:
     _serve(jobs, out)
 
 
-def die_with(parent: int) -> None:
-    """Have the kernel end this process with its parent (Linux); ends at once if it is gone."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)
+def seed_anew() -> None:
+    """Part numpy's own generator from that of other workers: unlike Python's, it is the same in
+    all processes that are forked from one, and a third party's back end may draw from it."""
+    if random := sys.modules.get("numpy.random"):
+        random.seed()
 
 
 def _receive(source: IO[str], jobs: queue.Queue[Job]) -> None:
@@ -239,7 +242,3 @@ def from_plain(plain: Mapping[str, Any]) -> Stage:
     return Stage(
         plain["kind"], plain["key"], plain["spec"], inputs, plain["fingerprint"], plain["runtime"]
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -72,7 +72,13 @@ def index_bytes(spec: Bm25, texts: Sequence[str]) -> int:
 
 
 # Every word weighs 0 or more in all five variants, and a text without them isn't found.
-@retrievers.register(Bm25, fingerprint=_fingerprint, index_bytes=index_bytes, least=lambda _: 0.0)
+@retrievers.register(
+    Bm25,
+    fingerprint=_fingerprint,
+    index_bytes=index_bytes,
+    least=lambda _: 0.0,
+    imports=("bm25s",),  # which imports half of scipy
+)
 def search(
     spec: Bm25, texts: Sequence[str], queries: Sequence[str], /, *, k: int
 ) -> tuple[Ints, Floats]:

@@ -235,7 +235,8 @@ class Watch:
     def end(self) -> None:
         """kill -9."""
         if self.is_worker and not self.alone:
-            os.kill(os.getppid(), signal.SIGKILL)
+            # The process that runs the plan: the first argument of what workers are forked from.
+            os.kill(int(sys.argv[1]), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -244,8 +245,6 @@ def who(frame: FrameType | None) -> str:
     helper = engine = last = ""
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module == "__main__" and WORKER in sys.orig_argv:
-            module = WORKER
         name = f"{module}.{frame.f_code.co_name}"
         if module.startswith("mox."):
             if name not in HELPERS and module != LOCKS:
