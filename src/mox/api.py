@@ -95,13 +95,14 @@ def run(
         raise SpecError("a plan's settings are fixed.", mend="give `set` to `mox.plan`.")
     made = experiment if isinstance(experiment, plans.Plan) else plan(experiment, set=set)
     here = located(settings())
+    todo = made.lacks()
     mirroring = None
     if not offline:
         from mox.tracking.mirroring import Mirroring
 
-        mirroring = Mirroring(made, here)
+        mirroring = Mirroring(made, here, begin=todo)
     try:
-        with announced(made, record=going.provisional(made)):
+        with announced(made, record=going.provisional(made) if todo else None):
             outcome = execute(made, here, watcher(quiet=quiet))
             record = runs.record(made, outcome)
             runs.save(made.store, record)

@@ -53,6 +53,8 @@ class Registry(Generic[B]):
         self._ours = tuple(ours)
         self._not_imported = list(self._ours)
         self._entries: dict[str, Entry[B]] = {}
+        self._ready: set[str] = set()
+        """Kinds that were looked up, and so whose modules are imported to their ends."""
         self._broken: dict[str, str] = {}
         self._importing = threading.RLock()
         self._loading: str | None = None
@@ -77,6 +79,7 @@ class Registry(Generic[B]):
                     mend="give the back end another kind.",
                 )
             self._entries[kind] = Entry(spec, backend, fingerprint, traits, self._loading)
+            self._ready.discard(kind)
             return backend
 
         return decorate
@@ -111,9 +114,12 @@ class Registry(Generic[B]):
         """
         if not isinstance(kind, str):
             return None
-        self._load_ours(kind)
-        if kind not in self._entries:
-            self._load_plugin(kind)
+        if kind not in self._ready:  # else without a lock: a sweep asks for few, and often
+            self._load_ours(kind)
+            if kind not in self._entries:
+                self._load_plugin(kind)
+            if kind in self._entries:
+                self._ready.add(kind)
         return self._entries.get(kind)
 
     def __getitem__(self, spec: Spec) -> B:

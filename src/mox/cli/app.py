@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from gc import set_threshold
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -48,6 +49,9 @@ def main() -> None:
     # Before numpy is imported: its threads else wait 20 ms for more work after each product, and
     # burn a core meanwhile (a fifth of all that a repeated run takes).
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
+    # Hardly anything that a command imports or plans becomes garbage: looked for after each 700
+    # new objects, it takes a twentieth of a short run.
+    set_threshold(10_000, 20, 20)
     warnings.showwarning = show_warning
     app()
 

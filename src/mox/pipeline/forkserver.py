@@ -85,7 +85,8 @@ class Forkserver:
     def end(self, pid: int) -> None:
         """End a child at once; returns when it is gone."""
         with self._asking:
-            if pid in self._children:  # else it ended with its server, and another may be so named
+            # Else it ended with its server, and its number may be another's.
+            if pid in self._children and self._process and self._process.poll() is None:
                 self._children.discard(pid)
                 os.kill(pid, signal.SIGKILL)  # it keeps its number until the server has waited
                 self._asked(str(pid).encode())

@@ -81,6 +81,10 @@ class Plan:
         """
         return list(self.lacking(self.stages.values()))
 
+    def lacks(self) -> bool:
+        """Whether anything of it would run."""
+        return any(self.lacking(self.stages.values()))
+
     def lacking(self, stages: Iterable[Stage]) -> Iterator[Stage]:
         """Of some stages those that the store lacks; each is looked at when its turn comes."""
         stored = looking(self.store)

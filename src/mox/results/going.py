@@ -24,9 +24,9 @@ CUT_OFF = "cut off"
 """What `Run.stopped` says of a run without a record of its end. Neither is ever stored."""
 
 
-def provisional(plan: Plan) -> dict[str, Any] | None:
-    """What is announced of a plan that is about to be run; None where all of it is stored."""
-    return plain(record(plan, Outcome())) if any(plan.lacking(plan.stages.values())) else None
+def provisional(plan: Plan) -> dict[str, Any]:
+    """What is announced of a plan that is about to be run."""
+    return plain(record(plan, Outcome()))
 
 
 def unfinished(store: Store, run_id: str) -> Run | None:

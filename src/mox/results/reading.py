@@ -98,9 +98,12 @@ class Reading:
 
     def params(self, trial: TrialRun) -> dict[str, Any]:
         """A trial's configuration, flat."""
+        return dict(self._flattened(trial))
+
+    def _flattened(self, trial: TrialRun) -> Mapping[str, Any]:
         if trial.id not in self._flat:
             self._flat[trial.id] = dict(flatten(trial.config))
-        return dict(self._flat[trial.id])
+        return self._flat[trial.id]
 
     @cached_property
     def _flat(self) -> dict[str, dict[str, Any]]:
@@ -109,18 +112,23 @@ class Reading:
     def label(self, trial: TrialRun) -> str:
         """What a trial is called where space is short: its kinds, and what tells it apart."""
         words = []
+        params = self._flattened(trial)
         for axis in AXES:
             if axis not in trial.config:
                 continue
-            params = dict(flatten(trial.config[axis]))
+            kind = f"{axis}.kind"
             extra = [
-                f"{name}={value}"
+                f"{name[len(axis) + 1 :]}={value}"
                 for name, value in params.items()
-                if f"{axis}.{name}" in self.run.varying and name != "kind"
+                if name in self._varying and name != kind and name.startswith(f"{axis}.")
             ]
-            if extra or "kind" in params:
-                words.append(" ".join([str(params.get("kind", axis)), *extra]))
+            if extra or kind in params:
+                words.append(" ".join([str(params.get(kind, axis)), *extra]))
         return " · ".join(words)
+
+    @cached_property
+    def _varying(self) -> frozenset[str]:
+        return frozenset(self.run.varying)
 
     def scores(self, trial: TrialRun) -> Artifact:
         """(questions,) values by measure, NaN for unanswerable questions; `facts["short"]`."""

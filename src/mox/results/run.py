@@ -125,7 +125,7 @@ def record(plan: Plan, outcome: Outcome) -> Run:
         questions=first["questions"],
         varying=tuple(e.varying),
         trials=tuple(_trial(stored, planned, outcome) for planned in plan.trials),
-        stages=counts(plan, outcome),
+        stages=counts(plan, outcome, stored),
         seconds=outcome.seconds,
         stopped=outcome.stopped,
         started=_first_started(plan, outcome),
@@ -165,10 +165,9 @@ def _trial(stored: Callable[[Ref], bool], planned: PlannedTrial, outcome: Outcom
     return TrialRun(planned.id, planned.trial.config, planned.roles, status, error)
 
 
-def counts(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+def counts(plan: Plan, outcome: Outcome, stored: Callable[[Ref], bool]) -> dict[str, Any]:
     """Stages in all, run now, stored already, failed; and the same by kind."""
     by_kind: dict[str, dict[str, int]] = {}
-    missing = {stage.key for stage in plan.pending()}
     for stage in plan.stages.values():
         row = by_kind.setdefault(
             stage.kind, {"total": 0, "run": 0, "stored": 0, "failed": 0, "left": 0}
@@ -178,10 +177,8 @@ def counts(plan: Plan, outcome: Outcome) -> dict[str, Any]:
             row["failed"] += 1
         elif stage.key in outcome.ran:
             row["run"] += 1
-        elif stage.key in missing:
-            row["left"] += 1
         else:
-            row["stored"] += 1
+            row["stored" if stored(stage.ref) else "left"] += 1
     total = {
         name: sum(row[name] for row in by_kind.values()) for name in next(iter(by_kind.values()))
     }

@@ -35,16 +35,19 @@ class Mirroring:
 
     MLflow is imported in a thread of its own while workers do stages, and not at all for a run
     that is mirrored already. A server that is lost on the way costs a warning, never a result.
+
+    Args:
+        begin: whether the run has anything to do: it is begun in MLflow beside it then.
     """
 
-    def __init__(self, made: Plan, here: Settings) -> None:
+    def __init__(self, made: Plan, here: Settings, *, begin: bool) -> None:
         self._made = made
         self._uri = server.tracking_uri(here.root)
         server.reachable(self._uri)
         self._mirror: Mirror | None = None
         self._lost: MoxError | None = None
         self._thread: threading.Thread | None = None
-        if any(made.lacking(made.stages.values())):
+        if begin:
             self._thread = threading.Thread(target=self._begin, daemon=True)
             self._thread.start()
 

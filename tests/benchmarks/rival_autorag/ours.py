@@ -94,23 +94,22 @@ def need(ran: Ran) -> dict[str, Any]:
 
 def taken(ran: Ran, noted: list[parts.Note], corpus: Path) -> parts.Taken:
     """A run's parts. The process that was started plans, hands out, and reads the results back;
-    its workers do the stages, and what they do besides (storing) is counted with the sweep."""
+    its workers do the stages, and what they do besides (storing) is counted with the sweep. What
+    they are forked from does nothing but import."""
     first, other, embedded = parts.embeddings(noted, corpus)
     model = parts.covered(parts.of_kind(noted, *MODEL))
     embed = parts.covered(parts.of_kind(noted, "stage embed", "stage queries"))
     chunking = parts.covered(parts.of_kind(noted, "stage chunk", "stage tokens"))
     workers = {note["pid"] for note in noted if note["what"].startswith(("stage ", "job"))}
     main = {note["pid"] for note in noted if note["what"].startswith("api ")}
+    forked_from = {note["pid"] for note in noted} - workers - main
     begun = _before_first(noted, workers)
-    in_workers = sum(
-        max(note["so_far"] for note in noted if note["pid"] == worker) for worker in workers
-    )
     found = {
         parts.CORPUS: first,
         parts.AGAIN: other,
-        parts.START: begun + _before_first(noted, main) + model,
+        parts.START: begun + _before_first(noted, main) + _until_last(noted, forked_from) + model,
         parts.CHUNKING: chunking,
-        parts.SWEEP: in_workers - begun - chunking - first - other - model,
+        parts.SWEEP: _until_last(noted, workers) - begun - chunking - first - other - model,
     }
     assert embed >= first + other, "embedding outside of an embedding stage"
     found[parts.REST] = ran.cpu_s - sum(found.values())
@@ -125,6 +124,15 @@ def _before_first(noted: list[parts.Note], processes: set[int]) -> float:
             begin = note["so_far"] - note["cpu"]
             begins[note["pid"]] = min(begin, begins.get(note["pid"], begin))
     return sum(begins.values())
+
+
+def _until_last(noted: list[parts.Note], processes: set[int]) -> float:
+    """CPU seconds of processes until each one's last note."""
+    ends: dict[int, float] = {}
+    for note in noted:
+        if note["pid"] in processes:
+            ends[note["pid"]] = max(note["so_far"], ends.get(note["pid"], 0.0))
+    return sum(ends.values())
 
 
 def measure(work: Path, corpus: Path, job: Job, embed: str) -> dict[str, Any]:
