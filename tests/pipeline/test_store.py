@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from mox.errors import StoreError
-from mox.pipeline.store import DamagedError, Store, unreadable
+from mox.pipeline.disk import unreadable
+from mox.pipeline.store import DamagedError, Store
 
 KEY = "ab" * 32
 NOTE = {"version": 1, "spec": {}, "inputs": {}, "seconds": 0.0}

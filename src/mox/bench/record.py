@@ -43,8 +43,9 @@ from mox.bench.fits import Power, fits
 from mox.bench.formula import estimates
 from mox.bench.points import Point, Way, by_way, key_of
 from mox.errors import MoxError, StoreError
+from mox.pipeline.disk import write_whole
 from mox.pipeline.stages import Ref
-from mox.pipeline.store import Store, write_whole
+from mox.pipeline.store import Store
 from mox.results.collect.gc import Standing
 from mox.spec import digest, readable
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mox.loadgen import cores
+from mox.pipeline.disk import write_whole
 from mox.pipeline.plan import Plan
 from mox.pipeline.stages import MEASURED, Stage
-from mox.pipeline.store import Store, write_whole
+from mox.pipeline.store import Store
 
 DEFAULTS: Mapping[str, float] = {
     "documents": 0.1,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mox.embedding import embedders
-from mox.pipeline.store import unreadable, unwritable, write_synced
+from mox.pipeline.disk import unreadable, unwritable, write_synced
 from mox.spec import Spec, digest
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from mox.errors import SpecError
 from mox.evaluation.measures import check as check_measures
 from mox.experiment import Experiment
 from mox.indexes import address, check, check_search, engine, indexes
+from mox.pipeline.disk import write_whole
 from mox.pipeline.loads import check_loads
 from mox.pipeline.notes import notes_of
 from mox.pipeline.plan import Plan, fold
-from mox.pipeline.store import Store, write_whole
+from mox.pipeline.store import Store
 from mox.settings import Settings
 from mox.spec import IndexSpec, digest
 from mox.types import Corpus

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from mox.errors import StoreError
+from mox.pipeline.disk import unwritable, write_synced
 from mox.pipeline.plan import Plan
 from mox.pipeline.stages import Ref
-from mox.pipeline.store import Store, unwritable, write_synced
+from mox.pipeline.store import Store
 
 COLLECTING = "collecting"
 """The lock that `gc` holds from its first look to its last removal."""

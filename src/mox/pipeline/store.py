@@ -25,6 +25,17 @@ from typing import TYPE_CHECKING, Any
 from mox.errors import StoreError
 from mox.locks import Locks
 from mox.pipeline import npz
+from mox.pipeline.disk import (
+    GONE,
+    read_bytes,
+    remove_tree,
+    sync_folder,
+    unreadable,
+    unremovable,
+    unwritable,
+    write_synced,
+    write_unsynced,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,12 +45,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 REMOVED = ".removed."
 """Part of the name of what is being removed: nobody reads it any more, whoever left it."""
-
-
-_GONE = (FileNotFoundError, NotADirectoryError)
-"""That a file isn't there is damage. What else the system says of it may pass: too many files are
-open, memory is short, a disk is slow to come back."""
-_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class DamagedError(StoreError):
@@ -89,9 +94,9 @@ class Store:
         """
         try:
             size = os.stat(self._file(kind, key, "data.npz")).st_size  # noqa: PTH116  a hot path
-            found: dict[str, Any] = json.loads(_bytes(self._file(kind, key, "artifact.json")))
+            found: dict[str, Any] = json.loads(read_bytes(self._file(kind, key, "artifact.json")))
             return found if found["bytes"] == size else None
-        except (*_GONE, ValueError, KeyError, TypeError):
+        except (*GONE, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
             raise unreadable(self.folder(kind, key), error, redone=True) from None
@@ -111,7 +116,7 @@ class Store:
         try:
             with (self.folder(kind, key) / "data.npz").open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
-        except _GONE:
+        except GONE:
             return "its bytes are not all there"  # another process removes it
         except OSError as error:
             raise unreadable(self.folder(kind, key), error, redone=True) from None
@@ -134,8 +139,8 @@ class Store:
             StoreError: the system doesn't let it be read.
         """
         try:
-            return dict(json.loads(_bytes(self._file(kind, key, "artifact.json"))))
-        except (*_GONE, ValueError) as error:
+            return dict(json.loads(read_bytes(self._file(kind, key, "artifact.json"))))
+        except (*GONE, ValueError) as error:
             raise self._damaged(kind, key, f"sidecar: {error}") from None
         except OSError as error:
             raise unreadable(self.folder(kind, key), error, redone=True) from None
@@ -149,8 +154,8 @@ class Store:
         """
         sidecar = self.sidecar(kind, key)
         try:
-            raw = _bytes(self._file(kind, key, "data.npz"))
-        except _GONE as error:
+            raw = read_bytes(self._file(kind, key, "data.npz"))
+        except GONE as error:
             raise self._damaged(kind, key, str(error)) from None
         except OSError as error:
             raise unreadable(self.folder(kind, key), error, redone=True) from None
@@ -262,107 +267,6 @@ class Store:
         with suppress(StoreError):  # the damage is what is said; a read-only store keeps it
             self.remove(kind, key)
         return DamagedError(kind, key, said)
-
-
-def write_synced(path: Path | str, raw: bytes) -> None:
-    """Write a file whose bytes are on the disk when this returns."""
-    with open(path, "wb") as file:  # noqa: PTH123  a hot path, as those below
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_unsynced(path: str, raw: bytes) -> None:
-    """Write a file whose bytes the system brings to the disk when it likes."""
-    with open(path, "wb", buffering=0) as file:  # noqa: PTH123
-        left = memoryview(raw)
-        while left:
-            left = left[file.write(left) :]
-
-
-def _bytes(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-        return file.read()
-
-
-def write_whole(path: Path, raw: bytes) -> None:
-    """Write or replace a file at once: a reader sees the old bytes or the new ones."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-    try:
-        write_synced(temporary, raw)
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a file, or a folder with all in it; no error where there is none.
-
-    Raises:
-        StoreError: the system doesn't let it be removed.
-    """
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except FileNotFoundError:
-        return  # another process removes it too
-    except OSError as error:
-        raise unremovable(path, error) from None
-
-
-def unremovable(path: Path, error: OSError) -> StoreError:
-    """A clear error for a path that the system would not remove."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    said = "the disk is full" if full else error.strerror
-    mend = "free some space by other means" if full else "make MOX_HOME writable for this user"
-    return StoreError(
-        f"cannot remove {path}: {said}.",
-        mend=f"{mend} and run `mox gc` again; what is stored is whole.",
-    )
-
-
-def unwritable(path: Path, error: OSError) -> StoreError:
-    """A clear error for a path that the system would not write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(
-            f"the disk is full: cannot write {path}.",
-            mend="free some space (`mox gc` removes what no run needs) and run again: what was"
-            " finished is kept.",
-        )
-    return StoreError(f"cannot write {path}: {error.strerror}.", mend="check MOX_HOME.")
-
-
-def unreadable(path: Path, error: OSError, *, redone: bool = False) -> StoreError:
-    """A clear error for what is there and can't be read now: nothing is known to be damaged.
-
-    Args:
-        redone: whether the path is an artifact's folder, which a run makes again where it is gone.
-    """
-    if error.errno in _SHORT:
-        mend = "raise the limit (`ulimit -n` for files, `ulimit -v` for memory) and run again"
-    else:
-        mend = "check the disk, and that this user may read MOX_HOME"
-        if redone:  # this user may never read it: a bad block, another owner
-            mend += ", or remove that folder, which is redone"
-        mend += "; then run again"
-    return StoreError(
-        f"{path} cannot be read: {error.strerror or error}.", mend=f"{mend}: nothing was removed."
-    )
 
 
 def _identify(root: Path) -> str:

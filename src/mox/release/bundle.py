@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mox.errors import SpecError, StoreError
+from mox.pipeline.disk import write_whole
 from mox.pipeline.plan import ENDS
-from mox.pipeline.store import write_whole
 from mox.release.corpus import verified
 from mox.release.file import CHECKSUM, SCHEMA, Release, dump, read_release
 from mox.release.runtime import runtime_of

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mox.errors import MoxError, StoreError
+from mox.pipeline.disk import write_whole
 from mox.pipeline.stages import VERSIONS, Ref
-from mox.pipeline.store import Store, write_whole
+from mox.pipeline.store import Store
 from mox.release.bundle import Release, read_release
 from mox.results import Run, TrialRun
 from mox.results.collect.gc import Standing

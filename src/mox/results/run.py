@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mox.errors import MissingError, StoreError
+from mox.pipeline.disk import sync_folder, unremovable, write_whole
 from mox.pipeline.execute import Outcome
 from mox.pipeline.plan import Plan, PlannedTrial, looking
 from mox.pipeline.stages import Ref
-from mox.pipeline.store import Store, sync_folder, unremovable, write_whole
+from mox.pipeline.store import Store
 from mox.results.git import commit
 from mox.settings import DISTRIBUTION
 from mox.spec import readable

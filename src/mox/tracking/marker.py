@@ -12,7 +12,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mox.pipeline.store import Store, write_whole
+from mox.pipeline.disk import write_whole
+from mox.pipeline.store import Store
 from mox.results.run import Run
 from mox.spec import digest
 from mox.tracking.server import database

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mox.errors import MissingError, StoreError
-from mox.pipeline.store import Store, write_whole
+from mox.pipeline.disk import write_whole
+from mox.pipeline.store import Store
 from mox.spec import readable
 
 FOLDER = "results"

@@ -13,9 +13,10 @@ from mox.errors import EngineError, MissingError, SpecError, StoreError
 from mox.indexes import indexes
 from mox.indexes.held import Collection, drop
 from mox.pipeline.context import index_spec, place_of
+from mox.pipeline.disk import remove_tree, unremovable
 from mox.pipeline.running import collecting
 from mox.pipeline.stages import Ref
-from mox.pipeline.store import Store, remove_tree, unremovable
+from mox.pipeline.store import Store
 from mox.results import run as records
 from mox.results.collect.garbage import Lost, Standing, Survey, survey
 from mox.results.collect.swept import Swept

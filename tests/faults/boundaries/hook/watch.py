@@ -37,12 +37,12 @@ WORKER = "mox.pipeline.worker"
 LOCKS = "mox.locks"
 HELPERS = {
     "mox.pipeline.context.alone",
-    "mox.pipeline.store.write_synced",
-    "mox.pipeline.store.write_whole",
-    "mox.pipeline.store.sync_folder",
+    "mox.pipeline.disk.write_synced",
+    "mox.pipeline.disk.write_whole",
+    "mox.pipeline.disk.sync_folder",
     "mox.pipeline.store.lock",
     "mox.pipeline.store.claim",
-    "mox.pipeline.store.write_unsynced",
+    "mox.pipeline.disk.write_unsynced",
     "mox.pipeline.store._name",
     "mox.providers.ledger._writing",
     "mox.providers.ledger_file.append",
