@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,7 +24,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at proces
 CHILD = """
 import os, sys, time
 SHARED = []
-def prepare():
+def prepare(more=0, imports=()):
+    SHARED.append(more) if more else None
+    for name in imports:
+        __import__(name)
     SHARED.append(os.getpid())
 def main():
     for line in sys.stdin:
@@ -64,7 +68,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     servers: list[Forkserver] = []
     children: list[Child] = []
 
-    def begin(*shared: str) -> tuple[Forkserver, Callable[[], Child]]:
+    def begin(**shared: Any) -> tuple[Forkserver, Callable[[], Child]]:
         ambient = {**environment(2), "PYTHONPATH": path}
         servers.append(Forkserver(ambient, shared, module="a_child"))
 
@@ -92,10 +96,10 @@ def gone(pid: int, within_s: float = 10) -> bool:
 
 
 def test_children_share_what_was_prepared_once(start: Start) -> None:
-    _, fork = start()
+    _, fork = start(more=7)
     one, other = fork(), fork()
     prepared = {child.says("SHARED") for child in (one, other)}
-    assert prepared == {one.says("[os.getppid()]")}
+    assert prepared == {one.says("[7, os.getppid()]")}
     assert one.pid == int(one.says("os.getpid()")) != other.pid
 
 
@@ -194,16 +198,9 @@ def test_all_end_with_who_started_them(tmp_path: Path) -> None:
         assert gone(above)
 
 
-def test_a_shared_module_is_there_already_and_one_that_is_missing_stops_nobody(
-    start: Start,
-) -> None:
-    _, fork = start("colorsys", "a_module_that_nobody_has")
-    assert fork().says("'colorsys' in sys.modules") == "True"
-
-
 def test_workers_are_forked_from_a_single_thread() -> None:
     """A fork has the locks of threads that it hasn't got, and would wait for them for ever."""
-    server = Forkserver(environment(2), ["bm25s"])
+    server = Forkserver(environment(2), {"imports": ["bm25s"], "tokenizer": "cl100k"})
     try:
         theirs_in, ours = os.pipe()
         worker = psutil.Process(server.fork([theirs_in, 2, 2]))
@@ -217,8 +214,17 @@ def test_workers_are_forked_from_a_single_thread() -> None:
         server.close()
 
 
+def test_what_workers_share_is_there_already_and_what_is_missing_stops_nobody(
+    start: Start,
+) -> None:
+    _, fork = start()
+    prepare = "__import__('mox.pipeline.worker').pipeline.worker.prepare"
+    told = "imports=['a_module_that_nobody_has', 'colorsys'], tokenizer='of nobody'"
+    assert fork().says(f"[{prepare}({told}), 'colorsys' in sys.modules]") == "[None, True]"
+
+
 def test_numpys_own_generator_differs_from_worker_to_worker(start: Start) -> None:
-    _, fork = start("numpy.random")
+    _, fork = start(imports=["numpy.random"])
     seeded = "__import__('mox.pipeline.worker').pipeline.worker.seed_anew()"
     drawn = "sys.modules['numpy.random'].random()"
     assert len({(child.says(seeded), child.says(drawn)) for child in (fork(), fork())}) == 2

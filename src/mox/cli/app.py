@@ -85,7 +85,6 @@ def run(
 ) -> None:
     """Run an experiment, or what an earlier run of it left undone, and show the choice."""
     from mox import api
-    from mox.cli.show import next_steps, show_results
     from mox.results.document import document
 
     with refusals(as_json=as_json):
@@ -94,6 +93,8 @@ def run(
         if as_json:
             show_json(document(results))
         else:
+            from mox.cli.show import next_steps, show_results
+
             show_results(results)
             next_steps(results, file)
     failed = any(trial.status != "FINISHED" for trial in results.run.trials)

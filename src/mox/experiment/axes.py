@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from mox.chunking import chunkers
@@ -13,7 +14,7 @@ from mox.embedding import dims_of, embedders
 from mox.errors import FieldError, MoxError, SpecError
 from mox.experiment.loads import Load, parse_load
 from mox.experiment.resolve import COMBINED, NEEDS, resolve
-from mox.experiment.trials import Trial
+from mox.experiment.trials import Search, Trial
 from mox.indexes import indexes
 from mox.providers.accounts import key_files_from
 from mox.registry import Registry, nearest
@@ -230,10 +231,18 @@ def expand(source: Source, tokenizer: str) -> Expanded:
     found: dict[str, Trial] = {}
     embedders_: list[Spec | None] = [*embeds] or [None]
     indexes_: list[IndexSpec | None] = [*specs] or [None]
-    for chunk, embed, index, (raw, path) in itertools.product(chunks, embedders_, indexes_, points):
+
+    @cache  # the same for all chunks and embedders
+    def search(at: int, point: int) -> Search:
+        return _search(source, indexes_[at], *points[point])
+
+    places = itertools.product(chunks, embedders_, range(len(indexes_)), range(len(points)))
+    for chunk, embed, at, point in places:
+        index, (raw, path) = indexes_[at], points[point]
         if index is not None and NEEDS.get(raw["kind"], index.holds) != index.holds:
             continue
-        trial = _trial(source, tokenizer, chunk, embed, index, raw, path)
+        _check_parts(source, embed, index, raw["kind"], path)
+        trial = _trial(source, tokenizer, chunk, embed, index, search(at, point))
         for one in _loaded(trial, under):
             found.setdefault(one.id, one)
     if under and not any(trial.load for trial in found.values()):
@@ -274,30 +283,38 @@ def _loaded(trial: Trial, under: Sequence[Load]) -> list[Trial]:
     return [replace(trial, load=load) for load in under]
 
 
+def _check_parts(
+    source: Source, embed: Spec | None, index: IndexSpec | None, kind: str, path: Path_
+) -> None:
+    """Refuse a search of vectors or of a collection that the sweep doesn't have."""
+    by_text = NEEDS.get(kind) == "texts"
+    if kind in COMBINED and (index is None or (embed is None and not by_text)):
+        lacking = "index" if by_text or embed is not None else "embed"
+        error = SpecError(
+            f"{kind} search needs {'texts' if by_text else 'vectors'}, and axes.{lacking} is"
+            " missing.",
+            mend=f"add `{lacking}:` under `axes:`.",
+        )
+        raise source.error(path, error)
+
+
+def _search(source: Source, index: IndexSpec | None, raw: Mapping[str, Any], path: Path_) -> Search:
+    try:
+        return resolve(raw, index or IndexSpec(kind=""))
+    except FieldError as error:
+        raise source.error((*path, *error.field.split(".")), error) from None
+    except MoxError as error:
+        raise source.error(path, error) from None
+
+
 def _trial(
     source: Source,
     tokenizer: str,
     chunk: Spec,
     embed: Spec | None,
     index: IndexSpec | None,
-    raw: Mapping[str, Any],
-    path: Path_,
+    search: Search,
 ) -> Trial:
-    by_text = NEEDS.get(raw["kind"]) == "texts"
-    if raw["kind"] in COMBINED and (index is None or (embed is None and not by_text)):
-        lacking = "index" if by_text or embed is not None else "embed"
-        error: MoxError = SpecError(
-            f"{raw['kind']} search needs {'texts' if by_text else 'vectors'}, and axes.{lacking} is"
-            " missing.",
-            mend=f"add `{lacking}:` under `axes:`.",
-        )
-        raise source.error(path, error)
-    try:
-        search = resolve(raw, index or IndexSpec(kind=""))
-    except FieldError as error:
-        raise source.error((*path, *error.field.split(".")), error) from None
-    except MoxError as error:
-        raise source.error(path, error) from None
     if search.settings is None:
         return Trial(tokenizer, chunk, None, None, search)
     if embed is not None and index is not None and (dims := dims_of(embed)) is not None:
@@ -305,4 +322,5 @@ def _trial(
             index.check_dims(dims)
         except MoxError as error:
             raise source.error(("axes", "index"), error) from None
+    by_text = NEEDS.get(search.kind) == "texts"
     return Trial(tokenizer, chunk, None if by_text else embed, index, search)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -86,7 +87,7 @@ class Experiment:
         """What was written, `--set` applied: what tracking keeps of it."""
         return dict(self.source.settings)
 
-    @property
+    @cached_property
     def varying(self) -> list[str]:
         """Names of parameters that tell trials apart, in the order of the axes.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -106,10 +106,13 @@ def _write_inputs(plan: Plan, pending: list[Stage], outcome: Outcome, progress: 
         progress.finished(stage, stored=False, failed=False)
 
 
-def _imports(stages: Iterable[Stage]) -> list[str]:
-    """Modules that the retrievers of some stages ask to have imported once for all workers."""
+def _shared(stages: Sequence[Stage]) -> dict[str, Any]:
+    """What several workers would each make for these stages, and have from one process instead:
+    modules that their retrievers ask for, and their tokenizer."""
     kinds = sorted({stage.spec["of"]["kind"] for stage in stages if stage.kind == "lexical"})
-    return [name for kind in kinds for name in retrievers.entry(kind).traits.get("imports", ())]
+    names = [name for kind in kinds for name in retrievers.entry(kind).traits.get("imports", ())]
+    cut = next((s.spec["tokenizer"] for s in stages if s.kind in ("chunk", "tokens")), None)
+    return {"imports": names, "tokenizer": cut}
 
 
 class _Runner:
@@ -133,7 +136,7 @@ class _Runner:
         by_kind = estimate(plan, 1)["by_kind"]
         expected = sum(seconds for kind, seconds in by_kind.items() if kind not in MEASURED)
         self._enough: int = max(1, min(self._count, round(expected / START_S)))
-        self._imports = _imports(todo)
+        self._shared = _shared(todo)
         self._since: dict[int, float] = {}
         self._redone: set[tuple[str, str]] = set()
         self._inbox: queue.Queue[tuple[int, Mapping[str, Any]]] = queue.Queue()
@@ -141,7 +144,7 @@ class _Runner:
     def run(self, deadline: float | None) -> None:
         """Run all that is to do, or until the deadline (monotonic seconds) or Ctrl-C."""
         ambient = {**environment(self._count), **exported(self._settings)}
-        forks = Forkserver(ambient, self._imports)
+        forks = Forkserver(ambient, self._shared)
         workers = [Worker(forks) for _ in range(self._count)]
         jobs: list[queue.Queue[list[Stage] | None]] = [queue.Queue() for _ in workers]
         threads = [

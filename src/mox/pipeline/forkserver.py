@@ -1,4 +1,4 @@
-"""The process that workers are forked from: `python -m mox.pipeline.forkserver PARENT MODULE ...`.
+"""The process that workers are forked from: `python -m mox.pipeline.forkserver`, by a parent.
 
 To start Python and import what a worker needs takes 0.3 CPU seconds and more; to fork a process
 that has done so takes milliseconds, and what was imported lies in memory once. The process that
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import json
 import os
 import signal
 import socket
@@ -19,9 +20,8 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from typing import IO, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, NoReturn
 
 from mox.secrets import scrub
 
@@ -41,17 +41,19 @@ class Forkserver:
 
     Args:
         environment: that of all children.
-        shared: further modules that are imported once for all children: such as take long, and
-            start no thread when imported. One that can't be imported is left to who needs it.
-        module: what children run: its `prepare()` once, before the first is forked, and its
-            `main()` in each.
+        shared: what `prepare` is given.
+        module: what children run: its `prepare(**shared)` once, before the first is forked, which
+            starts no thread, and its `main()` in each.
     """
 
     def __init__(
-        self, environment: Mapping[str, str], shared: Iterable[str] = (), module: str = WORKER
+        self,
+        environment: Mapping[str, str],
+        shared: Mapping[str, Any] | None = None,
+        module: str = WORKER,
     ) -> None:
         self._environment = dict(environment)
-        self._modules = [module, *shared]
+        self._told = [module, json.dumps(shared or {})]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
@@ -115,7 +117,7 @@ class Forkserver:
         self._line.settimeout(ANSWER_S)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-                [sys.executable, "-m", __name__, str(os.getpid()), *self._modules],
+                [sys.executable, "-m", __name__, str(os.getpid()), *self._told],
                 stdin=theirs.fileno(),
                 stdout=self._errors,
                 stderr=self._errors,
@@ -149,10 +151,7 @@ def main() -> None:
     die_with(int(sys.argv[1]))
     gc.disable()  # nothing of what is imported is garbage
     module = importlib.import_module(sys.argv[2])
-    module.prepare()
-    for name in sys.argv[3:]:
-        with suppress(Exception):
-            importlib.import_module(name)
+    module.prepare(**json.loads(sys.argv[3]))
     gc.freeze()  # a child that looked for garbage in it would copy it all
     gc.enable()
     line = socket.socket(fileno=0)

@@ -115,6 +115,9 @@ class Graph:
         self._engines = engines
         self._found: dict[str, Stage] = {}
         self._fingerprints: dict[str, Mapping[str, str]] = {}
+        self._chunks: dict[int, Stage] = {}
+        self._pairs: dict[tuple[int, str], dict[str, Stage]] = {}
+        """By the Spec's identity, which most trials share with others."""
         self.documents = self._add("documents", {"fingerprint": corpus.fingerprint}, {})
         self.questions = self._add("questions", {"fingerprint": corpus.questions_fingerprint}, {})
 
@@ -155,6 +158,11 @@ class Graph:
         return {stage.key: stage for stage in sorted(self._found.values(), key=place)}
 
     def _chunk(self, spec: Spec) -> Stage:
+        if id(spec) not in self._chunks:
+            self._chunks[id(spec)] = self._chunked(spec)
+        return self._chunks[id(spec)]
+
+    def _chunked(self, spec: Spec) -> Stage:
         tokenizer = self._experiment.tokenizer
         settings = {"of": _plain(spec), "tokenizer": tokenizer}
         prints = {**self._print(chunkers, spec), **tokenizers.fingerprint(tokenizer)}
@@ -192,6 +200,12 @@ class Graph:
 
     def _vectors(self, spec: Spec, chunk: Stage) -> dict[str, Stage]:
         """Vectors of chunks and questions."""
+        name = (id(spec), chunk.key)
+        if name not in self._pairs:
+            self._pairs[name] = self._embedded(spec, chunk)
+        return self._pairs[name]
+
+    def _embedded(self, spec: Spec, chunk: Stage) -> dict[str, Stage]:
         prints = self._print(embedders, spec)
         of = {"of": _plain(spec)}
         how = {"embedder": spec.runtime} if "paid" in embedders.entry(spec.kind).traits else {}

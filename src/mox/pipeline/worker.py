@@ -9,13 +9,14 @@ standard input to end.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
@@ -29,11 +30,23 @@ from mox.settings import settings
 Job = list[dict[str, Any]]
 
 
-def prepare() -> None:
-    """Import what every worker needs."""
-    import mox.pipeline.context
-    import mox.pipeline.together
-    import mox.pipeline.work  # noqa: F401
+def prepare(*, imports: Iterable[str] = (), tokenizer: str | None = None) -> None:
+    """Have at hand, once for all workers, what each of them would make for itself.
+
+    What can't be had is left to the stages that need it, which say so.
+
+    Args:
+        imports: further modules.
+        tokenizer: one that is opened.
+    """
+    from mox.chunking.tokenizers import open_tokenizer
+
+    for name in imports:
+        with suppress(Exception):
+            importlib.import_module(name)
+    if tokenizer is not None:
+        with suppress(Exception):
+            open_tokenizer(tokenizer)
 
 
 def main() -> None:

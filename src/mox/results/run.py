@@ -7,7 +7,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from mox.pipeline.execute import Outcome
 from mox.pipeline.plan import Plan, PlannedTrial, looking
 from mox.pipeline.stages import Ref
 from mox.pipeline.store import Store
+from mox.registry import versions
 from mox.results.git import commit
 from mox.settings import DISTRIBUTION
 from mox.spec import readable
@@ -194,8 +194,8 @@ def environment(folder: Path) -> dict[str, str]:
     found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
     for name in names:
         try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
+            found |= versions(name)
+        except MissingError:
             found[name] = "not installed"
     if tree := commit(folder):
         found["commit"] = tree.sha + (" with changes" if tree.dirty else "")
