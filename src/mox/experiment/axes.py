@@ -224,9 +224,9 @@ def expand(source: Source, tokenizer: str) -> Expanded:
     built = expand_axis(source, "index", indexes, notes) if "index" in written else []
     specs = [spec for spec in built if isinstance(spec, IndexSpec)]
     points = searches(source, specs)
-    for raw, times in Counter(canonical(raw) for raw, _ in points).items():
+    for text, times in Counter(canonical(raw) for raw, _ in points).items():
         if times > 1:
-            notes.append(f"axes.search has {raw} {times} times; it counts once.")
+            notes.append(f"axes.search has {text} {times} times; it counts once.")
     under = loads(source, notes)
     found: dict[str, Trial] = {}
     embedders_: list[Spec | None] = [*embeds] or [None]
