@@ -68,6 +68,8 @@ class Registry(Generic[B]):
             spec: its settings; the default of `kind` is its name.
             fingerprint: the versions and file hashes that its results depend on, given a spec.
             traits: what else the room asks of its back ends, such as how far an embedder reads.
+                `imports` (of ours only): modules that the work imports, take long, and start no
+                thread when imported, so that workers share one import of them.
         """
         kind = spec.model_fields["kind"].default
 

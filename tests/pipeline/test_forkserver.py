@@ -18,6 +18,7 @@ import pytest
 
 from mox.pipeline.forkserver import WORKER, Forkserver
 from mox.pipeline.pool import environment
+from mox.pipeline.worker import BACK_ENDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 
@@ -200,7 +201,14 @@ def test_all_end_with_who_started_them(tmp_path: Path) -> None:
 
 def test_workers_are_forked_from_a_single_thread() -> None:
     """A fork has the locks of threads that it hasn't got, and would wait for them for ever."""
-    server = Forkserver(environment(2), {"imports": ["bm25s"], "tokenizer": "cl100k"})
+    ours = [
+        (stage, kind)
+        for stage, registry in BACK_ENDS.items()
+        for kind in registry.kinds()
+        if registry.entry(kind).plugin is None
+    ]
+    assert len(ours) > 40
+    server = Forkserver(environment(2), {"kinds": ours, "tokenizer": "cl100k"})
     try:
         theirs_in, ours = os.pipe()
         worker = psutil.Process(server.fork([theirs_in, 2, 2]))
@@ -219,8 +227,9 @@ def test_what_workers_share_is_there_already_and_what_is_missing_stops_nobody(
 ) -> None:
     _, fork = start()
     prepare = "__import__('mox.pipeline.worker').pipeline.worker.prepare"
-    told = "imports=['a_module_that_nobody_has', 'colorsys'], tokenizer='of nobody'"
-    assert fork().says(f"[{prepare}({told}), 'colorsys' in sys.modules]") == "[None, True]"
+    told = "kinds=[['lexical', 'of nobody'], ['lexical', 'bm25']], tokenizer='of nobody'"
+    there = "[name in sys.modules for name in ('mox.retrieval.bm25', 'bm25s')]"
+    assert fork().says(f"[{prepare}({told}), *{there}]") == "[None, True, True]"
 
 
 def test_numpys_own_generator_differs_from_worker_to_worker(start: Start) -> None:

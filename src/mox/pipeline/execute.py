@@ -17,7 +17,7 @@ from mox.pipeline.paid import purse, with_purse
 from mox.pipeline.plan import Plan
 from mox.pipeline.pool import Worker, environment
 from mox.pipeline.stages import MEASURED, VERSIONS, Stage
-from mox.retrieval import retrievers
+from mox.pipeline.worker import BACK_ENDS
 from mox.services.running import exported
 from mox.settings import Settings
 
@@ -107,12 +107,15 @@ def _write_inputs(plan: Plan, pending: list[Stage], outcome: Outcome, progress: 
 
 
 def _shared(stages: Sequence[Stage]) -> dict[str, Any]:
-    """What several workers would each make for these stages, and have from one process instead:
-    modules that their retrievers ask for, and their tokenizer."""
-    kinds = sorted({stage.spec["of"]["kind"] for stage in stages if stage.kind == "lexical"})
-    names = [name for kind in kinds for name in retrievers.entry(kind).traits.get("imports", ())]
+    """What each worker would have to import and open for these stages: see `worker.prepare`.
+
+    Of third parties' back ends nobody knows whether they start threads when imported: they are
+    left to the workers.
+    """
+    asked = {(s.kind, s.spec["of"]["kind"]) for s in stages if s.kind in BACK_ENDS}
+    ours = [pair for pair in sorted(asked) if BACK_ENDS[pair[0]].entry(pair[1]).plugin is None]
     cut = next((s.spec["tokenizer"] for s in stages if s.kind in ("chunk", "tokens")), None)
-    return {"imports": names, "tokenizer": cut}
+    return {"kinds": ours, "tokenizer": cut}
 
 
 class _Runner:

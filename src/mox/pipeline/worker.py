@@ -16,34 +16,50 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
+from mox.chunking import chunkers
+from mox.embedding import embedders
 from mox.errors import BudgetError, MoxError
+from mox.indexes import indexes
 from mox.pipeline import codec
 from mox.pipeline.stages import MEASURED, UNSYNCED, VERSIONS, Output, Ref, Stage
 from mox.pipeline.store import DamagedError, Store
+from mox.registry import Registry
+from mox.retrieval import fusions, retrievers
 from mox.secrets import scrub
 from mox.settings import settings
 
 Job = list[dict[str, Any]]
 
+BACK_ENDS: Mapping[str, Registry[Any]] = {
+    "chunk": chunkers,
+    "embed": embedders,
+    "queries": embedders,
+    "build": indexes,
+    "lexical": retrievers,
+    "fuse": fusions,
+}
+"""Stages whose `of` names a back end."""
 
-def prepare(*, imports: Iterable[str] = (), tokenizer: str | None = None) -> None:
-    """Have at hand, once for all workers, what each of them would make for itself.
+
+def prepare(*, kinds: Iterable[Sequence[str]] = (), tokenizer: str | None = None) -> None:
+    """Have at hand, once for all workers, what each of them would import and open.
 
     What can't be had is left to the stages that need it, which say so.
 
     Args:
-        imports: further modules.
+        kinds: pairs of a stage and its back end, with what the back end says that it imports.
         tokenizer: one that is opened.
     """
     from mox.chunking.tokenizers import open_tokenizer
 
-    for name in imports:
+    for stage, kind in kinds:
         with suppress(Exception):
-            importlib.import_module(name)
+            for name in BACK_ENDS[stage].entry(kind).traits.get("imports", ()):
+                importlib.import_module(name)
     if tokenizer is not None:
         with suppress(Exception):
             open_tokenizer(tokenizer)

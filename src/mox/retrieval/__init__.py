@@ -2,8 +2,7 @@
 
 Optional traits of a retriever, as functions from its Spec: `index_bytes` (and the texts) gives
 the bytes of what answers, the texts not counted; `least` the score that no hit can be under,
-which theoretical normalisation needs (an index may have it too). `imports` names modules that it
-imports when it searches, take long, and start no thread: workers share one import of them.
+which theoretical normalisation needs (an index may have it too).
 
 Optional traits of a fusion: `many` is the fusion over several Specs at once, so that what they
 share is made once; it yields the same bytes as one Spec after the other. `needs_least` says of
