@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as arrays_
 from mox.pipeline import npz
 
 some = arrays_.arrays(
-    dtype=st.sampled_from([np.float64, np.float32, np.int32, np.int64, np.uint8, np.bool_]),
+    dtype=st.sampled_from(
+        [np.float64, np.float32, np.float16, np.int32, np.int64, np.uint8, np.bool_, ">i4", "<U3"]
+    ),
     shape=arrays_.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
 )
 names = st.text(st.characters(categories=["L", "Nd"], include_characters="_@."), min_size=1)
@@ -25,6 +27,9 @@ named = st.dictionaries(names.filter(lambda name: not name.endswith(".npy")), so
 def test_arrays_come_back_as_numpy_reads_them(arrays, turned):
     arrays = {name: np.asfortranarray(a) if turned else a for name, a in arrays.items()}
     raw = npz.pack(arrays)
+    by_numpy = io.BytesIO()
+    np.savez(by_numpy, allow_pickle=False, **arrays)
+    assert raw == by_numpy.getvalue()
     found = npz.unpack(raw)
     with np.load(io.BytesIO(raw), allow_pickle=False) as data:
         assert list(found) == data.files
@@ -34,6 +39,22 @@ def test_arrays_come_back_as_numpy_reads_them(arrays, turned):
             assert array.flags.f_contiguous == theirs.flags.f_contiguous
             assert array.tobytes() == theirs.tobytes()
             assert array.flags.writeable
+
+
+def test_what_is_not_in_the_order_of_either_language_and_what_is_large_are_numpys_bytes_too(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    arrays = {"every other": np.arange(12).reshape(3, 4)[:, ::2], "none": np.empty((0, 3))}
+    by_numpy = io.BytesIO()
+    np.savez(by_numpy, allow_pickle=False, **arrays)
+    assert npz.pack(arrays) == by_numpy.getvalue()
+    monkeypatch.setattr(npz, "_SMALL", 8)
+    assert npz.pack(arrays) == by_numpy.getvalue()
+
+
+def test_objects_are_refused():
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        npz.pack({"a": np.array([{}], dtype=object)})
 
 
 def test_other_bytes_are_refused():

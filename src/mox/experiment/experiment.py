@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -96,13 +96,15 @@ class Experiment:
         """
         seen: dict[tuple[str, Any], set[str]] = {}
         for trial in self.trials:
-            for name, value in trial.params.items():
-                kind = None if name.endswith(".kind") else trial.params.get(_kind_of(name))
+            params = trial.params
+            for name, value in params.items():
+                kind = None if name.endswith(".kind") else params.get(_kind_of(name))
                 seen.setdefault((name, kind), set()).add(repr(value))
         told = {name for (name, _), values in seen.items() if len(values) > 1}
         return [name for name in dict.fromkeys(name for name, _ in seen) if name in told]
 
 
+@cache
 def _kind_of(name: str) -> str:
     """The parameter that says whose setting this is: `chunk.kind` for `chunk.size`."""
     return f"{name.rpartition('.')[0]}.kind"

@@ -54,7 +54,7 @@ def write_whole(path: Path, raw: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Make a rename in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:

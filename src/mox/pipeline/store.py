@@ -182,7 +182,7 @@ class Store:
         Raises:
             StoreError: the disk is full or the folder cannot be written; nothing is left over.
         """
-        final = self.folder(kind, key)
+        room = f"{self._artifacts}/{kind}"
         raw = npz.pack(arrays)
         sidecar = {
             "stage": kind,
@@ -192,7 +192,7 @@ class Store:
             "bytes": len(raw),
             "sha256": hashlib.sha256(raw).hexdigest(),
         }
-        temporary = f"{final.parent}/.{key}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        temporary = f"{room}/.{key}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         put = write_synced if sync else write_unsynced
         try:
             os.makedirs(temporary)  # noqa: PTH103  a hot path
@@ -200,10 +200,10 @@ class Store:
             put(f"{temporary}/artifact.json", json.dumps(sidecar, ensure_ascii=False).encode())
             self._name(temporary, kind, key)
             if sync:
-                sync_folder(final.parent)
+                sync_folder(room)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            raise unwritable(final, error) from None
+            raise unwritable(self.folder(kind, key), error) from None
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -212,7 +212,7 @@ class Store:
         """Give a written artifact its name, unless one of that name is there and whole."""
         for _ in range(2):
             try:
-                os.rename(temporary, self.folder(kind, key))  # noqa: PTH104  a hot path
+                os.rename(temporary, f"{self._artifacts}/{kind}/{key}")  # noqa: PTH104  a hot path
                 return
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
