@@ -228,8 +228,9 @@ def test_what_workers_share_is_there_already_and_what_is_missing_stops_nobody(
     _, fork = start()
     prepare = "__import__('mox.pipeline.worker').pipeline.worker.prepare"
     told = "kinds=[['lexical', 'of nobody'], ['lexical', 'bm25']], tokenizer='of nobody'"
-    there = "[name in sys.modules for name in ('mox.retrieval.bm25', 'bm25s')]"
-    assert fork().says(f"[{prepare}({told}), *{there}]") == "[None, True, True]"
+    names = ["mox.pipeline.work", "mox.pipeline.together", "mox.retrieval.bm25", "bm25s"]
+    there = f"[name in sys.modules for name in {names}]"
+    assert fork().says(f"[{prepare}({told}), {there}]") == f"[None, {[True] * 4}]"
 
 
 def test_numpys_own_generator_differs_from_worker_to_worker(start: Start) -> None:

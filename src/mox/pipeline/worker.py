@@ -54,6 +54,9 @@ def prepare(*, kinds: Iterable[Sequence[str]] = (), tokenizer: str | None = None
         kinds: pairs of a stage and its back end, with what the back end says that it imports.
         tokenizer: one that is opened.
     """
+    import mox.pipeline.context
+    import mox.pipeline.together
+    import mox.pipeline.work  # noqa: F401
     from mox.chunking.tokenizers import open_tokenizer
 
     for stage, kind in kinds:
