@@ -173,8 +173,10 @@ def test_nothing_is_forked_once_it_is_closed(start: Start) -> None:
     assert gone(above)
 
 
-def test_all_end_with_who_started_them(tmp_path: Path) -> None:
-    """Killed, so that nothing of ours can do it: the kernel ends the server, and with it them."""
+@pytest.mark.parametrize("stands_still", [False, True])
+def test_all_end_with_who_started_them(tmp_path: Path, stands_still: bool) -> None:
+    """Killed, so that nothing of ours can do it: the server hears its line end, or else the kernel
+    ends it, and with it them."""
     (tmp_path / "a_child.py").write_text(CHILD)
     script = (
         "import os, sys, time\n"
@@ -194,6 +196,8 @@ def test_all_end_with_who_started_them(tmp_path: Path) -> None:
         assert process.stdout
         child = int(process.stdout.readline())
         above = psutil.Process(child).ppid()
+        if stands_still:
+            os.kill(above, signal.SIGSTOP)
         process.kill()
         assert gone(child)
         assert gone(above)

@@ -37,6 +37,9 @@ with capture_output() as caught:
     shown.started(stages[0])
     shown.end()
 print([output.data["text/html"].count("1 under way") for output in caught.outputs])
+with capture_output() as caught:
+    Notebook().begin(plan, [])
+print(caught.outputs[0].data["text/html"].count("nothing to do: all is stored"))
 """
 
 
@@ -49,7 +52,7 @@ def test_a_notebook_shows_what_is_under_way_before_any_of_it_is_done(
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     # When it begins, as the stage starts, is left undone and starts again, and once all is over.
-    assert done.stdout.splitlines()[-1:] == ["[0, 1, 0, 1, 0]"], done.stdout + done.stderr
+    assert done.stdout.splitlines()[-2:] == ["[0, 1, 0, 1, 0]", "1"], done.stdout + done.stderr
 
 
 class Watched(Silent):

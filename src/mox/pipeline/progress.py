@@ -151,6 +151,8 @@ class Notebook:
         head = f"{done} of {todo} stages · {passed:.0f} s" + (
             f" · about {left:.0f} s left" if done < todo and done else ""
         )
+        if not todo:
+            head = "nothing to do: all is stored"
         lines = [f"<div style='font-size:12px;padding:2px 0'>{html.escape(head)}</div>"]
         for kind, row in self._rows.items():
             share = 100.0 if not row.todo else 100.0 * row.done / row.todo
