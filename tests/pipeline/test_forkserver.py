@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+import mox
 from mox.pipeline.forkserver import WORKER, Forkserver
 from mox.pipeline.pool import environment
 from mox.pipeline.worker import BACK_ENDS
@@ -242,3 +243,28 @@ def test_numpys_own_generator_differs_from_worker_to_worker(start: Start) -> Non
     seeded = "__import__('mox.pipeline.worker').pipeline.worker.seed_anew()"
     drawn = "sys.modules['numpy.random'].random()"
     assert len({(child.says(seeded), child.says(drawn)) for child in (fork(), fork())}) == 2
+
+
+def test_a_run_lets_its_server_end_by_itself_with_all_that_its_workers_took(
+    small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel ends it with the thread that started it, one of those that feed workers: when
+    that went first, the CPU seconds of workers that nobody had waited for were lost."""
+    codes: list[int | None] = []
+
+    class Seen(Forkserver):
+        def _stop(self) -> None:
+            process = self._process
+            super()._stop()
+            codes.append(process.returncode if process else None)
+
+    monkeypatch.setattr("mox.pipeline.execute.Forkserver", Seen)
+    for size in range(20, 24):
+        written = {
+            "name": "counted",
+            "corpus": {"kind": "evidence", "path": str(small_corpus)},
+            "axes": {"chunk": [{"kind": "fixed", "size": size}], "search": [{"kind": "bm25"}]},
+            "measure": ["recall@5"],
+        }
+        mox.run(written, offline=True, quiet=True)
+    assert [code for code in codes if code is not None] == [0] * 4
