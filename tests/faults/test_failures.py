@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.timeout(240)
@@ -47,6 +50,30 @@ def test_what_hangs_is_really_ended(with_toys: Any) -> None:
     assert "stood still for 20 s and was ended" in failed["toy-hang"]
     assert set(fine) == {"toy-lines"}
     assert time.monotonic() - began < 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel doesn't end workers")
+def test_what_workers_are_forked_from_is_killed_and_only_what_was_under_way_fails(
+    with_toys: Any,
+) -> None:
+    with_toys.write(("{kind: toy-hang}", "{kind: toy-lines}"))
+    process = with_toys.start()
+    worker = None
+    while worker is None:
+        assert process.poll() is None
+        below = psutil.Process(process.pid).children(recursive=True)
+        worker = next((one for one in below if one.ppid() != process.pid), None)
+        time.sleep(0.1)
+    time.sleep(3)  # it stands in toy-hang by then, or has been handed it
+    server = worker.parent()
+    assert server is not None
+    assert "mox.pipeline.forkserver" in server.cmdline()
+    server.kill()
+    out, err = process.communicate(timeout=120)
+    assert out, err
+    failed, fine = split(json.loads(out))
+    assert "its worker died" in failed["toy-hang"]
+    assert set(fine) == {"toy-lines"}
 
 
 def test_failed_trials_are_tried_again_and_stored_ones_are_not(with_toys: Any) -> None:
