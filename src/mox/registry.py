@@ -81,7 +81,6 @@ class Registry(Generic[B]):
                     mend="give the back end another kind.",
                 )
             self._entries[kind] = Entry(spec, backend, fingerprint, traits, self._loading)
-            self._ready.discard(kind)
             return backend
 
         return decorate

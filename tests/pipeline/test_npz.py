@@ -41,15 +41,27 @@ def test_arrays_come_back_as_numpy_reads_them(arrays, turned):
             assert array.flags.writeable
 
 
-def test_what_is_not_in_the_order_of_either_language_and_what_is_large_are_numpys_bytes_too(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    arrays = {"every other": np.arange(12).reshape(3, 4)[:, ::2], "none": np.empty((0, 3))}
+def test_what_is_in_the_order_of_either_language_or_of_none_is_numpys_bytes():
+    grid = np.arange(12.0).reshape(3, 4)
+    arrays = {
+        "C": grid,
+        "Fortran": np.asfortranarray(grid),
+        "every other": grid[:, ::2],
+        "none": np.empty((0, 3)),
+    }
     by_numpy = io.BytesIO()
     np.savez(by_numpy, allow_pickle=False, **arrays)
     assert npz.pack(arrays) == by_numpy.getvalue()
-    monkeypatch.setattr(npz, "_SMALL", 8)
-    assert npz.pack(arrays) == by_numpy.getvalue()
+
+
+@pytest.mark.parametrize(("most", "by_numpy"), [(71, True), (72, False)])
+def test_numpy_packs_what_may_be_too_large_for_a_plain_zip(
+    monkeypatch: pytest.MonkeyPatch, most: int, by_numpy: bool
+):
+    monkeypatch.setattr(npz, "_SMALL", most)
+    monkeypatch.setattr(npz, "_by_numpy", lambda _: b"by numpy")
+    found = npz.pack({"a": np.zeros(9), "b": np.zeros((0, 2))})  # 72 bytes
+    assert (found == b"by numpy") is by_numpy
 
 
 def test_objects_are_refused():
