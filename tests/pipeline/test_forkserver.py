@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import psutil
 import pytest
 
 import mox
+from mox.chunking import chunkers
 from mox.pipeline.forkserver import WORKER, Forkserver
 from mox.pipeline.pool import environment
-from mox.pipeline.worker import BACK_ENDS
+from mox.pipeline.stages import make
+from mox.pipeline.worker import BACK_ENDS, shared
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 
@@ -225,6 +228,17 @@ def test_workers_are_forked_from_a_single_thread() -> None:
         os.close(ours)
     finally:
         server.close()
+
+
+def test_third_parties_back_ends_are_left_to_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows whether they start threads when they are imported."""
+    theirs = replace(chunkers.entry("fixed"), plugin="somebody's")
+    monkeypatch.setitem(chunkers._entries, "theirs", theirs)
+    stages = [
+        make("chunk", {"of": {"kind": kind}, "tokenizer": "o200k"}, {}, {})
+        for kind in ("fixed", "theirs")
+    ]
+    assert shared(stages) == {"kinds": [("chunk", "fixed")], "tokenizer": "o200k"}
 
 
 def test_what_workers_share_is_there_already_and_what_is_missing_stops_nobody(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -17,7 +17,7 @@ from mox.pipeline.paid import purse, with_purse
 from mox.pipeline.plan import Plan
 from mox.pipeline.pool import Worker, environment
 from mox.pipeline.stages import MEASURED, VERSIONS, Stage
-from mox.pipeline.worker import BACK_ENDS
+from mox.pipeline.worker import shared
 from mox.services.running import exported
 from mox.settings import Settings
 
@@ -106,18 +106,6 @@ def _write_inputs(plan: Plan, pending: list[Stage], outcome: Outcome, progress: 
         progress.finished(stage, stored=False, failed=False)
 
 
-def _shared(stages: Sequence[Stage]) -> dict[str, Any]:
-    """What each worker would have to import and open for these stages: see `worker.prepare`.
-
-    Of third parties' back ends nobody knows whether they start threads when imported: they are
-    left to the workers.
-    """
-    asked = {(s.kind, s.spec["of"]["kind"]) for s in stages if s.kind in BACK_ENDS}
-    ours = [pair for pair in sorted(asked) if BACK_ENDS[pair[0]].entry(pair[1]).plugin is None]
-    cut = next((s.spec["tokenizer"] for s in stages if s.kind in ("chunk", "tokens")), None)
-    return {"kinds": ours, "tokenizer": cut}
-
-
 class _Runner:
     """Hands jobs to workers and takes in what they say. One thread touches its state."""
 
@@ -139,7 +127,7 @@ class _Runner:
         by_kind = estimate(plan, 1)["by_kind"]
         expected = sum(seconds for kind, seconds in by_kind.items() if kind not in MEASURED)
         self._enough: int = max(1, min(self._count, round(expected / START_S)))
-        self._shared = _shared(todo)
+        self._shared = shared(todo)
         self._since: dict[int, float] = {}
         self._redone: set[tuple[str, str]] = set()
         self._inbox: queue.Queue[tuple[int, Mapping[str, Any]]] = queue.Queue()

@@ -45,6 +45,18 @@ BACK_ENDS: Mapping[str, Registry[Any]] = {
 """Stages whose `of` names a back end."""
 
 
+def shared(stages: Sequence[Stage]) -> dict[str, Any]:
+    """What `prepare` is given for these stages: what each worker would have to import and open.
+
+    Of third parties' back ends nobody knows whether they start threads when imported: they are
+    left to the workers.
+    """
+    asked = {(s.kind, s.spec["of"]["kind"]) for s in stages if s.kind in BACK_ENDS}
+    ours = [pair for pair in sorted(asked) if BACK_ENDS[pair[0]].entry(pair[1]).plugin is None]
+    cut = next((s.spec["tokenizer"] for s in stages if s.kind in ("chunk", "tokens")), None)
+    return {"kinds": ours, "tokenizer": cut}
+
+
 def prepare(*, kinds: Iterable[Sequence[str]] = (), tokenizer: str | None = None) -> None:
     """Have at hand, once for all workers, what each of them would import and open.
 
