@@ -197,6 +197,15 @@ def test_a_run_of_what_is_stored_is_final_while_it_is_run(
     assert seen == ["the first", None]
 
 
+def test_what_is_announced_counts_what_is_left_and_what_is_stored(file: Path) -> None:
+    plan = mox.plan(file)
+    before = going.provisional(plan)["stages"]
+    assert (before["left"], before["stored"]) == (len(plan.stages), 0)
+    mox.run(plan, offline=True, quiet=True)
+    after = going.provisional(plan)["stages"]
+    assert (after["left"], after["stored"]) == (0, len(plan.stages))
+
+
 def test_a_run_that_an_error_ended_is_cut_off(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         store_inputs(file)
