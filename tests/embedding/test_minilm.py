@@ -53,6 +53,13 @@ class TestMiniLmWheel:
         assert embedder.tokens(["apple " * 300, ""]).tolist() == [302, 2]
         assert unread_share(embedder, 256, ["apple " * 300]) == pytest.approx(46 / 302)
 
+    def test_tokens_are_counted_text_by_text_however_many_are_counted_at_once(
+        self, embedder, monkeypatch
+    ):
+        monkeypatch.setattr("mox.embedding.counting.AT_ONCE", 2)
+        # [CLS], as many words of one token each, [SEP]
+        assert embedder.tokens(["apple " * n for n in range(5)]).tolist() == [2, 3, 4, 5, 6]
+
     def test_what_is_past_its_256_tokens_changes_nothing(self, embedder):
         read = "apple " * 254
         whole, cut, other = embedder.embed([read + "zebra " * 50, read, "zebra " + read])
