@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import mox
 from mox.errors import DataError, SpecError
+from mox.pipeline.plan import Graph
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "scifact.yaml"
 
@@ -48,6 +50,20 @@ def test_120_trials_on_scifact_are_3_chunkings_6_embeddings_24_builds(shared_dat
     assert found["queries"] == 2
     assert "lexical" not in found
     assert "tokens" not in found, "no measure of tokens is asked for"
+
+
+def test_a_trial_that_is_gone_leaves_its_settings_to_no_other(small_corpus: Path) -> None:
+    """Stages are found again by the identity of a Spec, which Python gives to the next one."""
+    plan = mox.plan(experiment(small_corpus))
+    graph = Graph(plan.experiment, plan.corpus, lambda _: {})
+    first = plan.trials[0].trial
+    keys = {
+        graph.trial(replace(first, chunk=first.chunk.model_copy(update={"size": size})))
+        .roles["embed"]
+        .key
+        for size in range(10, 60)
+    }
+    assert len(keys) == 50
 
 
 def test_equal_prefixes_are_one_stage(small_corpus: Path) -> None:

@@ -115,9 +115,10 @@ class Graph:
         self._engines = engines
         self._found: dict[str, Stage] = {}
         self._fingerprints: dict[str, Mapping[str, str]] = {}
-        self._chunks: dict[int, Stage] = {}
-        self._pairs: dict[tuple[int, str], dict[str, Stage]] = {}
-        """By the Spec's identity, which most trials share with others."""
+        self._chunks: dict[int, tuple[Spec, Stage]] = {}
+        self._pairs: dict[tuple[int, str], tuple[Spec, dict[str, Stage]]] = {}
+        """By the identity of a Spec, which most trials share with others; it is held, so that no
+        other gets its identity."""
         self.documents = self._add("documents", {"fingerprint": corpus.fingerprint}, {})
         self.questions = self._add("questions", {"fingerprint": corpus.questions_fingerprint}, {})
 
@@ -159,8 +160,8 @@ class Graph:
 
     def _chunk(self, spec: Spec) -> Stage:
         if id(spec) not in self._chunks:
-            self._chunks[id(spec)] = self._chunked(spec)
-        return self._chunks[id(spec)]
+            self._chunks[id(spec)] = spec, self._chunked(spec)
+        return self._chunks[id(spec)][1]
 
     def _chunked(self, spec: Spec) -> Stage:
         tokenizer = self._experiment.tokenizer
@@ -202,8 +203,8 @@ class Graph:
         """Vectors of chunks and questions."""
         name = (id(spec), chunk.key)
         if name not in self._pairs:
-            self._pairs[name] = self._embedded(spec, chunk)
-        return self._pairs[name]
+            self._pairs[name] = spec, self._embedded(spec, chunk)
+        return self._pairs[name][1]
 
     def _embedded(self, spec: Spec, chunk: Stage) -> dict[str, Stage]:
         prints = self._print(embedders, spec)
