@@ -118,14 +118,16 @@ class PoolContract(TroubleContract):
         self, run: Callable[..., Any]
     ) -> None:
         async def work(pool: Pool) -> float:
+            began = time.monotonic()
             await pool.acquire([openai()], Need(input=50))
             waits = asyncio.create_task(pool.acquire([openai()], Need(input=50)))
             await asyncio.sleep(0.1)
             waits.cancel()
             await asyncio.gather(waits, return_exceptions=True)
-            return (await pool.acquire([openai()], Need(input=50))).waited_s
+            await pool.acquire([openai()], Need(input=50))
+            return time.monotonic() - began
 
-        assert on_time(run(work), 0.4)
+        assert on_time(run(work), 0.5), "behind who left it would be 1"
 
     def test_a_place_in_mid_queue_that_is_given_back_is_those_behinds_and_nobodys_twice(
         self, run: Callable[..., Any]
@@ -161,6 +163,7 @@ class PoolContract(TroubleContract):
         self, run: Callable[..., Any]
     ) -> None:
         async def work(pool: Pool) -> float:
+            began = time.monotonic()
             await pool.acquire([openai()], Need(input=50))
             asks = [asyncio.create_task(pool.acquire([openai()], Need(input=50))) for _ in range(9)]
             await asyncio.sleep(0)
@@ -168,9 +171,10 @@ class PoolContract(TroubleContract):
                 each.cancel()
             await asyncio.gather(*asks, return_exceptions=True)
             await asyncio.sleep(0.1)
-            return (await pool.acquire([openai()], Need(input=50))).waited_s
+            await pool.acquire([openai()], Need(input=50))
+            return time.monotonic() - began
 
-        assert on_time(run(work), 0.4)
+        assert on_time(run(work), 0.5)
 
     def test_openai_charges_the_largest_output_and_keeps_it(self, run: Callable[..., Any]) -> None:
         async def work(pool: Pool) -> float:
