@@ -61,9 +61,9 @@ def execute(plan: Plan, settings: Settings, progress: Progress) -> Outcome:
     """Run what a plan lacks.
 
     Workers are started as the work is worth it: what takes seconds is done by one, since each
-    further one would take as long to import libraries and open models. A stage that fails takes
-    only its trials with it. Ctrl-C ends the workers and keeps what was finished; so does the
-    budget's time.
+    further one would take as long to open models and to import what workers don't share. A stage
+    that fails takes only its trials with it. Ctrl-C ends the workers and keeps what was finished;
+    so does the budget's time.
     """
     outcome = Outcome()
     began = time.monotonic()
